@@ -1,0 +1,72 @@
+"""Centering, for candidate generation only: PLAID, exact search and reranking see the model's own vectors.
+
+    none     q_i,         d_j
+    corpus   q_i - mu_D,  d_j - mu_D     mu_D: mean over all document token vectors (the card's "Center: yes")
+    own      q_i - mu_Q,  d_j - mu_D     mu_Q: mean query token vector, of queries that are not evaluated
+
+Why `own`: query tokens, expansion tokens above all, have a direction of their own, so that q_i - mu_D still lies in a
+cone and falls into few buckets. `renormalize` makes the centered vectors unit vectors again (off by default).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.store import TokenStore
+
+KINDS = ("none", "corpus", "own")
+_BLOCK_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Centering:
+    """What is subtracted from the documents' and the queries' token vectors; None: nothing."""
+
+    documents: Float[np.ndarray, " dim"] | None = None
+    queries: Float[np.ndarray, " dim"] | None = None
+    renormalize: bool = False
+
+    def apply_documents(self, docs: TokenStore) -> TokenStore:
+        """The store's rows, centered as they are read."""
+        return _shifted(docs, self.documents, self.renormalize)
+
+    def apply_queries(self, queries: TokenStore) -> TokenStore:
+        """The store's rows, centered as they are read."""
+        return _shifted(queries, self.queries, self.renormalize)
+
+
+def token_mean(store: TokenStore) -> Float[np.ndarray, " dim"]:
+    """Mean over all token vectors of a store, accumulated in float64; float32 [dim]."""
+    total = np.zeros(store.dim)
+    for block in store.blocks(4 * store.dim, 0, _BLOCK_BYTES):
+        total += block.tokens.sum(axis=0, dtype=np.float64)
+    return (total / max(1, int(store.offsets[-1]))).astype(np.float32)
+
+
+def fit(kind: str, docs: TokenStore, mean_queries: TokenStore | None, renormalize: bool) -> Centering:
+    """The centering of one kind. `mean_queries` gives mu_Q and is only read for ``own``."""
+    if kind == "none":
+        return Centering(renormalize=False)
+    mu_d = token_mean(docs)
+    if kind == "corpus":
+        return Centering(mu_d, mu_d, renormalize)
+    if kind == "own" and mean_queries is not None:
+        return Centering(mu_d, token_mean(mean_queries), renormalize)
+    raise ValueError(f"centering '{kind}' is not one of {KINDS}, or has no queries to take the mean of")
+
+
+def _shifted(store: TokenStore, mean: np.ndarray | None, renormalize: bool) -> TokenStore:
+    if mean is None:
+        return store
+
+    def shift(tokens: np.ndarray) -> np.ndarray:
+        moved = tokens - mean
+        if renormalize:
+            norms = np.linalg.norm(moved, axis=1, keepdims=True)
+            moved /= np.where(norms > 0, norms, 1)  # a token that equals the mean stays the zero vector
+        return moved
+
+    return store.map(shift)

@@ -1,0 +1,199 @@
+"""The command line: run, table, check, ls. Every word after the command is an override of conf/."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from harness import config
+from harness.errors import HarnessError, unknown
+
+USAGE = """usage: python -m harness COMMAND [overrides]
+
+  run    [overrides]                     measure a cell, or a sweep with -m (nothing else: the demonstration)
+  table  [overrides] [format=markdown|csv|latex]
+                                         the results table of what was measured
+  check  [overrides]                     measured against expected values (results/expected); exit code 1 if any fails
+  ls     models|datasets|methods|suites|centers|experiments
+
+examples:
+  python -m harness run
+  python -m harness run model=lateon_reg method=smve
+  python -m harness run -m model=lateon,lateon_reg center=none,corpus method=plaid,muvera,smve
+  python -m harness run model.path=my/colbert dataset.path=my/beir-folder method=muvera
+  python -m harness table suite=beir3
+  python -m harness run --help           (all options)
+"""
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code, 2 for bad input."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    commands = {"run": run, "table": table, "check": check, "ls": ls}
+    try:
+        if not words or words[0] in ("-h", "--help", "help"):
+            sys.stdout.write(USAGE)
+            return 0 if words else 2
+        if words[0] not in commands:
+            raise unknown("command", words[0], commands)
+        return commands[words[0]](words[1:])
+    except HarnessError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except BrokenPipeError:  # `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run(words: Sequence[str]) -> int:
+    """Measure what the overrides describe, then print its table."""
+    flags = [word for word in words if word.startswith("-")]
+    overrides = config.expand([word for word in words if not word.startswith("-")])
+    composed = config.composed(overrides)
+    if any(flag not in ("-m", "--multirun") for flag in flags):  # --help, --cfg job, --info: Hydra's own business
+        _hydra([*flags, *overrides], lambda _: None)
+        return 0
+    swept = [override.input_line for override in config.parse(overrides) if override.is_sweep_override()]
+    if swept and not flags and "experiment" not in {override.key_or_group for override in config.parse(overrides)}:
+        raise HarnessError(f"{swept[0]} names several values, which is a sweep: add -m.")
+    _writable(Path(composed.cache_dir))
+    failures: list[str] = []
+
+    def task(options: DictConfig) -> None:
+        from harness.run import run as run_cells  # torch and PyLate take seconds to import
+
+        failures.extend(run_cells(config.prepare(options))[1])
+
+    _hydra([*flags, *overrides], task)
+    if failures:
+        if len(failures) > 1:  # a single one was just said
+            sys.stderr.write(f"{len(failures)} failed:\n" + "".join(f"  {failure}\n" for failure in failures))
+        return 1
+    return _print_table(overrides, only_measured=True)
+
+
+def table(words: Sequence[str]) -> int:
+    """Print the table of what was measured."""
+    return _print_table(config.expand(words), only_measured=False)
+
+
+def _print_table(overrides: Sequence[str], only_measured: bool) -> int:
+    from harness import records, tables
+    from harness.run import results_dir, selected
+
+    options = config.composed(overrides)
+    chosen = _chosen(overrides, options)
+    results = results_dir(options.results_dir)
+    found = list(records.read_all(results))
+    container = OmegaConf.to_container(options, resolve=True)
+    datasets = [entry["name"] for entry in selected(container)]  # type: ignore[arg-type]
+    found = [record for record in found if record.dataset in datasets]
+    models = _models(chosen["model"], {record.model for record in found})
+    rows = tables.rows_of(found, models, chosen["center"], chosen["method"])
+    if only_measured:
+        measured = {(record.model, record.center, record.method) for record in found}
+        rows = [row for row in rows if (row.model, row.center, row.method) in measured]
+    if not rows or not found:
+        raise HarnessError(f"nothing was measured on {', '.join(datasets)} in {results}: `python -m harness run` first.")
+    long = tables.long_form(found, rows, datasets, list(options.depths))
+    suite = options.suite.name if options.dataset is None else options.dataset.name
+    if options.format == "csv":
+        sys.stdout.write(tables.csv(long))
+        if missing := tables.missing(long):
+            sys.stderr.write(f"note: {missing} cells were not measured; a mean is over the data sets that its row has.\n")
+        return 0
+    layout = tables.latex if options.format == "latex" else tables.markdown
+    sys.stdout.write(layout(long, datasets) + "\n")
+    comment = "% " if options.format == "latex" else ""
+    sys.stdout.write("\n" + "".join(f"{comment}{line}\n\n" for line in tables.remarks(long, found, suite, datasets)))
+    if only_measured:
+        sys.stderr.write(f"records: {results / 'records'}\n")
+    return 0
+
+
+def _chosen(overrides: Sequence[str], options: DictConfig) -> dict[str, list[str]]:
+    """Models, centers and methods that the overrides (or the experiment's sweep) name; empty: all."""
+    chosen: dict[str, list[str]] = {group: [] for group in ("model", "center", "method")}
+    experiment = next((o for o in config.parse(overrides) if o.key_or_group == "experiment"), None)
+    for name in config.values(experiment) if experiment else []:
+        sweep = (config.entry("experiment", name).get("hydra") or {}).get("sweeper", {}).get("params", {})
+        for group in chosen.keys() & sweep.keys():
+            chosen[group] = [value.strip() for value in str(sweep[group]).split(",")]
+    for override in config.parse(overrides):
+        if override.key_or_group in chosen:
+            names = config.values(override)
+            chosen[override.key_or_group] = [options.model.name] if names == ["local"] else names
+    return chosen
+
+
+def _models(chosen: Sequence[str], recorded: set[str]) -> list[str]:
+    """The chosen models and the recorded variants of each, in that order."""
+    return [
+        name for model in chosen for name in [model, *sorted(r for r in recorded if r.startswith(f"{model}+"))]
+    ]
+
+
+def check(words: Sequence[str]) -> int:
+    """Compare measured with expected values; 0 if none fails."""
+    from harness import checks, records
+    from harness.run import results_dir
+
+    options = config.composed(["suite=demo", *words])
+    results = results_dir(options.results_dir)
+    files = sorted((config.ROOT / "results" / "expected").glob("*.yaml"))
+    found = list(records.read_all(results))
+    done = [one for path in files for one in checks.check_file(path, found)]
+    for one in done:
+        sys.stdout.write(f"{one}\n")
+    sys.stdout.write(f"\n{checks.summary(done).to_string()}\n")
+    bad = {"FAIL", "MISSING"} if options.strict else {"FAIL"}
+    return int(any(one.verdict in bad for one in done) or all(one.verdict == "MISSING" for one in done))
+
+
+def ls(words: Sequence[str]) -> int:
+    """List the entries of a group."""
+    groups = {f"{group}s": group for group in config.GROUPS} | {group: group for group in config.GROUPS}
+    names = list(words) or [f"{group}s" for group in config.GROUPS]
+    for name in names:
+        if name not in groups:
+            raise unknown("group", name, [f"{group}s" for group in config.GROUPS])
+        if len(names) > 1:
+            sys.stdout.write(f"{name}:\n")
+        entries = config.choices(groups[name])
+        width = max(map(len, entries))
+        for entry in entries:
+            sys.stdout.write(f"{entry:{width}}  {config.describe(groups[name], entry)}\n")
+    return 0
+
+
+def _hydra(words: Sequence[str], task: object) -> None:
+    """Give the words to Hydra, which composes each cell of a sweep and calls `task` with it."""
+    decorated = hydra.main(config_path=str(config.CONF_DIR), config_name="config", version_base="1.3")(task)  # type: ignore[arg-type]
+    before, sys.argv = sys.argv, ["python -m harness run", *words]
+    try:
+        decorated()
+    finally:
+        sys.argv = before
+
+
+def _writable(cache: Path) -> None:
+    """Find out before any work that the cache cannot be written."""
+    try:
+        cache.expanduser().mkdir(parents=True, exist_ok=True)
+        probe = cache.expanduser() / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write to the cache folder {cache} ({error.strerror}): set cache_dir (or HARNESS_CACHE) to a folder "
+            "that can be written."
+        ) from error

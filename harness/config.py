@@ -1,0 +1,194 @@
+"""Options: Hydra composes them from conf/, this file checks them and says what is wrong in one sentence.
+
+A run is described by overrides, `group=choice` or `option=value`, comma-separated in a sweep (``-m``). Three short
+forms are expanded here, before Hydra sees them:
+
+    (no model, suite, data set or experiment)      experiment=demo
+    model.path=FOLDER   without model=             model=local
+    dataset.path=FOLDER without dataset=           dataset=local
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from harness.errors import HarnessError, unknown
+
+ROOT = Path(__file__).resolve().parent.parent
+CONF_DIR = ROOT / "conf"
+GROUPS = ("model", "dataset", "suite", "center", "method", "experiment")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
+
+
+def choices(group: str) -> list[str]:
+    """The entries of a group."""
+    if not (CONF_DIR / group).is_dir():
+        raise HarnessError(f"the options folder {CONF_DIR} is missing: run from a checkout (pip install -e .).")
+    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+
+
+def entry(group: str, name: str) -> dict[str, Any]:
+    """One entry of a group, as written."""
+    if name not in choices(group):
+        raise unknown(group, name, choices(group))
+    return dict(yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+def describe(group: str, name: str) -> str:
+    """The first comment of an entry that is not Hydra's."""
+    lines = (CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return next((line[1:].strip() for line in lines if line.startswith("#") and "@package" not in line), "")
+
+
+def expand(overrides: Sequence[str]) -> list[str]:
+    """The overrides with the short forms of the module's docstring written out."""
+    words = list(overrides)
+    keys = {word.lstrip("+~").split("=")[0] for word in words}
+    for group in ("model", "dataset"):
+        if f"{group}.path" in keys and group not in keys:
+            words.append(f"{group}=local")
+    if not keys & {"model", "model.path", "dataset", "dataset.path", "suite", "experiment"}:
+        words.append("experiment=demo")
+    return words
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Hydra's reading of the overrides, with every group's choice looked up."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise HarnessError(
+            f"cannot read the overrides {' '.join(overrides)!r} ({_line(error)}): expected words such as method=smve."
+        ) from error
+    for override in parsed:
+        if override.key_or_group in GROUPS:
+            for name in values(override):
+                if name not in ("null", "None", "") and "*" not in name and name not in choices(override.key_or_group):
+                    kind = "data set" if override.key_or_group == "dataset" else override.key_or_group
+                    raise unknown(kind, name, choices(override.key_or_group))
+    return parsed
+
+
+def values(override: Override) -> list[str]:
+    """The values of an override: one, or those of a sweep."""
+    if not override.is_sweep_override():
+        return [str(override.value())]
+    if override.is_choice_sweep():
+        return [str(value) for value in override.sweep_string_iterator()]
+    return []  # a glob or a range: Hydra's business
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """The configuration of some overrides (of a sweep: of its first cell), checked.
+
+    Raises
+    ------
+    HarnessError
+        For an unknown name, option or value, with the known ones.
+    """
+    single = []
+    for override in parse(overrides):
+        first = next(iter(values(override)), None)
+        swept = override.is_sweep_override() and first is not None
+        single.append(f"{override.get_key_element()}={first}" if swept else str(override.input_line))
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            config = compose("config", single)
+            return prepare(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise HarnessError(
+            f"cannot use the overrides {' '.join(overrides)!r} ({_line(error)}): `python -m harness ls` lists the names, "
+            "conf/ has the options."
+        ) from error
+
+
+def prepare(config: DictConfig) -> DictConfig:
+    """Resolve a composed configuration, name what is named by its path, and check all of it."""
+    OmegaConf.resolve(config)
+    for group in ("model", "dataset"):
+        if config[group] is not None and config[group].name is None:
+            path = config[group].path
+            if not path:
+                raise HarnessError(f"{group}=local names no folder: set {group}.path.")
+            config[group].name = _UNSAFE.sub("-", Path(path).expanduser().resolve().name).strip("-.") or group
+    check(config)
+    return config
+
+
+def check(config: DictConfig) -> None:
+    """Refuse values that no run can use; name what was found and what was expected."""
+    depths = config.depths
+    whole = all(isinstance(depth, int) and not isinstance(depth, bool) and depth >= 0 for depth in depths)
+    if not depths or not whole or any(a >= b for a, b in zip(depths, depths[1:], strict=False)):
+        raise HarnessError(f"depths={list(depths)}: expected whole numbers from 0 up, increasing, such as [0,50,100].")
+    for name, allowed in {"device": ("auto", "cpu", "cuda"), "format": ("markdown", "csv", "latex")}.items():
+        if config[name] not in allowed:
+            raise HarnessError(f"{name}={config[name]}: expected one of {', '.join(allowed)}.")
+    for name in ("batch_size", "memory_mb", "threads"):
+        value = config[name]
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise HarnessError(f"{name}={value}: expected a whole number of at least 1.")
+    if config.reference not in (None, "plaid"):
+        raise HarnessError(f"reference={config.reference}: expected plaid or null.")
+    for group in ("model", "center", "method"):
+        for key, default in entry(group, _choice(group, config[group])).items():
+            found = config[group][key]
+            if default is not None and default != "???" and found is not None and type(found) is not type(default):
+                if not isinstance(default, (list, dict)):
+                    raise HarnessError(f"{group}.{key}={found}: expected {_expected(default)}, such as {default}.")
+    if config.model.dtype not in ("float32", "bfloat16", "float16"):
+        raise HarnessError(f"model.dtype={config.model.dtype}: expected float32, bfloat16 or float16.")
+
+
+def _choice(group: str, options: DictConfig) -> str:
+    """The entry that some options came from."""
+    return options.name if options.name in choices(group) else "local"
+
+
+def _expected(default: Any) -> str:
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}
+    return kinds.get(type(default), type(default).__name__)
+
+
+def variant(group: str, options: dict[str, Any], ignored: Sequence[str] = ()) -> str:
+    """The name of a cell's model, centering or method: the entry's own, plus every option that differs from it.
+
+    For instance ``smve+keep=16``: a result of other options can neither hide nor overwrite one of the shipped ones.
+    """
+    name = safe_name(group, options["name"])
+    if name not in choices(group):  # a local model: nothing to differ from
+        return name
+    shipped = entry(group, name)
+    changed = {key: value for key, value in options.items() if key not in ignored and value != shipped.get(key)}
+    return safe_name(group, "+".join([name, *(f"{key}={_plain(value)}" for key, value in sorted(changed.items()))]))
+
+
+def safe_name(what: str, name: str) -> str:
+    """`name`, if it can be a file's name on any system."""
+    if not _SAFE_NAME.fullmatch(name):
+        raise HarnessError(
+            f"the {what} name {name!r} cannot be a file name: expected letters, digits and . _ - (set {what}.name)."
+        )
+    return name
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_plain, value))
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:240]

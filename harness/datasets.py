@@ -1,0 +1,214 @@
+"""Data sets in the BEIR layout, from a local folder or downloaded by the beir package.
+
+    NAME/corpus.jsonl (or corpus.jsonl.gz), NAME/queries.jsonl, NAME/qrels/SPLIT.tsv
+
+A document's text is "title text", stripped. Documents are sorted by id, *descending*: from here on a row number stands
+for a document, and a lower row wins a tie (trec_eval's rule, `harness.ranking`). Queries are the judged ones, in file
+order, whether or not a judgement is positive.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.files import digest
+
+URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A corpus, the queries of one split, and their judgements.
+
+    Attributes
+    ----------
+    docs : document id -> "title text", ids descending
+    queries : query id -> text
+    qrels : query id -> document id -> score; 0 is judged and not relevant
+    other_queries : queries of the set's train split (else dev) whose texts are not evaluated: they may set mu_Q
+    other_split : the split that they are from
+    query_length : tokens of a query that the field uses for this set; None: the checkpoint's own
+    """
+
+    name: str
+    docs: dict[str, str]
+    queries: dict[str, str]
+    qrels: dict[str, dict[str, int]]
+    other_queries: dict[str, str] = field(default_factory=dict)
+    other_split: str | None = None
+    query_length: int | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of ids, texts and judgements: what a result on this data set depends on."""
+        return digest([self.docs, self.queries, self.qrels])
+
+
+def load(options: dict[str, Any], data_dir: str | None, cache: Path) -> Dataset:
+    """The data set of an entry of conf/dataset: built, found under `data_dir`, or downloaded.
+
+    Raises
+    ------
+    HarnessError
+        If it is nowhere, damaged, empty, or not of the documented size.
+    """
+    if options.get("builder") == "docstrings":
+        from harness import docstrings
+
+        dataset = docstrings.build(options)
+    else:
+        dataset = read_folder(options["name"], folder(options, data_dir, cache), options["split"], options.get("query_length"))
+    found = {"docs": len(dataset.docs), "queries": len(dataset.queries), "qrels": sum(map(len, dataset.qrels.values()))}
+    for what, count in found.items():
+        expected = options.get(what)
+        if expected is not None and count != expected:
+            raise HarnessError(
+                f"data set '{options['name']}' has {count} {what}, expected {expected}: the folder is damaged or of "
+                "another version; fetch it again."
+            )
+    return dataset
+
+
+def folder(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path:
+    """Where the data set's files are: `dataset.path`, under `data_dir` (at any group), or the cache's download."""
+    name = options["name"]
+    if options.get("path"):
+        return Path(options["path"]).expanduser()
+    roots = [Path(data_dir).expanduser()] if data_dir else []
+    for root in [*roots, cache / "beir"]:
+        for candidate in [root / name, *sorted(root.glob(f"*/{name}"))]:
+            if candidate.is_dir():
+                return candidate
+    if not options.get("md5"):
+        where = data_dir or "nowhere: data_dir (or HARNESS_DATA) is not set"
+        raise HarnessError(
+            f"data set '{name}' was not found under {where}; it cannot be downloaded: set data_dir to a folder that "
+            f"holds {name}/corpus.jsonl."
+        )
+    return download(name, options["md5"], cache / "beir")
+
+
+def download(name: str, md5: str, target: Path) -> Path:
+    """Fetch NAME.zip with the beir package, check its MD5, unpack it; nothing is kept unless all of it is right."""
+    from beir import util
+
+    target.mkdir(parents=True, exist_ok=True)
+    archive = target / f"{name}.zip"
+    try:
+        if not archive.exists():
+            partial = archive.with_suffix(".part")
+            partial.unlink(missing_ok=True)
+            util.download_url(URL.format(name=name), str(partial))
+            partial.rename(archive)
+    except Exception as error:  # beir passes on whatever requests, urllib and the disk raise
+        archive.with_suffix(".part").unlink(missing_ok=True)
+        raise HarnessError(
+            f"cannot download data set '{name}' ({type(error).__name__}): go online, or set data_dir (or HARNESS_DATA) "
+            f"to a folder that holds {name}/corpus.jsonl."
+        ) from error
+    return unpack(archive, md5, target / name)
+
+
+def unpack(archive: Path, md5: str, target: Path) -> Path:
+    """Unpack a BEIR zip of the expected MD5; a zip that is not is removed, and nothing of it is used."""
+    found = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
+    if found != md5:
+        archive.unlink()
+        raise HarnessError(
+            f"{archive.name} has MD5 {found}, expected {md5}: the download was broken or the file has changed; it was "
+            "removed, run again to fetch it anew."
+        )
+    partial = target.with_name(target.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    with zipfile.ZipFile(archive) as file:
+        for member in file.namelist():
+            if not (partial / member).resolve().is_relative_to(partial.resolve()):
+                raise HarnessError(f"{archive.name} holds '{member}', which points outside its folder: not unpacked.")
+        file.extractall(partial)
+    inner = partial / target.name
+    (inner if inner.is_dir() else partial).rename(target)
+    shutil.rmtree(partial, ignore_errors=True)
+    archive.unlink()
+    return target
+
+
+def read_folder(name: str, path: Path, split: str, query_length: int | None) -> Dataset:
+    """Read one split of a folder in the BEIR layout."""
+    if not path.is_dir():
+        raise HarnessError(f"the data set folder {path} does not exist: expected a folder with corpus.jsonl.")
+    corpus, packed = path / "corpus.jsonl", path / "corpus.jsonl.gz"
+    docs = dict(_texts(packed if packed.exists() and not corpus.exists() else corpus))
+    if not docs:
+        raise HarnessError(f"the corpus of data set '{name}' is empty ({path}): expected at least one document.")
+    all_queries = dict(_texts(path / "queries.jsonl"))
+    qrels = _qrels(path / "qrels" / f"{split}.tsv")
+    missing = [query for query in qrels if query not in all_queries]
+    if missing or not qrels:
+        what = f"{len(missing)} judged queries, first '{missing[0]}', are not in" if missing else "no query is judged for"
+        raise HarnessError(f"data set '{name}', split '{split}': {what} {path / 'queries.jsonl'}; fetch it again.")
+    queries = {query: text for query, text in all_queries.items() if query in qrels}
+    other = next((o for o in ("train", "dev") if o != split and (path / "qrels" / f"{o}.tsv").exists()), None)
+    evaluated = {plain(text) for text in queries.values()}
+    unused = _qrels(path / "qrels" / f"{other}.tsv") if other else {}
+    return Dataset(
+        name,
+        dict(sorted(docs.items(), reverse=True)),
+        queries,
+        {query: qrels[query] for query in queries},
+        {query: text for query, text in all_queries.items() if query in unused and plain(text) not in evaluated},
+        other,
+        query_length,
+    )
+
+
+def plain(text: str) -> str:
+    """A text as it is compared with others: lower case, blanks made one."""
+    return " ".join(text.lower().split())
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    """(id, "title text") of each line."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    number = 0
+    try:
+        with opened(path, "rt", encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                entry = json.loads(line)
+                title, text = entry.get("title") or "", entry.get("text") or ""
+                yield str(entry["_id"]), f"{title} {text}".strip()
+    except FileNotFoundError as error:
+        raise HarnessError(f"{path} is missing: expected a data set folder in the BEIR layout.") from error
+    except (OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise HarnessError(
+            f"{path} is damaged at line {number + (not isinstance(error, KeyError))}: expected one JSON object with "
+            "_id and text a line; fetch it again."
+        ) from error
+
+
+def _qrels(path: Path) -> dict[str, dict[str, int]]:
+    """query id -> document id -> score, from a tab-separated file with a header line."""
+    qrels: dict[str, dict[str, int]] = {}
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            next(reader, None)
+            for query, document, score in reader:
+                qrels.setdefault(query, {})[document] = int(score)
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.tsv"))) or "none"
+        raise HarnessError(f"{path} is missing: this data set has the splits {known}; set dataset.split.") from error
+    except (OSError, ValueError) as error:
+        raise HarnessError(
+            f"{path} is damaged: expected lines of query id, document id and an integer score, separated by tabs."
+        ) from error
+    return qrels

@@ -1,0 +1,60 @@
+"""Where a result was made: versions, commit, host."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = (
+    "torch", "pylate", "fast-plaid", "sentence-transformers", "transformers", "tokenizers", "numpy", "ranx", "hydra-core",
+)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this harness, and everything that touches a number."""
+    found = {"python": platform.python_version()}
+    for name in ("late-interaction-harness", *PACKAGES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """The checkout's commit, with ``+`` if files of the harness or its options differ from it; ``unknown`` outside git."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        found = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--", "harness", "conf", "requirements.lock")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found + ("+" if changed else "")
+
+
+def host(device: torch.device) -> dict[str, Any]:
+    """CPU, GPU and threads."""
+    found = {"cpu": _cpu(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "system": platform.system()}
+    if device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,102 @@
+"""Record: one measured cell, (data set, model, centering, method), as one JSON file.
+
+    results/records/<data set>/<model>/<center>/<method>.json
+
+A record is written last and whole, so that a file that is there is a finished cell. PLAID and exact search do not
+depend on the centering: theirs is ``none``, and their one ranking stands under the depth ``final``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.files import write_json
+
+FORMAT = 1
+FINAL = "final"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one cell gave.
+
+    Attributes
+    ----------
+    ndcg10 : rerank depth (or "final") -> mean NDCG@10 over the judged queries, 0 to 1
+    candidate_recall : depth -> mean share of a query's relevant documents among its first candidates
+    candidates : how many were asked for, the fewest and the mean that a query got, and the queries that got fewer
+    seconds : phase -> seconds; encoding counts once, when it was done
+    bytes : of the token vectors, and of the method's index
+    identity : everything that a score depends on; a cell of another identity is another cell
+    per_query : "queries" -> ids; depth -> NDCG@10 of each
+    """
+
+    dataset: str
+    model: str
+    center: str
+    method: str
+    ndcg10: dict[str, float]
+    candidate_recall: dict[str, float]
+    candidates: dict[str, Any]
+    seconds: dict[str, float]
+    bytes: dict[str, int]
+    details: dict[str, Any]
+    notes: list[str]
+    identity: dict[str, Any]
+    config: dict[str, Any]
+    versions: dict[str, str]
+    host: dict[str, Any]
+    commit: str
+    started: str
+    per_query: dict[str, list[Any]]
+    format: int = FORMAT
+
+
+def record_path(results: Path, dataset: str, model: str, center: str, method: str) -> Path:
+    """Where the record of a cell is."""
+    return results / "records" / dataset / model / center / f"{method}.json"
+
+
+def write(results: Path, record: Record) -> Path:
+    """Write a record; the old one stays until the new one is complete."""
+    path = record_path(results, record.dataset, record.model, record.center, record.method)
+    try:
+        write_json(path, asdict(record))
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write the record {path} ({error.strerror}): set results_dir to a folder that can be written."
+        ) from error
+    return path
+
+
+def read(path: Path) -> Record:
+    """Read a record.
+
+    Raises
+    ------
+    HarnessError
+        If the file is not a record of a known format.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found = content["format"]
+        if found != FORMAT:
+            raise HarnessError(
+                f"the record {path} has format {found}, expected {FORMAT}: measure the cell again with overwrite=true."
+            )
+        return Record(**{field.name: content[field.name] for field in fields(Record)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise HarnessError(
+            f"the record {path} is damaged ({type(error).__name__}: {error}): delete it and run the cell again."
+        ) from error
+
+
+def read_all(results: Path) -> Iterator[Record]:
+    """Every record, in the order of their paths."""
+    for path in sorted((results / "records").glob("*/*/*/*.json")):
+        yield read(path)

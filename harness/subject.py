@@ -1,0 +1,143 @@
+"""Subject: one model on one data set, with everything that its cells share (texts, token vectors, resources)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness import datasets, models
+from harness.candidates import Resources
+from harness.config import entry, safe_name, variant
+from harness.encode import Encoder
+from harness.errors import HarnessError
+from harness.files import digest
+from harness.store import TokenStore
+
+Options = dict[str, Any]
+NOT_IN_NAME = ("name", "title", "path", "hub", "revision", "known_weights")
+"""Model options that are not part of a variant's name: the weights' sha256 stands for them."""
+
+
+@dataclass(frozen=True)
+class QueryMean:
+    """The queries that mu_Q is the mean of.
+
+    Attributes
+    ----------
+    source : where they are from, in words
+    """
+
+    source: str
+    texts: dict[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """Of the texts and their order."""
+        return digest(list(self.texts.items()))
+
+
+class Subject:
+    """A (model, data set); texts are read and tokens encoded when first asked for."""
+
+    def __init__(self, config: Options, dataset_options: Options) -> None:
+        self.config, self.dataset_options = config, dataset_options
+        self.cache = Path(config["cache_dir"]).expanduser()
+        self.resources = Resources(
+            device(config["device"]), config["memory_mb"] << 20, self.cache, config["progress"]
+        )
+        self.dataset_name = safe_name("dataset", dataset_options["name"])
+        self.model_name = variant("model", config["model"], ignored=NOT_IN_NAME)
+        self.dataset = _dataset(json.dumps(dataset_options), config["data_dir"], self.cache)
+        self.checkpoint = models.locate(config["model"], config["models_dir"])
+        self.query_length = config["model"]["query_length"] or self.dataset.query_length
+        self._encoder = _encoder(
+            json.dumps(config["model"]), self.checkpoint, self.resources, config["batch_size"]
+        )
+
+    @cached_property
+    def identity(self) -> Options:
+        """What every score of this subject depends on."""
+        options = ("document_length", "query_expansion", "dtype", "attention", "seed")
+        return {
+            "dataset": self.dataset.sha256,
+            "weights": self.checkpoint.sha256,
+            "model": {**{name: self.config["model"][name] for name in options}, "query_length": self.query_length},
+        }
+
+    @cached_property
+    def docs(self) -> TokenStore:
+        """Token vectors of the documents."""
+        return self._encoder.encode(self.dataset.docs, self.dataset_name, False, self.query_length)
+
+    @cached_property
+    def queries(self) -> TokenStore:
+        """Token vectors of the judged queries."""
+        return self._encoder.encode(self.dataset.queries, self.dataset_name, True, self.query_length)
+
+    @property
+    def encode_seconds(self) -> dict[str, float]:
+        """What encoding took, whenever it was done."""
+        return {"encode_queries": self.queries.meta["seconds"], "encode_documents": self.docs.meta["seconds"]}
+
+    @cached_property
+    def self_rows(self) -> np.ndarray:
+        """int64 [queries]: the row of the document that has the query's id, -1 if none."""
+        rows = {document: row for row, document in enumerate(self.dataset.docs)}
+        return np.array([rows.get(query, -1) for query in self.dataset.queries], dtype=np.int64)
+
+    def query_mean(self, centering: Options) -> QueryMean:
+        """Queries for mu_Q: of the set's other split, else of other sets' other splits, else (labelled) these."""
+        if self.dataset.other_queries:
+            source, texts = f"{self.dataset_name}/{self.dataset.other_split}", self.dataset.other_queries
+        else:
+            source, texts = self._other_sets(centering["fallback"])
+        chosen = sorted(texts, key=lambda query: sha256(query.encode()).digest())[: centering["max_queries"]]
+        what = f"{len(chosen)} of {len(texts)} queries of {source}"
+        if not texts:
+            chosen, texts = list(self.dataset.queries), self.dataset.queries
+            what = f"transductive: the {len(chosen)} evaluated queries themselves"
+        return QueryMean(what, {query: texts[query] for query in chosen})
+
+    def encode_mean(self, mean: QueryMean) -> TokenStore:
+        """Token vectors of the queries of mu_Q, of the same query length as the evaluated ones."""
+        return self._encoder.encode(mean.texts, f"{self.dataset_name}-mean", True, self.query_length)
+
+    def _other_sets(self, names: list[str]) -> tuple[str, dict[str, str]]:
+        evaluated = {datasets.plain(text) for text in self.dataset.queries.values()}
+        sources, texts = [], {}
+        for name in names:
+            try:
+                other = _dataset(json.dumps(entry("dataset", name)), self.config["data_dir"], self.cache)
+            except HarnessError:  # not at hand: the next one, and the record names what was used
+                continue
+            usable = {f"{name}/{q}": t for q, t in other.other_queries.items() if datasets.plain(t) not in evaluated}
+            if usable and name != self.dataset_name:
+                sources.append(f"{name}/{other.other_split}")
+                texts.update(usable)
+        return " and ".join(sources), texts
+
+
+def device(option: str) -> torch.device:
+    """``auto``: CUDA where there is one."""
+    if option == "cuda" and not torch.cuda.is_available():
+        raise HarnessError("device=cuda, but torch sees no GPU here: set device=cpu, or device=auto.")
+    return torch.device("cuda" if option == "cuda" or (option == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+@lru_cache(maxsize=4)
+def _dataset(options: str, data_dir: str | None, cache: Path) -> datasets.Dataset:
+    """A data set, read once for the cells of a sweep."""
+    return datasets.load(json.loads(options), data_dir, cache)
+
+
+@lru_cache(maxsize=1)
+def _encoder(model: str, checkpoint: models.Checkpoint, resources: Resources, batch_size: int) -> Encoder:
+    """An encoder, whose model is loaded once for the cells of a sweep."""
+    return Encoder(json.loads(model), checkpoint, resources.cache, resources.device, batch_size, resources.show)

@@ -1,0 +1,248 @@
+"""Slow, obvious reference implementations, written from the definitions alone, to be used as oracles in tests.
+
+Nothing here is fast and nothing here is shared with the code under test. A "text" is a float array [tokens, dim] that
+holds real tokens only (no padding). All arithmetic is done one token and one number at a time on Python floats
+(float64), whatever the dtype of the input; arrays are returned as float64.
+"""
+
+import math
+
+import numpy as np
+
+
+def dot(left: np.ndarray, right: np.ndarray) -> float:
+    """Dot product of two vectors [dim], added up one coordinate at a time."""
+    if len(left) != len(right):
+        raise ValueError(f"vectors of different lengths: {len(left)} and {len(right)}")
+    total = 0.0
+    for c in range(len(left)):
+        total += float(left[c]) * float(right[c])
+    return total
+
+
+def maxsim(query: np.ndarray, document: np.ndarray) -> float:
+    """Sum over query tokens [m, dim] of the best dot product in a document [n, dim] (ColBERT, arXiv 2004.12832).
+
+    A document without tokens scores -inf, whatever the query; a query without tokens scores 0.0 otherwise.
+    """
+    if len(document) == 0:
+        return -math.inf
+    total = 0.0
+    for i in range(len(query)):
+        best = -math.inf
+        for j in range(len(document)):
+            similarity = dot(query[i], document[j])
+            if similarity > best:
+                best = similarity
+        total += best
+    return total
+
+
+def token_mean(texts: list[np.ndarray]) -> np.ndarray:
+    """Mean [dim] over ALL tokens of all texts (each token counts once, so long texts weigh more than short ones)."""
+    count = 0
+    total: list[float] = []
+    for text in texts:
+        for token in text:
+            if count == 0:
+                total = [0.0] * len(token)
+            for c in range(len(token)):
+                total[c] += float(token[c])
+            count += 1
+    if count == 0:
+        raise ValueError("there is no mean of no tokens")
+    return np.array([value / count for value in total], dtype=np.float64)
+
+
+def center(tokens: np.ndarray, mean: np.ndarray, renormalize: bool = False) -> np.ndarray:
+    """Tokens [tokens, dim] minus the mean [dim]; with renormalize each is scaled back to length 1.
+
+    A token that equals the mean exactly has no direction and stays the zero vector.
+    """
+    n_tokens, dim = tokens.shape
+    result = np.zeros((n_tokens, dim), dtype=np.float64)
+    for i in range(n_tokens):
+        for c in range(dim):
+            result[i, c] = float(tokens[i, c]) - float(mean[c])
+        if renormalize:
+            length = math.sqrt(dot(result[i], result[i]))
+            if length > 0.0:
+                for c in range(dim):
+                    result[i, c] = float(result[i, c]) / length
+    return result
+
+
+def muvera_bucket(token: np.ndarray, planes: np.ndarray, repetition: int) -> int:
+    """Bucket number of a token [dim] in one repetition of planes [dim, R, k]: 2^j is added where h_j . x > 0."""
+    bucket = 0
+    for j in range(planes.shape[2]):
+        if dot(planes[:, repetition, j], token) > 0.0:
+            bucket += 2**j
+    return bucket
+
+
+def muvera_project(token: np.ndarray, projections: np.ndarray | None, repetition: int) -> list[float]:
+    """A token [dim] projected by one repetition of projections [dim, R, d]: d numbers; None leaves it as it is."""
+    if projections is None:
+        return [float(value) for value in token]
+    return [dot(projections[:, repetition, c], token) for c in range(projections.shape[2])]
+
+
+def muvera_query(tokens: np.ndarray, planes: np.ndarray, projections: np.ndarray | None) -> np.ndarray:
+    """Query encoding (MUVERA, arXiv 2405.19504): the SUM of the projected tokens of each bucket, [R * 2^k * d].
+
+    Tokens [tokens, dim], planes [dim, R, k], projections [dim, R, d] or None (d = dim). Empty buckets are zeros.
+    """
+    dim, repetitions, k = planes.shape
+    d = dim if projections is None else projections.shape[2]
+    output: list[float] = []
+    for r in range(repetitions):
+        for bucket in range(2**k):
+            block = [0.0] * d
+            for token in tokens:
+                if muvera_bucket(token, planes, r) == bucket:
+                    projected = muvera_project(token, projections, r)
+                    for c in range(d):
+                        block[c] += projected[c]
+            output.extend(block)
+    return np.array(output, dtype=np.float64)
+
+
+def muvera_document(tokens: np.ndarray, planes: np.ndarray, projections: np.ndarray | None) -> np.ndarray:
+    """Document encoding (MUVERA, arXiv 2405.19504): the MEAN of the projected tokens of each bucket, [R * 2^k * d].
+
+    An empty bucket takes the projected token nearest in Hamming distance of the sign bits, the first one on ties.
+    Shapes as in muvera_query; a document without tokens is all zeros.
+    """
+    dim, repetitions, k = planes.shape
+    d = dim if projections is None else projections.shape[2]
+    output: list[float] = []
+    for r in range(repetitions):
+        for bucket in range(2**k):
+            block = [0.0] * d
+            count = 0
+            nearest = None
+            nearest_distance = k + 1
+            for token in tokens:
+                own_bucket = muvera_bucket(token, planes, r)
+                distance = bin(own_bucket ^ bucket).count("1")
+                if distance < nearest_distance:  # strictly: the first token wins a tie
+                    nearest = token
+                    nearest_distance = distance
+                if own_bucket == bucket:
+                    projected = muvera_project(token, projections, r)
+                    for c in range(d):
+                        block[c] += projected[c]
+                    count += 1
+            if count > 0:
+                block = [value / count for value in block]
+            elif nearest is not None:
+                block = muvera_project(nearest, projections, r)
+            output.extend(block)
+    return np.array(output, dtype=np.float64)
+
+
+def smve_kept(token: np.ndarray, anchors: np.ndarray, repetition: int, keep: int) -> dict[int, float]:
+    """The `keep` largest SIGNED projections of a token [dim] on one repetition of anchors [dim, repetitions, w].
+
+    Returns anchor number -> projection. On equal projections the lower anchor number is kept.
+    """
+    projections: dict[int, float] = {}
+    for a in range(anchors.shape[2]):
+        projections[a] = dot(anchors[:, repetition, a], token)
+    best_first = sorted(projections, key=lambda a: (-projections[a], a))
+    return {a: projections[a] for a in best_first[:keep]}
+
+
+def smve_query(tokens: np.ndarray, anchors: np.ndarray, keep: int) -> np.ndarray:
+    """Query encoding (SMVE): per anchor the SUM of the projections that tokens [tokens, dim] kept, [repetitions * w].
+
+    Anchors [dim, repetitions, w]. An anchor that no token kept is 0.
+    """
+    _, repetitions, w = anchors.shape
+    output = np.zeros(repetitions * w, dtype=np.float64)
+    for r in range(repetitions):
+        for token in tokens:
+            for a, projection in smve_kept(token, anchors, r, keep).items():
+                output[r * w + a] += projection
+    return output
+
+
+def smve_document(tokens: np.ndarray, anchors: np.ndarray, keep: int) -> np.ndarray:
+    """Document encoding (SMVE): per anchor the MEAN over the tokens [tokens, dim] that kept it, [repetitions * w].
+
+    Anchors [dim, repetitions, w]. An anchor that no token kept is 0; a document without tokens is all zeros.
+    """
+    _, repetitions, w = anchors.shape
+    output = np.zeros(repetitions * w, dtype=np.float64)
+    for r in range(repetitions):
+        kept_by_anchor: dict[int, list[float]] = {}
+        for token in tokens:
+            for a, projection in smve_kept(token, anchors, r, keep).items():
+                kept_by_anchor.setdefault(a, []).append(projection)
+        for a, kept in kept_by_anchor.items():
+            total = 0.0
+            for projection in kept:
+                total += projection
+            output[r * w + a] = total / len(kept)
+    return output
+
+
+def rank(scores: list[float], ids: list[str]) -> list[str]:
+    """Ids by score descending, then by id descending (trec_eval's rule); entries that score -inf are left out."""
+    entries = []
+    for score, identifier in zip(scores, ids, strict=True):
+        if math.isnan(score):
+            raise ValueError(f"the score of {identifier} is not a number")
+        if score != -math.inf:
+            entries.append((float(score), identifier))
+    entries.sort(reverse=True)
+    return [identifier for _, identifier in entries]
+
+
+def rerank(first: list[str], maxsim_scores: dict[str, float], depth: int) -> list[str]:
+    """The first `depth` ids by MaxSim descending (ties: id descending), then the tail in the order it had.
+
+    Every id stays in the list; one that scores -inf goes to the end of the head. An id of the head without a score
+    is an error.
+    """
+    if depth < 0:
+        raise ValueError("depth must not be negative")
+    head = []
+    for identifier in first[:depth]:
+        head.append((float(maxsim_scores[identifier]), identifier))
+    head.sort(reverse=True)
+    return [identifier for _, identifier in head] + list(first[depth:])
+
+
+def ndcg(ranked: list[str], judged: dict[str, int], cut: int = 10) -> float:
+    """NDCG at `cut`: linear gain, log2(position + 1) discount, ideal order from all positive judgements.
+
+    Judgements of zero or less gain nothing, as do documents without one. With nothing relevant the result is 0.0.
+    """
+    gained = 0.0
+    for position, identifier in enumerate(ranked[:cut], start=1):
+        gain = judged.get(identifier, 0)
+        if gain > 0:
+            gained += gain / math.log2(position + 1)
+    ideal = 0.0
+    best_gains = sorted((gain for gain in judged.values() if gain > 0), reverse=True)
+    for position, gain in enumerate(best_gains[:cut], start=1):
+        ideal += gain / math.log2(position + 1)
+    if ideal == 0.0:
+        return 0.0
+    return gained / ideal
+
+
+def mean_pairwise_cosine(units: np.ndarray) -> float:
+    """Mean dot product over all pairs of two different rows of unit vectors [n, dim]; nan for fewer than two rows."""
+    total = 0.0
+    pairs = 0
+    for i in range(len(units)):
+        for j in range(len(units)):
+            if i != j:
+                total += dot(units[i], units[j])
+                pairs += 1
+    if pairs == 0:
+        return math.nan
+    return total / pairs
