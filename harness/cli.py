@@ -56,12 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(words: Sequence[str]) -> int:
     """Measure what the overrides describe, then print its table."""
-    flags = [word for word in words if word.startswith("-")]
-    overrides = config.expand([word for word in words if not word.startswith("-")])
-    composed = config.composed(overrides)
-    if any(flag not in ("-m", "--multirun") for flag in flags):  # --help, --cfg job, --info: Hydra's own business
+    flags = [word for word in words if word in ("-m", "--multirun")]
+    overrides = config.expand([word for word in words if word not in flags])
+    if any(word.startswith("-") for word in overrides):  # --help, --cfg job, --info: Hydra's own business
         _hydra([*flags, *overrides], lambda _: None)
         return 0
+    composed = config.composed(overrides)
     swept = [override.input_line for override in config.parse(overrides) if override.is_sweep_override()]
     if swept and not flags and "experiment" not in {override.key_or_group for override in config.parse(overrides)}:
         raise HarnessError(f"{swept[0]} names several values, which is a sweep: add -m.")

@@ -190,7 +190,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
         raise HarnessError(f"{path} is missing: expected a data set folder in the BEIR layout.") from error
     except (OSError, EOFError, ValueError, KeyError, AttributeError) as error:
         raise HarnessError(
-            f"{path} is damaged at line {number + (not isinstance(error, KeyError))}: expected one JSON object with "
+            f"{path} is damaged at line {number}: expected one JSON object with "
             "_id and text a line; fetch it again."
         ) from error
 

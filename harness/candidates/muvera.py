@@ -43,7 +43,7 @@ class FixedDimensionalEncoding:
         self.projections = None  # [dim, R * d]
         if projection is not None:
             signs = np.random.default_rng([seed, 1]).integers(0, 2, (dim, repetitions * projection)) * 2 - 1
-            self.projections = torch.from_numpy(signs.astype(np.float32) / np.sqrt(projection)).to(device)
+            self.projections = torch.from_numpy((signs / np.sqrt(projection)).astype(np.float32)).to(device)
 
     @property
     def buckets(self) -> int:
@@ -130,7 +130,7 @@ class Muvera:
     """FDEs made and searched block by block, by dot product."""
 
     def __init__(self, repetitions: int, bits: int, projection: int | None, seed: int) -> None:
-        if min(repetitions, bits, projection or 1) < 1 or bits > 16:
+        if min(repetitions, bits, 1 if projection is None else projection) < 1 or bits > 16:
             raise HarnessError(
                 f"MUVERA with repetitions={repetitions}, bits={bits}, projection={projection}: expected repetitions "
                 "and projection of at least 1 (or projection=null) and 1 to 16 bits."

@@ -104,7 +104,7 @@ class Plaid:
         with bar("PLAID", len(queries), resources.show) as progress:
             for group in _groups(queries.lengths):
                 found = plaid.search(
-                    torch.from_numpy(np.stack([queries[query] for query in group])),
+                    torch.from_numpy(np.stack([queries[int(query)] for query in group])),
                     top_k=k,
                     n_full_scores=self.n_full_scores,
                     n_ivf_probe=min(self.n_ivf_probe, centroids),  # more than there are is a panic
@@ -149,7 +149,7 @@ def _panics(what: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if isinstance(error, (HarnessError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)):
+        if not isinstance(error, (RuntimeError, ValueError)) and type(error).__name__ != "PanicException":
             raise
         reason = " ".join(str(error).split())[:200]
         raise HarnessError(

@@ -63,7 +63,7 @@ class SparseEncoding:
         values, anchor = projections.topk(self.keep, dim=2, sorted=False)
         anchor += torch.arange(self.repetitions, device=self.device)[:, None] * self.width
         row = torch.from_numpy(np.repeat(np.arange(len(block.lengths)), block.lengths)).to(self.device)
-        return values.reshape(-1), (row[:, None] * self.size + anchor.view(len(tokens), -1)).reshape(-1)
+        return values.reshape(-1), (row[:, None] * self.size + anchor.flatten(1)).reshape(-1)
 
     def queries(self, block: Block) -> Float[torch.Tensor, "rows size"]:
         """Codes of the queries of a block."""
@@ -113,7 +113,7 @@ class Smve:
         with watch.phase("encode_queries"):
             blocks = queries.blocks(encoding.token_bytes, encoding.row_bytes, budget)
             # Kept sparse: 10,000 queries at w = 65,536 would take 2.6 GB.
-            query_codes = [encoding.queries(block).to_sparse_csr() for block in blocks]
+            query_codes = [encoding.queries(block).to_sparse() for block in blocks]
         best = RunningTopK(len(queries), min(k, len(docs)), device)
         kept = 0
         row_bytes = encoding.row_bytes + 12 * len(queries)

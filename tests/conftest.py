@@ -1,0 +1,156 @@
+"""Fixtures: tiny stores of random tokens, a tiny data set, a tiny ColBERT of LateOn's architecture, real data."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harness.candidates import Resources
+from harness.store import TokenStore, build_store
+
+WORDS = "wing flow heat shock layer body plate speed drag lift jet wave nose cone tube bend beam load skin rib".split()
+
+
+def unit(rng: np.random.Generator, tokens: int, dim: int, cone: float = 0.0) -> np.ndarray:
+    """Random unit vectors [tokens, dim], the more alike the larger `cone` is."""
+    vectors = rng.standard_normal((tokens, dim)) + cone
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Seeded randomness."""
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Callable[..., TokenStore]:
+    """A store of given token matrices, in a temporary folder."""
+    made = 0
+
+    def make(texts: Sequence[np.ndarray], chunk: int = 3) -> TokenStore:
+        nonlocal made
+        made += 1
+        ids = [f"t{i}" for i in range(len(texts))]
+        return build_store(tmp_path / f"store{made}", ids, lambda a, b: texts[a:b], {"made": made}, chunk)
+
+    return make
+
+
+@pytest.fixture
+def ragged(rng: np.random.Generator) -> list[np.ndarray]:
+    """Token matrices [tokens, 8] of 1 to 40 tokens; the third has one, the fifth none, the sixth is the first again."""
+    texts = [unit(rng, int(n), 8, cone=0.4) for n in rng.integers(1, 41, 23)]
+    texts[2], texts[4], texts[5] = texts[2][:1], texts[4][:0], texts[0].copy()
+    return [text.astype(np.float16).astype(np.float32) for text in texts]
+
+
+@pytest.fixture
+def query_texts(rng: np.random.Generator) -> list[np.ndarray]:
+    """Seven queries [tokens, 8] of 1 to 9 tokens."""
+    return [unit(rng, int(n), 8, cone=0.4).astype(np.float16).astype(np.float32) for n in (4, 9, 1, 5, 5, 2, 9)]
+
+
+@pytest.fixture
+def resources(tmp_path: Path) -> Callable[..., Resources]:
+    """CPU resources with a given block size in bytes."""
+
+    def make(block_bytes: int = 1 << 26) -> Resources:
+        return Resources(torch.device("cpu"), block_bytes, tmp_path / "cache")
+
+    return make
+
+
+def write_dataset(folder: Path, docs: dict[str, str], queries: dict[str, str], qrels: dict[str, dict[str, int]],
+                  train: dict[str, str] | None = None) -> Path:
+    """A folder in the BEIR layout."""
+    (folder / "qrels").mkdir(parents=True)
+    corpus = [{"_id": name, "title": "", "text": text} for name, text in docs.items()]
+    asked = [{"_id": name, "text": text} for name, text in {**queries, **(train or {})}.items()]
+    for name, entries in {"corpus": corpus, "queries": asked}.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    lines = ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t{s}" for q, judged in qrels.items() for d, s in judged.items())]
+    (folder / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n")
+    if train:
+        some = next(iter(docs))
+        lines = ["query-id\tcorpus-id\tscore", *(f"{query}\t{some}\t1" for query in train)]
+        (folder / "qrels" / "train.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 short documents, 8 queries (one is itself a document), graded judgements, 5 training queries."""
+    rng = np.random.default_rng(3)
+    docs = {f"d{i}": " ".join(rng.choice(WORDS, int(rng.integers(4, 20)))) for i in range(60)}
+    queries = {f"q{i}": " ".join(docs[f"d{i}"].split()[:4]) for i in range(7)}
+    queries["d9"] = docs["d9"]
+    qrels = {query: {f"d{i}": 2, f"d{i + 20}": 1, f"d{i + 30}": 0} for i, query in enumerate(queries)}
+    train = {f"train{i}": " ".join(rng.choice(WORDS, 5)) for i in range(5)}
+    return write_dataset(tmp_path_factory.mktemp("data") / "tiny", docs, queries, qrels, train)
+
+
+@pytest.fixture(scope="session")
+def lateon_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ColBERT of LateOn's architecture, tiny, with random weights, as PyLate saves it.
+
+    ModernBERT; Dense 32-64 (residual), 64-32 (residual), 32-16: LateOn's 768-1536-768-128, made small.
+    """
+    from pylate.models import ColBERT, Dense
+    from sentence_transformers.models import Transformer
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import ModernBertConfig, ModernBertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("models")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {word: i for i, word in enumerate([*special, ".", *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder / "backbone")
+    torch.manual_seed(11)
+    ModernBertModel(
+        ModernBertConfig(
+            vocab_size=len(vocabulary), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+            max_position_embeddings=128, pad_token_id=0, cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3,
+            global_attn_every_n_layers=2, local_attention=16,
+        )
+    ).save_pretrained(folder / "backbone")
+    layers = [
+        Dense(32, 64, bias=False, use_residual=True),
+        Dense(64, 32, bias=False, use_residual=True),
+        Dense(32, 16, bias=False),
+    ]
+    model = ColBERT(modules=[Transformer(str(folder / "backbone")), *layers], device="cpu", document_length=48)
+    model.save(str(folder / "lateon-like"), create_model_card=False)
+    return folder / "lateon-like"
+
+
+def _real(variable: str, what: str) -> Path:
+    """A folder named by the environment; tests that need it are skipped elsewhere, and must run in CI."""
+    if variable not in os.environ:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{variable} is not set: in CI the tests on {what} must run")
+        pytest.skip(f"{variable} is not set: no {what}")
+    return Path(os.environ[variable])
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real data sets."""
+    return _real("HARNESS_DATA", "real data sets")
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    """A real, trained ColBERT."""
+    return _real("HARNESS_MODELS", "local models") / "answerai-colbert-small-v1"

@@ -1,0 +1,120 @@
+"""The BEIR layout, downloads that are broken, and the data sets at hand."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zipfile
+
+import pytest
+from conftest import write_dataset
+
+from harness import config, datasets, docstrings
+from harness.errors import HarnessError
+
+DOCS = {"a": "one", "b": "two", "c10": "three", "c9": "four"}
+
+
+def test_documents_by_id_descending_and_queries_judged_only(tmp_path):
+    folder = write_dataset(tmp_path / "x", DOCS, {"q2": "two", "q1": "One "}, {"q1": {"a": 1}, "q2": {"b": 0}}, {"t": "ONE", "u": "five"})
+    (folder / "queries.jsonl").write_text((folder / "queries.jsonl").read_text() + '{"_id": "unjudged", "text": "x"}\n')
+    dataset = datasets.read_folder("x", folder, "test", 32)
+    assert list(dataset.docs) == ["c9", "c10", "b", "a"]
+    assert list(dataset.queries) == list(dataset.qrels) == ["q2", "q1"]
+    assert dataset.other_queries == {"u": "five"}  # "ONE" is evaluated, in other letters
+    assert dataset.other_split == "train"
+
+
+def test_titles_and_odd_characters(tmp_path):
+    folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    lines = ['{"_id": "1", "title": "T", "text": "x\u2028y\u0085z"}', '{"_id": "2", "title": null, "text": "t"}', '{"_id": "3", "text": ""}']
+    (folder / "corpus.jsonl").unlink()
+    with gzip.open(folder / "corpus.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    assert datasets.read_folder("x", folder, "test", None).docs == {"3": "", "2": "t", "1": "T x\u2028y\u0085z"}
+
+
+def spoil(folder, name, text):
+    (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "corpus.jsonl").unlink(), "corpus.jsonl is missing"),
+        (lambda f: spoil(f, "corpus.jsonl", ""), "is empty"),
+        (lambda f: spoil(f, "corpus.jsonl", '{"_id": "a", "text": "x"}\n{"_id": "b", "te'), "damaged at line 2"),
+        (lambda f: spoil(f, "corpus.jsonl", '{"text": "no id"}\n'), "damaged at line 1"),
+        (lambda f: spoil(f, "queries.jsonl", '{"_id": "z", "text": "x"}\n'), "1 judged queries, first 'q'"),
+        (lambda f: spoil(f, "qrels/test.tsv", "h\th\th\n"), "no query is judged"),
+        (lambda f: spoil(f, "qrels/test.tsv", "h\th\th\nq\tb\n"), "test.tsv is damaged"),
+        (lambda f: spoil(f, "qrels/test.tsv", "h\th\th\nq\tb\thigh\n"), "test.tsv is damaged"),
+        (lambda f: (f / "qrels/test.tsv").rename(f / "qrels/dev.tsv"), "has the splits dev; set dataset.split"),
+    ],
+)
+def test_damaged_folders_are_named(tmp_path, damage, message):
+    folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    damage(folder)
+    with pytest.raises(HarnessError, match=message):
+        datasets.read_folder("x", folder, "test", None)
+
+
+def test_found_under_data_dir_with_and_without_groups(tmp_path):
+    for where in (tmp_path / "flat" / "x", tmp_path / "grouped" / "beir" / "x"):
+        write_dataset(where, DOCS, {"q": "two"}, {"q": {"b": 1}})
+        assert datasets.folder({"name": "x"}, str(tmp_path / where.parts[len(tmp_path.parts)]), tmp_path / "cache") == where
+
+
+def test_wrong_counts_are_refused(tmp_path):
+    write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    options = {"name": "x", "split": "test", "docs": 5}
+    with pytest.raises(HarnessError, match="'x' has 4 docs, expected 5"):
+        datasets.load(options, str(tmp_path), tmp_path / "cache")
+
+
+def packed(tmp_path, members):
+    archive = tmp_path / "cache" / "x.zip"
+    archive.parent.mkdir(parents=True)
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, text in members.items():
+            file.writestr(name, text)
+    return archive, hashlib.md5(archive.read_bytes()).hexdigest()
+
+
+def test_a_good_zip_is_unpacked_and_a_broken_one_is_not_kept(tmp_path):
+    archive, md5 = packed(tmp_path, {"x/corpus.jsonl": "{}", "x/qrels/test.tsv": ""})
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:-30])
+    with pytest.raises(HarnessError, match=f"expected {md5}"):
+        datasets.unpack(archive, md5, tmp_path / "cache" / "x")
+    assert not list((tmp_path / "cache").iterdir())
+    archive.write_bytes(whole)
+    assert datasets.unpack(archive, md5, tmp_path / "cache" / "x") == tmp_path / "cache" / "x"
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["x"]
+    assert (tmp_path / "cache" / "x" / "qrels" / "test.tsv").exists()
+
+
+def test_a_zip_that_leaves_its_folder_is_not_unpacked(tmp_path):
+    archive, md5 = packed(tmp_path, {"../../evil": "x"})
+    with pytest.raises(HarnessError, match="points outside its folder"):
+        datasets.unpack(archive, md5, tmp_path / "cache" / "x")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_docstrings_are_deterministic_and_masked():
+    options = config.entry("dataset", "docstrings")
+    dataset = docstrings.build(options)
+    assert dataset.sha256 == docstrings.build(options).sha256
+    assert len(dataset.docs) == options["documents"] and len(dataset.queries) == options["evaluated"]
+    assert len(set(dataset.docs.values())) == len(dataset.docs)
+    assert not set(dataset.queries.values()) & set(dataset.other_queries.values())
+    for query, judged in dataset.qrels.items():
+        (name,) = judged
+        words = dataset.docs[name].lower().replace("[name]", "").split()
+        assert query == f"summary of {name}" and name.split(".")[-1].lower() not in words
+
+
+@pytest.mark.parametrize("name", ["scifact", "nfcorpus", "arguana", "cranfield", "npl", "msmarco-dl19-pool"])
+def test_real_data_sets_have_the_documented_counts(real_data, tmp_path, name):
+    dataset = datasets.load(config.entry("dataset", name), str(real_data), tmp_path)
+    assert list(dataset.docs) == sorted(dataset.docs, reverse=True)

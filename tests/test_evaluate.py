@@ -1,0 +1,72 @@
+"""NDCG@10 against pytrec_eval and the reference: graded, tied, missing and zero judgements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import pytrec_eval
+import reference
+
+from harness.datasets import Dataset
+from harness.errors import HarnessError
+from harness.evaluate import candidate_recall, ndcg10
+
+
+@pytest.fixture
+def judged(rng) -> tuple[Dataset, np.ndarray]:
+    """40 documents, 6 queries: graded; binary; only zeros; a relevant document that is not in the corpus; many; one."""
+    docs = {f"d{i:02d}": "" for i in reversed(range(40))}
+    names = list(docs)
+    qrels = {
+        "graded": {names[i]: int(g) for i, g in enumerate(rng.integers(0, 4, 25))},
+        "binary": {names[3]: 1, names[30]: 1},
+        "zeros": {names[5]: 0},
+        "missing": {names[8]: 1, "not in the corpus": 1},
+        "many": {name: 1 + i % 2 for i, name in enumerate(names)},
+        "one": {names[0]: 2},
+    }
+    dataset = Dataset("judged", docs, {query: "" for query in qrels}, qrels)
+    return dataset, np.array([rng.permutation(40)[:30] for _ in qrels])
+
+
+def test_equals_pytrec_eval_and_the_reference(judged):
+    dataset, rows = judged
+    names = list(dataset.docs)
+    runs = {q: {names[r]: float(99 - i) for i, r in enumerate(best)} for q, best in zip(dataset.queries, rows, strict=True)}
+    trec = pytrec_eval.RelevanceEvaluator(dataset.qrels, {"ndcg_cut.10", "recall.20"}).evaluate(runs)
+    found = ndcg10(rows, dataset)
+    for i, query in enumerate(dataset.queries):
+        assert found[i] == pytest.approx(trec[query]["ndcg_cut_10"], abs=1e-12)
+        assert found[i] == pytest.approx(reference.ndcg([names[r] for r in rows[i]], dataset.qrels[query]), abs=1e-12)
+    relevant = [query for query in dataset.queries if query != "zeros"]
+    recall = np.mean([trec[query]["recall_20"] for query in relevant])
+    assert candidate_recall(rows, 20, dataset) == pytest.approx(recall, abs=1e-12)
+
+
+def test_short_lists_count_what_they_have(judged):
+    dataset, rows = judged
+    rows = rows.copy()
+    rows[:, 3:] = -1
+    names = list(dataset.docs)
+    for i, query in enumerate(dataset.queries):
+        wanted = reference.ndcg([names[r] for r in rows[i, :3]], dataset.qrels[query])
+        assert ndcg10(rows, dataset)[i] == pytest.approx(wanted, abs=1e-12)
+
+
+def test_ties_by_trec_evals_rule(judged):
+    """Equal scores everywhere: pytrec_eval (doc id descending) and our order (row ascending, ids descending) agree."""
+    dataset, _ = judged
+    names = list(dataset.docs)
+    trec = pytrec_eval.RelevanceEvaluator(dataset.qrels, {"ndcg_cut.10"})
+    scores = trec.evaluate({query: dict.fromkeys(names, 1.0) for query in dataset.queries})
+    rows = np.tile(np.arange(40), (len(dataset.queries), 1))
+    wanted = [scores[query]["ndcg_cut_10"] for query in dataset.queries]
+    np.testing.assert_allclose(ndcg10(rows, dataset), wanted, atol=1e-12)
+
+
+def test_a_query_without_candidates_is_an_error(judged):
+    dataset, rows = judged
+    rows = rows.copy()
+    rows[1] = -1
+    with pytest.raises(HarnessError, match="query 'binary' and 0 more have no candidates"):
+        ndcg10(rows, dataset)

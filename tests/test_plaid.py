@@ -1,0 +1,102 @@
+"""fast-plaid as it is used here: repeatable, independent of the batch, and near exact search at a high probe count."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import unit
+
+from harness.candidates.exact import Exact
+from harness.candidates.plaid import MARKER, Plaid
+from harness.errors import HarnessError
+
+
+@pytest.fixture
+def corpus(rng):
+    """300 documents of 5 to 40 tokens, in 30 topics, dimension 32."""
+    topics = rng.standard_normal((30, 32))
+    texts = []
+    for i in range(300):
+        vectors = topics[i % 30] + 0.7 * rng.standard_normal((int(rng.integers(5, 41)), 32))
+        texts.append((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
+    return texts
+
+
+@pytest.fixture
+def asked(rng, corpus):
+    """Twelve queries of 3 to 9 tokens near some documents."""
+    texts = [corpus[i * 7][: int(rng.integers(3, 10))] + 0.1 * rng.standard_normal((1, 32)) for i in range(12)]
+    return [(text / np.linalg.norm(text, axis=1, keepdims=True)).astype(np.float32) for text in texts]
+
+
+def plaid(**options):
+    return Plaid(**{"nbits": 4, "kmeans_niters": 4, "n_ivf_probe": 8, "n_full_scores": 8192, "seed": 42, **options})
+
+
+def test_two_builds_give_the_same_results_whatever_the_global_seed(make_store, corpus, asked, tmp_path, resources):
+    docs, queries = make_store(corpus), make_store(asked)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        where = resources()
+        where = type(where)(where.device, where.block_bytes, tmp_path / f"cache{seed}")
+        before = torch.random.get_rng_state()
+        found.append(plaid().search(docs, queries, 50, where).ranking)
+        assert torch.equal(torch.random.get_rng_state(), before)  # put back
+    np.testing.assert_array_equal(found[0].rows, found[1].rows)
+    np.testing.assert_array_equal(found[0].scores, found[1].scores)
+
+
+def test_a_result_does_not_depend_on_the_batch(make_store, corpus, asked, resources):
+    docs = make_store(corpus)
+    together = plaid().search(docs, make_store(asked), 50, resources()).ranking
+    for i, query in enumerate(asked):
+        alone = plaid().search(docs, make_store([query]), 50, resources()).ranking
+        np.testing.assert_array_equal(alone.rows[0], together.rows[i])
+        np.testing.assert_allclose(alone.scores[0], together.scores[i], rtol=2e-3)
+
+
+def test_high_probe_count_finds_what_exact_search_finds(make_store, corpus, asked, resources):
+    docs, queries = make_store(corpus), make_store(asked)
+    exact = Exact().search(docs, queries, 20, resources()).ranking.rows
+    found = plaid(nbits=8, n_ivf_probe=64).search(docs, queries, 20, resources()).ranking.rows
+    recall = np.mean([len(set(a) & set(b)) / 20 for a, b in zip(exact, found, strict=True)])
+    assert recall >= 0.95
+
+
+def test_an_index_is_built_once_and_damage_is_named(make_store, corpus, asked, resources):
+    docs, queries = make_store(corpus), make_store(asked)
+    first = plaid().search(docs, queries, 50, resources()).ranking
+    (marker,) = resources().cache.rglob(MARKER)
+    built = marker.stat().st_mtime_ns
+    np.testing.assert_array_equal(plaid().search(docs, queries, 50, resources()).ranking.rows, first.rows)
+    assert marker.stat().st_mtime_ns == built
+    damaged = max(marker.parent.glob("*.npy"), key=lambda path: path.stat().st_size)
+    content = bytearray(damaged.read_bytes())
+    content[-5] ^= 1
+    damaged.write_bytes(content)
+    with pytest.raises(HarnessError, match=f"delete the folder {marker.parent}"):
+        plaid().search(docs, queries, 50, resources())
+    marker.unlink()  # as if the build had been cut off: it is built anew
+    np.testing.assert_array_equal(plaid().search(docs, queries, 50, resources()).ranking.rows, first.rows)
+    assert json.loads(marker.read_text())["files"]
+
+
+def test_too_few_full_scores_are_refused(make_store, corpus, asked, resources):
+    with pytest.raises(HarnessError, match="n_full_scores to at least 4004"):
+        plaid(n_full_scores=400).search(make_store(corpus), make_store(asked), 1001, resources())
+
+
+def test_a_corpus_too_small_for_plaid_is_a_sentence(make_store, rng, resources):
+    docs = make_store([unit(rng, 1, 32), unit(rng, 1, 32)])
+    with pytest.raises(HarnessError, match="too small for it"):
+        plaid().search(docs, make_store([unit(rng, 3, 32)]), 2, resources())
+
+
+def test_documents_without_tokens_are_refused(make_store, corpus, asked, resources):
+    corpus[3] = corpus[3][:0]
+    with pytest.raises(HarnessError, match="row 3 has no token vectors"):
+        plaid().search(make_store(corpus), make_store(asked), 10, resources())

@@ -1,0 +1,168 @@
+"""TokenStore: what is written is what is read; nothing half-written or damaged is believed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.errors import HarnessError
+from harness.store import JOURNAL, META, TOKENS, build_store, open_store
+
+IDENTITY = {"weights": "w"}
+
+
+def rows(texts):
+    """An encoder over fixed arrays that counts its calls."""
+    calls = []
+
+    def encode(start, stop):
+        calls.append((start, stop))
+        return texts[start:stop]
+
+    return encode, calls
+
+
+def names(texts):
+    return [f"t{i}" for i in range(len(texts))]
+
+
+def test_rows_come_back_as_float16(tmp_path, ragged):
+    store = build_store(tmp_path / "s", names(ragged), rows(ragged)[0], IDENTITY, chunk=5)
+    assert len(store) == len(ragged) and store.dim == 8
+    for row, text in enumerate(ragged):
+        np.testing.assert_array_equal(store[row], text.astype(np.float16).astype(np.float32))
+
+
+@pytest.mark.parametrize("budget", [1, 60, 1 << 20])
+def test_blocks_cover_all_rows_once_within_the_budget(make_store, ragged, budget):
+    store = make_store(ragged)
+    blocks = list(store.blocks(1, 2, budget))
+    assert [row for block in blocks for row in range(block.start, block.stop)] == list(range(len(ragged)))
+    np.testing.assert_array_equal(np.concatenate([block.tokens for block in blocks]), np.concatenate(ragged))
+    for block in blocks:
+        assert len(block.lengths) == 1 or block.lengths.sum() + 2 * len(block.lengths) <= budget
+
+
+def test_a_complete_store_is_not_encoded_again(tmp_path, ragged):
+    build_store(tmp_path / "s", names(ragged), rows(ragged)[0], IDENTITY)
+    encode, calls = rows(ragged)
+    build_store(tmp_path / "s", names(ragged), encode, IDENTITY)
+    assert calls == []
+
+
+@pytest.mark.parametrize("cut", ["after a chunk", "in the tokens", "in the journal"])
+def test_an_interrupted_build_goes_on_after_the_last_chunk(tmp_path, ragged, cut):
+    whole = build_store(tmp_path / "whole", names(ragged), rows(ragged)[0], IDENTITY, chunk=4)
+
+    def interrupted(start, stop):
+        if start == 12:
+            raise KeyboardInterrupt
+        return ragged[start:stop]
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store(tmp_path / "s", names(ragged), interrupted, IDENTITY, chunk=4)
+    with pytest.raises(HarnessError, match="incomplete"):
+        open_store(tmp_path / "s")
+    if cut == "in the tokens":  # bytes of a chunk that never reached the journal
+        with open(tmp_path / "s" / TOKENS, "ab") as file:
+            file.write(b"\1" * 13)
+    if cut == "in the journal":
+        with open(tmp_path / "s" / JOURNAL, "a") as file:
+            file.write('{"start": 12, "sto')
+    encode, calls = rows(ragged)
+    store = build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=4)
+    assert calls[0] == (12, 16)
+    assert (tmp_path / "s" / TOKENS).read_bytes() == (whole.path / TOKENS).read_bytes()
+    np.testing.assert_array_equal(store.offsets, whole.offsets)
+
+
+def test_a_half_written_store_that_lost_bytes_is_built_anew(tmp_path, ragged):
+    def interrupted(start, stop):
+        if start == 12:
+            raise KeyboardInterrupt
+        return ragged[start:stop]
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store(tmp_path / "s", names(ragged), interrupted, IDENTITY, chunk=4)
+    (tmp_path / "s" / TOKENS).write_bytes(b"")
+    encode, calls = rows(ragged)
+    build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=4)
+    assert calls[0] == (0, 4)
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda s: _flip(s / TOKENS),
+        lambda s: _flip(s / "lengths.i32"),
+        lambda s: (s / TOKENS).write_bytes((s / TOKENS).read_bytes()[:-2]),
+        lambda s: (s / TOKENS).unlink(),
+        lambda s: (s / META).write_text((s / META).read_text()[:40]),
+        lambda s: (s / META).write_text(json.dumps({**json.loads((s / META).read_text()), "format": 99})),
+    ],
+)
+def test_damage_is_named_with_the_folder_to_delete(tmp_path, ragged, damage):
+    build_store(tmp_path / "s", names(ragged), rows(ragged)[0], IDENTITY)
+    damage(tmp_path / "s")
+    with pytest.raises(HarnessError, match=f"delete the folder {tmp_path / 's'}"):
+        open_store(tmp_path / "s")
+
+
+def test_a_store_of_other_inputs_is_refused(tmp_path, ragged):
+    build_store(tmp_path / "s", names(ragged), rows(ragged)[0], IDENTITY)
+    with pytest.raises(HarnessError, match="other inputs"):
+        build_store(tmp_path / "s", names(ragged), rows(ragged)[0], {"weights": "other"})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_is_refused_by_name(tmp_path, ragged, value):
+    ragged[7][0, 3] = value
+    with pytest.raises(HarnessError, match="NaN or infinite token vectors for 't7'"):
+        build_store(tmp_path / "s", names(ragged), rows(ragged)[0], IDENTITY)
+    assert not (tmp_path / "s" / META).exists()
+
+
+def test_a_wrong_dimension_is_refused_by_name(tmp_path, ragged):
+    ragged[9] = ragged[9][:, :5]
+    with pytest.raises(HarnessError, match=r"'t9' have shape \(\d+, 5\), expected \[tokens, 8\]"):
+        build_store(tmp_path / "s", names(ragged), rows(ragged)[0], IDENTITY, chunk=4)
+
+
+FULL_DISK = """
+import resource, signal, sys, numpy as np
+from pathlib import Path
+from harness.errors import HarnessError
+from harness.store import build_store
+texts = [np.ones((50, 8), np.float32)] * 40
+if sys.argv[2] == "small":  # the file system refuses to grow a file beyond this, as a full one does
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    store = build_store(Path(sys.argv[1]), [str(i) for i in range(40)], lambda a, b: texts[a:b], {}, chunk=5)
+    print("complete", len(store), int(store.offsets[-1]))
+except HarnessError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_nothing_that_is_taken_for_complete(tmp_path):
+    def attempt(size):
+        words = [sys.executable, "-c", FULL_DISK, str(tmp_path / "s"), size]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+    assert "cannot write the token store" in attempt("small")
+    assert not (tmp_path / "s" / META).exists()
+    with pytest.raises(HarnessError, match="incomplete"):
+        open_store(tmp_path / "s")
+    assert attempt("large").strip() == "complete 40 2000"
