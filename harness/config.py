@@ -54,7 +54,7 @@ def describe(group: str, name: str) -> str:
 
 def expand(overrides: Sequence[str]) -> list[str]:
     """The overrides with the short forms of the module's docstring written out."""
-    words = list(overrides)
+    words = [_quoted(word) for word in overrides]
     keys = {word.lstrip("+~").split("=")[0] for word in words}
     for group in ("model", "dataset"):
         if f"{group}.path" in keys and group not in keys:
@@ -62,6 +62,14 @@ def expand(overrides: Sequence[str]) -> list[str]:
     if not keys & {"model", "model.path", "dataset", "dataset.path", "suite", "experiment"}:
         words.append("experiment=demo")
     return words
+
+
+def _quoted(word: str) -> str:
+    """A path with characters that mean something to Hydra, such as blanks or brackets, in quotes."""
+    key, _, value = word.partition("=")
+    if key.endswith((".path", "_dir")) and re.search(r"[^\w./,~+:@%\\-]", value) and not value.startswith(("'", '"', "$")):
+        value = '"' + value.replace('"', '\\"') + '"'
+    return f"{key}={value}" if "=" in word else word
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

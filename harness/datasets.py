@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import docstrings
 from harness.errors import HarnessError
 from harness.files import digest
 
@@ -63,9 +64,7 @@ def load(options: dict[str, Any], data_dir: str | None, cache: Path) -> Dataset:
         If it is nowhere, damaged, empty, or not of the documented size.
     """
     if options.get("builder") == "docstrings":
-        from harness import docstrings
-
-        dataset = docstrings.build(options)
+        dataset = of_docstrings(options)
     else:
         dataset = read_folder(options["name"], folder(options, data_dir, cache), options["split"], options.get("query_length"))
     found = {"docs": len(dataset.docs), "queries": len(dataset.queries), "qrels": sum(map(len, dataset.qrels.values()))}
@@ -77,6 +76,25 @@ def load(options: dict[str, Any], data_dir: str | None, cache: Path) -> Dataset:
                 "another version; fetch it again."
             )
     return dataset
+
+
+def of_docstrings(options: dict[str, Any]) -> Dataset:
+    """The demonstration: find the document that a summary was written for, one relevant document a query.
+
+    The first `evaluated` summaries are the queries, those of the other documents may set mu_Q.
+    """
+    texts = docstrings.pairs(options["packages"], options["documents"], options["characters"])
+    queries = {f"summary of {name}": summary for name, (summary, _) in texts.items()}
+    evaluated = dict(list(queries.items())[: options["evaluated"]])
+    return Dataset(
+        name=options["name"],
+        docs={name: texts[name][1] for name in sorted(texts, reverse=True)},
+        queries=evaluated,
+        qrels={query: {query.removeprefix("summary of "): 1} for query in evaluated},
+        other_queries={query: text for query, text in queries.items() if query not in evaluated},
+        other_split="dev",
+        query_length=options["query_length"],
+    )
 
 
 def folder(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path:

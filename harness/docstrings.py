@@ -1,9 +1,8 @@
-"""The demonstration's data set: docstrings of installed scientific packages, real text that needs no download.
+"""The demonstration's texts: docstrings of installed scientific packages, real text that needs no download.
 
 Each documented public function or class gives one pair: the query is the docstring's summary, the document is what
-follows it, with the object's own name masked. To find one's own docstring among all is the task (one relevant document
-a query). Files are parsed, never imported, and the choice depends on names alone (sha256), so that the same versions
-of the packages give the same data set on any machine.
+follows it, with the object's own name masked. Files are parsed, never imported, and the choice depends on names alone
+(sha256), so that the same versions of the packages give the same pairs on any machine.
 """
 
 from __future__ import annotations
@@ -11,48 +10,34 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from harness.datasets import Dataset
 from harness.errors import HarnessError
 
 MASK = "[name]"
 
 
-def build(options: dict[str, Any]) -> Dataset:
-    """The data set of an entry of conf/dataset whose builder is ``docstrings``.
+def pairs(packages: Sequence[str], count: int, characters: int) -> dict[str, tuple[str, str]]:
+    """Qualified name -> (summary, text) of `count` docstrings, texts of at most `characters` characters.
 
-    Its options: `packages`, `documents` and `evaluated` (how many), `characters` (of a document, at most). The
-    summaries of documents whose query is not evaluated are the `other_queries`.
+    Summaries of fewer than five words, texts of fewer than 200 characters, and repetitions are left out.
     """
-    pairs: dict[str, tuple[str, str]] = {}
+    found: dict[str, tuple[str, str]] = {}
     seen: set[str] = set()
-    for package in options["packages"]:
+    for package in packages:
         for name, summary, rest in _documented(package):
-            text = _masked(rest, name)[: options["characters"]]
-            if name not in pairs and not {summary, text} & seen and len(summary.split()) >= 5 and len(text) >= 200:
-                pairs[name] = summary, text
+            text = _masked(rest, name)[:characters]
+            if name not in found and not {summary, text} & seen and len(summary.split()) >= 5 and len(text) >= 200:
+                found[name] = summary, text
                 seen |= {summary, text}
-    chosen = sorted(pairs, key=lambda name: sha256(name.encode()).digest())[: options["documents"]]
-    if len(chosen) < options["documents"]:
+    if len(found) < count:
         raise HarnessError(
-            f"only {len(chosen)} docstrings of {', '.join(options['packages'])} were found, expected "
-            f"{options['documents']}: install the packages from requirements.lock, unstripped."
+            f"only {len(found)} docstrings of {', '.join(packages)} were found, expected {count}: install the packages "
+            "of requirements.lock."
         )
-    queries = {f"summary of {name}": pairs[name][0] for name in chosen}
-    evaluated = dict(list(queries.items())[: options["evaluated"]])
-    return Dataset(
-        name=options["name"],
-        docs={name: pairs[name][1] for name in sorted(chosen, reverse=True)},
-        queries=evaluated,
-        qrels={query: {query.removeprefix("summary of "): 1} for query in evaluated},
-        other_queries={query: text for query, text in queries.items() if query not in evaluated},
-        other_split="dev",
-        query_length=options.get("query_length"),
-    )
+    return {name: found[name] for name in sorted(found, key=lambda name: sha256(name.encode()).digest())[:count]}
 
 
 def _documented(package: str) -> Iterator[tuple[str, str, str]]:

@@ -8,6 +8,9 @@ pinned revision. One way to load, one way to hash.
 from __future__ import annotations
 
 import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +23,8 @@ from harness.files import digest, file_digest
 
 if TYPE_CHECKING:
     from pylate.models import ColBERT
+
+log = logging.getLogger(__name__)
 
 _READ_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
 """What a checkpoint is made of; ONNX and other exports beside it are neither downloaded nor hashed."""
@@ -70,7 +75,7 @@ def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, qu
 
     options = {"attn_implementation": model.get("attention"), "dtype": getattr(torch, model["dtype"])}
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _quiet():
             torch.manual_seed(model.get("seed") or 0)
             return ColBERT(
                 str(checkpoint.folder),
@@ -92,6 +97,36 @@ def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, qu
         raise HarnessError(
             f"cannot read the weights in {checkpoint.folder} ({type(error).__name__}: {error}): fetch them again."
         ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Of transformers' words while it loads, pass on only that weights are missing (and so random)."""
+    from transformers.utils import logging as transformers_logging
+
+    speaker, heard = logging.getLogger("transformers"), _Heard()
+    handlers, propagates = speaker.handlers, speaker.propagate
+    transformers_logging.disable_progress_bar()
+    speaker.handlers, speaker.propagate = [heard], False
+    try:
+        yield
+    finally:
+        speaker.handlers, speaker.propagate = handlers, propagates
+        transformers_logging.enable_progress_bar()
+    for text in heard.texts:
+        if "MISSING" in text:
+            log.warning("%s", text)
+
+
+class _Heard(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
 
 
 def weights_note(model: dict[str, Any], sha256: str) -> str | None:
@@ -146,5 +181,8 @@ def _digest_of(path: Path, _size: int, _mtime: int) -> str:
 
 def _digest(path: Path) -> str:
     """sha256 of a file, computed once for as long as size and time stay the same."""
-    found = path.stat()
-    return _digest_of(path, found.st_size, found.st_mtime_ns)
+    try:
+        found = path.stat()
+        return _digest_of(path, found.st_size, found.st_mtime_ns)
+    except OSError as error:
+        raise HarnessError(f"cannot read {path} ({error.strerror}): make it readable, or set model.path.") from error

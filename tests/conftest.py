@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,13 @@ def unit(rng: np.random.Generator, tokens: int, dim: int, cone: float = 0.0) -> 
     """Random unit vectors [tokens, dim], the more alike the larger `cone` is."""
     vectors = rng.standard_normal((tokens, dim)) + cone
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _no_stale_log_handlers() -> Iterator[None]:
+    """Hydra's handlers write to the stream that pytest had in place; take them away again."""
+    yield
+    logging.getLogger().handlers = [h for h in logging.getLogger().handlers if type(h) is not logging.StreamHandler]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from conftest import write_dataset
 
-from harness import config, datasets, docstrings
+from harness import config, datasets
 from harness.errors import HarnessError
 
 DOCS = {"a": "one", "b": "two", "c10": "three", "c9": "four"}
@@ -103,8 +103,8 @@ def test_a_zip_that_leaves_its_folder_is_not_unpacked(tmp_path):
 
 def test_docstrings_are_deterministic_and_masked():
     options = config.entry("dataset", "docstrings")
-    dataset = docstrings.build(options)
-    assert dataset.sha256 == docstrings.build(options).sha256
+    dataset = datasets.of_docstrings(options)
+    assert dataset.sha256 == datasets.of_docstrings(options).sha256
     assert len(dataset.docs) == options["documents"] and len(dataset.queries) == options["evaluated"]
     assert len(set(dataset.docs.values())) == len(dataset.docs)
     assert not set(dataset.queries.values()) & set(dataset.other_queries.values())

@@ -1,0 +1,124 @@
+"""Loading: LateOn's architecture, bare transformers, and what is not a model."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from harness import config, models
+from harness.encode import Encoder
+from harness.errors import HarnessError
+
+TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
+
+
+def options(path, **changes):
+    return {**config.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
+
+
+def encoder(path, tmp_path, **changes):
+    model = options(path, **changes)
+    return Encoder(model, models.locate(model, None), tmp_path / "cache", torch.device("cpu"))
+
+
+def test_lateon_architecture_loads_with_its_residual_layers(lateon_like):
+    model = options(lateon_like)
+    colbert = models.load(model, models.locate(model, None), torch.device("cpu"), None)
+    assert type(colbert[0].auto_model).__name__ == "ModernBertModel"
+    assert [getattr(colbert[i], "use_residual", None) for i in range(1, 4)] == [True, True, False]
+    (vectors,) = colbert.encode(["wing flow heat"], is_query=False)
+    assert vectors.shape[1] == 16 and np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_stores_follow_lengths_and_expansion(lateon_like, tmp_path):
+    expanded = encoder(lateon_like, tmp_path, query_expansion=True).encode(TEXTS, "x", True, 12)
+    assert expanded.lengths.tolist() == [12, 12, 12]
+    plain = encoder(lateon_like, tmp_path, query_expansion=False).encode(TEXTS, "x", True, 12)
+    assert plain.lengths.tolist() == [7, 4, 12]  # [CLS] [Q] words [SEP]; queries keep their punctuation
+    docs = encoder(lateon_like, tmp_path).encode(TEXTS, "x", False, 12)
+    assert docs.lengths.tolist() == [6, 4, 15]  # documents lose theirs
+    assert encoder(lateon_like, tmp_path, document_length=8).encode(TEXTS, "x", False, 12).lengths.tolist() == [6, 4, 8]
+    assert len({store.path for store in (expanded, plain, docs)}) == 3
+
+
+def test_batch_size_changes_rounding_only_and_not_the_name(lateon_like, tmp_path):
+    one, three = encoder(lateon_like, tmp_path / "1"), encoder(lateon_like, tmp_path / "3")
+    one.batch_size, three.batch_size = 1, 3
+    a, b = one.encode(TEXTS, "x", False, None), three.encode(TEXTS, "x", False, None)
+    assert a.path.name == b.path.name
+    np.testing.assert_allclose(a.flat, b.flat, atol=2e-3)
+
+
+def test_the_right_dimension_is_asked_for(lateon_like, tmp_path):
+    with pytest.raises(HarnessError, match="dimension 16, expected 128"):
+        encoder(lateon_like, tmp_path, dim=128).encode(TEXTS, "x", False, None)
+
+
+def test_nan_weights_are_found(lateon_like, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = shutil.copytree(lateon_like, tmp_path / "broken")
+    weights = load_file(broken / "3_Dense" / "model.safetensors")
+    weights["linear.weight"][0, 0] = torch.nan
+    save_file(weights, broken / "3_Dense" / "model.safetensors")
+    with pytest.raises(HarnessError, match="NaN or infinite token vectors for 'a'"):
+        encoder(broken, tmp_path).encode(TEXTS, "x", False, None)
+
+
+def test_every_weight_is_in_the_hash_and_nothing_else(lateon_like, tmp_path):
+    copy = shutil.copytree(lateon_like, tmp_path / "elsewhere")
+    (copy / "README.md").write_text("words")
+    same = models.locate(options(copy), None).sha256
+    assert same == models.locate(options(lateon_like), None).sha256
+    weights = copy / "2_Dense" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert models.locate(options(copy), None).sha256 != same
+
+
+def test_damaged_weights_are_a_sentence(lateon_like, tmp_path):
+    copy = shutil.copytree(lateon_like, tmp_path / "cut")
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(HarnessError, match=str(copy)):
+        encoder(copy, tmp_path).encode(TEXTS, "x", False, None)
+
+
+def test_pinned_files_are_checked(lateon_like):
+    with pytest.raises(HarnessError, match="sha256 [0-9a-f]{12}, expected 0{12}"):
+        models.locate(options(lateon_like, files={"model.safetensors": "0" * 64}), None)
+
+
+def test_where_a_model_is_looked_for(lateon_like, tmp_path):
+    shutil.copytree(lateon_like, tmp_path / "LateOn")
+    assert models.locate(config.entry("model", "lateon"), str(tmp_path)).folder == tmp_path / "LateOn"
+    with pytest.raises(HarnessError, match="no released checkpoint"):
+        models.locate(config.entry("model", "lateon_reg_smve"), str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(HarnessError, match="no weights"):
+        models.locate(options(tmp_path / "empty"), None)
+
+
+def test_a_projection_that_pylate_adds_is_repeatable():
+    """The demonstration's transformer has none: PyLate draws one, from model.seed, and the global state is put back."""
+    model = config.entry("model", "demo")
+    checkpoint = models.locate(model, None)
+    found = []
+    for seed, noise in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(noise)
+        before = torch.random.get_rng_state()
+        found.append(models.load({**model, "seed": seed}, checkpoint, torch.device("cpu"), None)[1].linear.weight)
+        assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+
+
+def test_a_real_colbert_loads(real_model, tmp_path):
+    model = {**config.entry("model", "answerai_colbert_small"), "path": str(real_model)}
+    checkpoint = models.locate(model, None)
+    assert "int8-rounded" in models.weights_note(model, checkpoint.sha256)
+    store = Encoder(model, checkpoint, tmp_path, torch.device("cpu")).encode({"a": "What is drag?"}, "x", True, 32)
+    assert store.dim == 96 and store.lengths.tolist() == [32]

@@ -1,0 +1,148 @@
+"""Tables and checks from records: means over the same sets, nothing invented."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from io import StringIO
+
+import pandas as pd
+import pytest
+import yaml
+
+from harness import checks, config, tables
+from harness.errors import HarnessError
+from harness.records import Record
+from harness.tables import Row
+
+SETS = ["scifact", "nfcorpus", "arguana"]
+
+
+def record(dataset, center, method, model="lateon", notes=(), **ndcg10):
+    empty = {field.name: "" if field.type == "str" else {} for field in fields(Record)}
+    named = {"dataset": dataset, "model": model, "center": center, "method": method, "notes": list(notes)}
+    return Record(**{**empty, **named, "ndcg10": {depth.strip("_"): value for depth, value in ndcg10.items()}, "format": 1})
+
+
+@pytest.fixture
+def some():
+    return [
+        record("scifact", "none", "plaid", final=0.70),
+        record("nfcorpus", "none", "plaid", final=0.40),
+        record("arguana", "none", "plaid", final=0.31),
+        record("scifact", "corpus", "muvera", _0=0.50, _50=0.695),
+        record("nfcorpus", "corpus", "muvera", _0=0.30, _50=0.35),
+        record("scifact", "own", "muvera", _0=0.55, _50=0.70, notes=["mu_Q: 809 of 809 queries of scifact/train"]),
+    ]
+
+
+def table(some, datasets=SETS):
+    rows = tables.rows_of(some, [], [], [])
+    return tables.long_form(some, rows, datasets, [0, 50])
+
+
+def one(frame, **where):
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    (line,) = frame.to_dict("records")
+    return line
+
+
+def test_means_and_differences_are_over_the_same_sets(some):
+    mean = one(table(some), center="yes", method="muvera", depth="50", dataset="mean")
+    assert mean["ndcg10"] == pytest.approx((69.5 + 35) / 2)
+    assert mean["plaid"] == pytest.approx((70 + 40) / 2)  # not ArguAna, which the row does not have
+    assert mean["delta"] == pytest.approx(mean["ndcg10"] - mean["plaid"])
+
+
+def test_missing_is_missing(some):
+    for dataset in [*SETS, "mean"]:
+        line = one(table(some), center="no", method="smve", depth="50", dataset=dataset)
+        assert math.isnan(line["ndcg10"]) and math.isnan(line["delta"])
+    line = one(table(some), center="yes", method="muvera", depth="0", dataset="arguana")
+    assert math.isnan(line["ndcg10"]) and line["plaid"] == pytest.approx(31)
+
+
+def test_a_depth_that_one_set_lacks_has_no_mean(some):
+    some[4] = record("nfcorpus", "corpus", "muvera", _0=0.30)
+    assert math.isnan(one(table(some), center="yes", method="muvera", depth="50", dataset="mean")["ndcg10"])
+    assert one(table(some), center="yes", method="muvera", depth="0", dataset="mean")["ndcg10"] == pytest.approx(40)
+
+
+def test_markdown_is_the_cards_layout(some):
+    text = tables.markdown(table(some), SETS)
+    card, own = text.split("\n\nNot in the card")
+    assert card.splitlines() == [
+        "| Model | Center | PLAID | Method | rk=0 | rk=50 |",
+        "|---|---|---|---|---|---|",
+        "| LateOn | no | 47.00 | MUVERA | – | – |",
+        "| LateOn | no | 47.00 | SMVE | – | – |",
+        "| LateOn [2 of 3 sets] | yes | 55.00 | MUVERA | 40.00 (-15.0) | 52.25 (-2.8) |",
+        "| LateOn | yes | 47.00 | SMVE | – | – |",
+    ]
+    assert "| LateOn [1 of 3 sets] | own | 70.00 | MUVERA | 55.00 (-15.0) | 70.00 (+0.0) |" in own
+    assert "scifact, mu_Q: 809 of 809 queries of scifact/train." in tables.remarks(table(some), some, "beir3", SETS)
+
+
+def test_csv_has_exactly_these_columns(some):
+    frame = pd.read_csv(StringIO(tables.csv(table(some))), keep_default_na=True)
+    assert list(frame.columns) == "model,center,method,depth,dataset,ndcg10,plaid,delta".split(",")
+    plaid = frame[frame["method"] == "plaid"]
+    assert plaid["depth"].isna().all() and list(plaid["dataset"]) == [*SETS, "mean"]
+    assert set(frame["center"]) == {"no", "yes", "own"}
+
+
+def test_latex_has_every_line(some):
+    text = tables.latex(table(some), SETS)
+    assert text.count(r" \\") == 6 and r"\toprule" in text and "LateOn & no & 47.00 & MUVERA & -- & --" in text
+
+
+def test_the_cards_own_numbers_make_the_cards_table():
+    """Records with the card's means in every set give the card's lines back, deltas included."""
+    card = yaml.safe_load((config.ROOT / "results" / "expected" / "card.yaml").read_text())
+    plaid = {row["model"]: row["plaid"] for row in card["rows"] if "plaid" in row}
+    some = [record("scifact", "none", "plaid", model=model, final=value / 100) for model, value in plaid.items()]
+    for row in card["rows"]:
+        values = {f"_{depth}": value / 100 for depth, value in zip(card["depths"], row["ndcg10"], strict=True)}
+        center = {"no": "none", "yes": "corpus"}[row["center"]]
+        some.append(record("scifact", center, row["method"], model=row["model"], **values))
+    rows = tables.rows_of(some, ["lateon", "lateon_reg", "lateon_reg_smve"], [], [])
+    lines = tables.markdown(tables.long_form(some, rows, ["scifact"], card["depths"]), ["scifact"]).splitlines()
+    assert "| LateOn | yes | 55.28 | MUVERA | 32.66 (-22.6) | 46.22 (-9.1) | 48.68 (-6.6) | 50.01 (-5.3) | 50.85 (-4.4) | 52.09 (-3.2) |" in lines
+    assert "| LateOn-regularized (SMVE) | yes | 54.92 | SMVE | 40.39 (-14.5) | 50.70 (-4.2) | 52.09 (-2.8) | 52.92 (-2.0) | 53.19 (-1.7) | 53.47 (-1.5) |" in lines
+
+
+EXPECTED = """
+source: a test
+suite: beir3
+tolerance: {ok: 0.05, near: 0.3}
+depths: [0, 50]
+rows:
+  - {model: lateon, center: "yes", method: muvera, plaid: 47.0, ndcg10: [40.05, 52.5]}
+"""
+
+
+def verdicts(tmp_path, some, text):
+    path = tmp_path / "expected.yaml"
+    path.write_text(text)
+    return {(c.method, c.depth): c.verdict for c in checks.check_file(path, some)}
+
+
+def test_verdicts(tmp_path, some):
+    complete = [*some, record("arguana", "corpus", "muvera", _0=0.40, _50=0.5225)]
+    assert verdicts(tmp_path, complete, EXPECTED) == {
+        ("muvera", "0"): "OK", ("muvera", "50"): "NEAR", ("plaid", ""): "OK"
+    }
+    assert verdicts(tmp_path, complete, EXPECTED.replace("52.5", "52.6"))["muvera", "50"] == "FAIL"
+
+
+def test_a_partial_mean_is_not_compared(tmp_path, some):
+    assert verdicts(tmp_path, some, EXPECTED)["muvera", "0"] == "MISSING"
+    text = EXPECTED.replace("suite: beir3", "dataset: scifact").replace("47.0", "70.1").replace("40.05", "50.0")
+    assert verdicts(tmp_path, some, text)["muvera", "0"] == "OK"
+
+
+@pytest.mark.parametrize("change", [("depths: [0, 50]", "depths: [0]"), ("tolerance", "tolerances"), ("- {", "- [")])
+def test_a_broken_expected_file_is_a_sentence(tmp_path, some, change):
+    with pytest.raises(HarnessError, match="is not a file of expected values"):
+        verdicts(tmp_path, some, EXPECTED.replace(*change))
