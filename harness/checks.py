@@ -9,7 +9,8 @@ An expected file:
     rows:
       - {model: lateon, center: "no", method: muvera, plaid: 55.28, ndcg10: [2.89, 9.46, 12.53, 15.87, 20.29, 27.52]}
 
-`ndcg10` has one value for each depth (one for plaid and exact), percent points; `plaid` is checked as a cell of its own.
+`ndcg10`, in percent points, has one value for each depth (one for plaid and exact); `plaid` is checked as a cell of
+its own.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Check:
         return "OK" if off <= self.ok else "NEAR" if off <= self.near else "FAIL"
 
     def __str__(self) -> str:
-        cell = f"{self.dataset} {self.model} center={self.center} {self.method}" + (f" rk={self.depth}" if self.depth else "")
+        cell = f"{self.dataset} {self.model} center={self.center} {self.method}" + (
+            f" rk={self.depth}" if self.depth else ""
+        )
         measured = "-" if math.isnan(self.measured) else f"{self.measured:.2f}"
         return f"{self.verdict:8}{cell}: measured {measured}, expected {self.expected:.2f}"
 
@@ -96,7 +99,13 @@ def _cells(row: dict[str, Any], depths: Sequence[str]) -> dict[tuple[str, str, s
 
 
 def _measured(
-    records: Sequence[Record], model: str, center: str, method: str, depth: str, datasets: Sequence[str], scope: str | None
+    records: Sequence[Record],
+    model: str,
+    center: str,
+    method: str,
+    depth: str,
+    datasets: Sequence[str],
+    scope: str | None,
 ) -> float:
     """The measured value; NaN unless it is over exactly the expected data sets."""
     name = {label: key for key, label in CENTERS.items()}[center]
@@ -109,4 +118,9 @@ def _measured(
 def summary(checks: Sequence[Check]) -> pd.DataFrame:
     """Number of cells of each verdict, by file."""
     frame = pd.DataFrame([(c.file, c.verdict) for c in checks], columns=["file", "verdict"])
-    return frame.groupby("file")["verdict"].value_counts().unstack(fill_value=0).reindex(columns=list(VERDICTS), fill_value=0)
+    return (
+        frame.groupby("file")["verdict"]
+        .value_counts()
+        .unstack(fill_value=0)
+        .reindex(columns=list(VERDICTS), fill_value=0)
+    )

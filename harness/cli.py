@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
@@ -103,13 +102,17 @@ def _print_table(overrides: Sequence[str], only_measured: bool) -> int:
         measured = {(record.model, record.center, record.method) for record in found}
         rows = [row for row in rows if (row.model, row.center, row.method) in measured]
     if not rows or not found:
-        raise HarnessError(f"nothing was measured on {', '.join(datasets)} in {results}: `python -m harness run` first.")
+        raise HarnessError(
+            f"nothing was measured on {', '.join(datasets)} in {results}: `python -m harness run` first."
+        )
     long = tables.long_form(found, rows, datasets, list(options.depths))
     suite = options.suite.name if options.dataset is None else options.dataset.name
     if options.format == "csv":
         sys.stdout.write(tables.csv(long))
         if missing := tables.missing(long):
-            sys.stderr.write(f"note: {missing} cells were not measured; a mean is over the data sets that its row has.\n")
+            sys.stderr.write(
+                f"note: {missing} cells were not measured; a mean is over the data sets that its row has.\n"
+            )
         return 0
     layout = tables.latex if options.format == "latex" else tables.markdown
     sys.stdout.write(layout(long, datasets) + "\n")
@@ -137,9 +140,7 @@ def _chosen(overrides: Sequence[str], options: DictConfig) -> dict[str, list[str
 
 def _models(chosen: Sequence[str], recorded: set[str]) -> list[str]:
     """The chosen models and the recorded variants of each, in that order."""
-    return [
-        name for model in chosen for name in [model, *sorted(r for r in recorded if r.startswith(f"{model}+"))]
-    ]
+    return [name for model in chosen for name in [model, *sorted(r for r in recorded if r.startswith(f"{model}+"))]]
 
 
 def check(words: Sequence[str]) -> int:
@@ -194,6 +195,6 @@ def _writable(cache: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise HarnessError(
-            f"cannot write to the cache folder {cache} ({error.strerror}): set cache_dir (or HARNESS_CACHE) to a folder "
+            f"cannot write to the cache folder {cache} ({error.strerror}): set cache_dir (or HARNESS_CACHE) to one "
             "that can be written."
         ) from error

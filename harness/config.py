@@ -67,7 +67,11 @@ def expand(overrides: Sequence[str]) -> list[str]:
 def _quoted(word: str) -> str:
     """A path with characters that mean something to Hydra, such as blanks or brackets, in quotes."""
     key, _, value = word.partition("=")
-    if key.endswith((".path", "_dir")) and re.search(r"[^\w./,~+:@%\\-]", value) and not value.startswith(("'", '"', "$")):
+    if (
+        key.endswith((".path", "_dir"))
+        and re.search(r"[^\w./,~+:@%\\-]", value)
+        and not value.startswith(("'", '"', "$"))
+    ):
         value = '"' + value.replace('"', '\\"') + '"'
     return f"{key}={value}" if "=" in word else word
 
@@ -117,8 +121,8 @@ def composed(overrides: Sequence[str]) -> DictConfig:
             return prepare(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise HarnessError(
-            f"cannot use the overrides {' '.join(overrides)!r} ({_line(error)}): `python -m harness ls` lists the names, "
-            "conf/ has the options."
+            f"cannot use the overrides {' '.join(overrides)!r} ({_line(error)}): `python -m harness ls` lists the "
+            "names, conf/ has the options."
         ) from error
 
 

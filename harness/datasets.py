@@ -66,7 +66,9 @@ def load(options: dict[str, Any], data_dir: str | None, cache: Path) -> Dataset:
     if options.get("builder") == "docstrings":
         dataset = of_docstrings(options)
     else:
-        dataset = read_folder(options["name"], folder(options, data_dir, cache), options["split"], options.get("query_length"))
+        dataset = read_folder(
+            options["name"], folder(options, data_dir, cache), options["split"], options.get("query_length")
+        )
     found = {"docs": len(dataset.docs), "queries": len(dataset.queries), "qrels": sum(map(len, dataset.qrels.values()))}
     for what, count in found.items():
         expected = options.get(what)
@@ -172,7 +174,9 @@ def read_folder(name: str, path: Path, split: str, query_length: int | None) -> 
     qrels = _qrels(path / "qrels" / f"{split}.tsv")
     missing = [query for query in qrels if query not in all_queries]
     if missing or not qrels:
-        what = f"{len(missing)} judged queries, first '{missing[0]}', are not in" if missing else "no query is judged for"
+        what = (
+            f"{len(missing)} judged queries, first '{missing[0]}', are not in" if missing else "no query is judged for"
+        )
         raise HarnessError(f"data set '{name}', split '{split}': {what} {path / 'queries.jsonl'}; fetch it again.")
     queries = {query: text for query, text in all_queries.items() if query in qrels}
     other = next((o for o in ("train", "dev") if o != split and (path / "qrels" / f"{o}.tsv").exists()), None)
@@ -197,24 +201,24 @@ def plain(text: str) -> str:
 def _texts(path: Path) -> Iterator[tuple[str, str]]:
     """(id, "title text") of each line."""
     opened = gzip.open if path.suffix == ".gz" else open
-    number = 0
+    read = 0
     try:
         with opened(path, "rt", encoding="utf-8", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
+            for line in file:
                 entry = json.loads(line)
                 title, text = entry.get("title") or "", entry.get("text") or ""
                 yield str(entry["_id"]), f"{title} {text}".strip()
+                read += 1
     except FileNotFoundError as error:
         raise HarnessError(f"{path} is missing: expected a data set folder in the BEIR layout.") from error
     except (OSError, EOFError, ValueError, KeyError, AttributeError) as error:
         raise HarnessError(
-            f"{path} is damaged at line {number}: expected one JSON object with "
-            "_id and text a line; fetch it again."
+            f"{path} is damaged at line {read + 1}: expected one JSON object with _id and text a line; fetch it again."
         ) from error
 
 
 def _qrels(path: Path) -> dict[str, dict[str, int]]:
-    """query id -> document id -> score, from a tab-separated file with a header line."""
+    """Query id -> document id -> score, from a tab-separated file with a header line."""
     qrels: dict[str, dict[str, int]] = {}
     try:
         with open(path, encoding="utf-8", newline="") as file:

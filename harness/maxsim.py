@@ -109,7 +109,11 @@ def score_candidates(
 
 
 def rerank_scores(
-    queries: TokenStore, docs: TokenStore, candidates: Int[np.ndarray, "queries k"], block_bytes: int, device: torch.device
+    queries: TokenStore,
+    docs: TokenStore,
+    candidates: Int[np.ndarray, "queries k"],
+    block_bytes: int,
+    device: torch.device,
 ) -> Float[np.ndarray, "queries k"]:
     """MaxSim of each candidate; -inf where there is none (row -1) or where the document has no tokens."""
     scores = np.full(candidates.size, -np.inf, dtype=np.float32)

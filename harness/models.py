@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,9 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
     """
     folder = _folder(model, models_dir)
     if not folder.is_dir():
-        raise HarnessError(f"the model folder {folder} does not exist: set model.path to a folder with a ColBERT model.")
+        raise HarnessError(
+            f"the model folder {folder} does not exist: set model.path to a folder with a ColBERT model."
+        )
     files = sorted({path for pattern in _READ_FILES for path in folder.rglob(pattern) if path.is_file()})
     if not any(path.suffix in (".safetensors", ".bin") for path in files):
         raise HarnessError(
@@ -164,9 +166,16 @@ def _snapshot(hub: str, revision: str | None) -> Path:
     try:
         patterns = [*_READ_FILES, "*/" + "*.json", "*/" + "*.safetensors"]
         ignored = ["onnx/*", "openvino/*"]
-        return Path(huggingface_hub.snapshot_download(hub, revision=revision, allow_patterns=patterns, ignore_patterns=ignored))
+        return Path(
+            huggingface_hub.snapshot_download(hub, revision=revision, allow_patterns=patterns, ignore_patterns=ignored)
+        )
     except (
-        HTTPError, requests.RequestException, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError
+        HTTPError,
+        requests.RequestException,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        OSError,
     ) as error:
         reason = " ".join(str(error).split())[:160]
         raise HarnessError(
@@ -174,7 +183,7 @@ def _snapshot(hub: str, revision: str | None) -> Path:
         ) from error
 
 
-@lru_cache(maxsize=None)
+@cache
 def _digest_of(path: Path, _size: int, _mtime: int) -> str:
     return file_digest(path)
 

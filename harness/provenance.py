@@ -13,7 +13,15 @@ from typing import Any
 import torch
 
 PACKAGES = (
-    "torch", "pylate", "fast-plaid", "sentence-transformers", "transformers", "tokenizers", "numpy", "ranx", "hydra-core",
+    "torch",
+    "pylate",
+    "fast-plaid",
+    "sentence-transformers",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "ranx",
+    "hydra-core",
 )
 
 
@@ -30,7 +38,7 @@ def versions() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def commit() -> str:
-    """The checkout's commit, with ``+`` if files of the harness or its options differ from it; ``unknown`` outside git."""
+    """The checkout's commit, with ``+`` if harness, options or lock differ from it; ``unknown`` outside git."""
     root = Path(__file__).resolve().parent.parent
     try:
         found = _git(root, "rev-parse", "HEAD")

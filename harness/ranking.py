@@ -41,7 +41,7 @@ class Ranking:
         return (self.rows >= 0).sum(axis=1)
 
 
-def pack_keys(scores: Float[torch.Tensor, "queries docs"], rows: Int[torch.Tensor, "..."]) -> torch.Tensor:
+def pack_keys(scores: Float[torch.Tensor, "queries docs"], rows: Int[torch.Tensor, ...]) -> torch.Tensor:
     """int64 keys that sort as (score descending, row ascending) when sorted descending; -inf becomes `NOTHING`.
 
     `rows` has shape [docs] or [queries, docs].

@@ -30,6 +30,7 @@ from harness.evaluate import CUT, candidate_recall, ndcg10
 from harness.maxsim import rerank_scores
 from harness.progress import Stopwatch
 from harness.ranking import Ranking, drop_self_matches, reorder
+from harness.store import TokenStore
 from harness.subject import Subject
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,8 @@ def measure(subject: Subject, method: Options, centering: Options) -> Path:
     started, watch = datetime.now(timezone.utc).isoformat(timespec="seconds"), Stopwatch()
     queries, docs = subject.queries, subject.docs
     with watch.phase("center"):
-        shift = center.fit(centering["name"], docs, mean and subject.encode_mean(mean), centering["renormalize"])
+        others: TokenStore | None = subject.encode_mean(mean) if mean else None
+        shift = center.fit(centering["name"], docs, others, centering["renormalize"])
     k = max(depths[-1], CUT)
     search = METHODS[method["name"]](**{key: value for key, value in method.items() if key != "name"}).search
     found = search(shift.apply_documents(docs), shift.apply_queries(queries), k + 1, subject.resources)

@@ -266,7 +266,7 @@ def _checked(rows: Sequence[np.ndarray], ids: Sequence[str], dim: int) -> np.nda
             )
         if not np.isfinite(row).all():
             raise HarnessError(
-                f"the model gave NaN or infinite token vectors for '{name}': check the weights, or use model.dtype=float32."
+                f"the model gave NaN or infinite token vectors for '{name}': check the weights, or use dtype float32."
             )
     return np.concatenate(rows).astype("<f2")
 
@@ -279,7 +279,7 @@ def _append(file: Any, data: Any) -> None:
 
 
 def _crc(tokens: np.ndarray, lengths: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(lengths, dtype="<i4"), zlib.crc32(np.ascontiguousarray(tokens)))
+    return zlib.crc32(np.ascontiguousarray(lengths, dtype="<i4").data, zlib.crc32(np.ascontiguousarray(tokens).data))
 
 
 def _memory_map(path: Path, tokens: int, dim: int) -> np.ndarray:

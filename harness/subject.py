@@ -49,17 +49,13 @@ class Subject:
     def __init__(self, config: Options, dataset_options: Options) -> None:
         self.config, self.dataset_options = config, dataset_options
         self.cache = Path(config["cache_dir"]).expanduser()
-        self.resources = Resources(
-            device(config["device"]), config["memory_mb"] << 20, self.cache, config["progress"]
-        )
+        self.resources = Resources(device(config["device"]), config["memory_mb"] << 20, self.cache, config["progress"])
         self.dataset_name = safe_name("dataset", dataset_options["name"])
         self.model_name = variant("model", config["model"], ignored=NOT_IN_NAME)
         self.dataset = _dataset(json.dumps(dataset_options), config["data_dir"], self.cache)
         self.checkpoint = models.locate(config["model"], config["models_dir"])
         self.query_length = config["model"]["query_length"] or self.dataset.query_length
-        self._encoder = _encoder(
-            json.dumps(config["model"]), self.checkpoint, self.resources, config["batch_size"]
-        )
+        self._encoder = _encoder(json.dumps(config["model"]), self.checkpoint, self.resources, config["batch_size"])
 
     @cached_property
     def identity(self) -> Options:

@@ -54,7 +54,9 @@ def long_form(
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def rows_of(records: Sequence[Record], models: Sequence[str], centers: Sequence[str], methods: Sequence[str]) -> list[Row]:
+def rows_of(
+    records: Sequence[Record], models: Sequence[str], centers: Sequence[str], methods: Sequence[str]
+) -> list[Row]:
     """The lines of a table: the card's (no and yes, MUVERA and SMVE) for each model, then everything else recorded.
 
     Empty `models`, `centers` or `methods` mean: all.
@@ -74,20 +76,25 @@ def rows_of(records: Sequence[Record], models: Sequence[str], centers: Sequence[
     return sorted(
         wanted,
         key=lambda row: (
-            names.index(row.model), order.get(row.method, 2), _place(row.center, "center"), _place(row.method, "method")
+            names.index(row.model),
+            order.get(row.method, 2),
+            _place(row.center, "center"),
+            _place(row.method, "method"),
         ),
     )
 
 
 def _place(name: str, group: str) -> tuple[int, str]:
     """Entries in the card's order, then variants of them, then the rest."""
-    known = {"center": list(CENTERS), "method": list(METHODS), "model": ["lateon", "lateon_reg", "lateon_reg_smve"]}[group]
+    known = {"center": list(CENTERS), "method": list(METHODS), "model": ["lateon", "lateon_reg", "lateon_reg_smve"]}[
+        group
+    ]
     base = name.split("+")[0]
     return (known.index(base) if base in known else len(known), name)
 
 
 def markdown(table: pd.DataFrame, datasets: Sequence[str]) -> str:
-    """The card's layout: two parts where there are rows centered by each side's own mean, which the card does not have."""
+    """The card's layout; rows centered by each side's own mean, which the card does not have, come after it."""
     lines = _layout(table, datasets)
     card, own = lines[~lines.index.isin(_own(lines))], lines[lines.index.isin(_own(lines))]
     text = _pipes(card)
@@ -167,7 +174,10 @@ def _layout(table: pd.DataFrame, datasets: Sequence[str]) -> pd.DataFrame:
         line = {"Model": title(str(model)) + scope, "Center": center}
         line["PLAID"] = f"{plaid.iloc[0]:.2f}" if len(plaid) else MISSING
         line["Method"] = _method_title(str(method))
-        line |= {f"rk={depth}": _cell(*values) for depth, *values in means[["depth", "ndcg10", "delta"]].itertuples(index=False)}
+        line |= {
+            f"rk={depth}": _cell(*values)
+            for depth, *values in means[["depth", "ndcg10", "delta"]].itertuples(index=False)
+        }
         lines.append(line)
     return pd.DataFrame(lines)
 

@@ -75,15 +75,23 @@ def resources(tmp_path: Path) -> Callable[..., Resources]:
     return make
 
 
-def write_dataset(folder: Path, docs: dict[str, str], queries: dict[str, str], qrels: dict[str, dict[str, int]],
-                  train: dict[str, str] | None = None) -> Path:
+def write_dataset(
+    folder: Path,
+    docs: dict[str, str],
+    queries: dict[str, str],
+    qrels: dict[str, dict[str, int]],
+    train: dict[str, str] | None = None,
+) -> Path:
     """A folder in the BEIR layout."""
     (folder / "qrels").mkdir(parents=True)
     corpus = [{"_id": name, "title": "", "text": text} for name, text in docs.items()]
     asked = [{"_id": name, "text": text} for name, text in {**queries, **(train or {})}.items()]
     for name, entries in {"corpus": corpus, "queries": asked}.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    lines = ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t{s}" for q, judged in qrels.items() for d, s in judged.items())]
+    lines = [
+        "query-id\tcorpus-id\tscore",
+        *(f"{q}\t{d}\t{s}" for q, judged in qrels.items() for d, s in judged.items()),
+    ]
     (folder / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n")
     if train:
         some = next(iter(docs))
@@ -123,14 +131,30 @@ def lateon_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    names = {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder / "backbone")
     torch.manual_seed(11)
     ModernBertModel(
         ModernBertConfig(
-            vocab_size=len(vocabulary), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-            max_position_embeddings=128, pad_token_id=0, cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3,
-            global_attn_every_n_layers=2, local_attention=16,
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=128,
+            pad_token_id=0,
+            cls_token_id=2,
+            sep_token_id=3,
+            bos_token_id=2,
+            eos_token_id=3,
+            global_attn_every_n_layers=2,
+            local_attention=16,
         )
     ).save_pretrained(folder / "backbone")
     layers = [

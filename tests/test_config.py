@@ -58,7 +58,8 @@ def test_short_forms(words, added):
 
 def test_the_demo_is_a_sweep_over_methods_and_centers():
     assert config.entry("experiment", "demo")["hydra"]["sweeper"]["params"] == {
-        "center": "none,corpus", "method": "plaid,muvera,smve"
+        "center": "none,corpus",
+        "method": "plaid,muvera,smve",
     }
 
 
@@ -67,7 +68,9 @@ def test_variants_have_names_of_their_own():
     assert config.variant("method", shipped) == "smve"
     changed = {**shipped, "width": 16384, "anchors": "rotation"}
     assert config.variant("method", changed) == "smve+anchors=rotation+width=16384"
-    assert config.variant("method", {**config.entry("method", "muvera"), "projection": None}) == "muvera+projection=null"
+    assert (
+        config.variant("method", {**config.entry("method", "muvera"), "projection": None}) == "muvera+projection=null"
+    )
 
 
 def test_a_local_model_is_named_by_its_folder():

@@ -16,7 +16,9 @@ DOCS = {"a": "one", "b": "two", "c10": "three", "c9": "four"}
 
 
 def test_documents_by_id_descending_and_queries_judged_only(tmp_path):
-    folder = write_dataset(tmp_path / "x", DOCS, {"q2": "two", "q1": "One "}, {"q1": {"a": 1}, "q2": {"b": 0}}, {"t": "ONE", "u": "five"})
+    folder = write_dataset(
+        tmp_path / "x", DOCS, {"q2": "two", "q1": "One "}, {"q1": {"a": 1}, "q2": {"b": 0}}, {"t": "ONE", "u": "five"}
+    )
     (folder / "queries.jsonl").write_text((folder / "queries.jsonl").read_text() + '{"_id": "unjudged", "text": "x"}\n')
     dataset = datasets.read_folder("x", folder, "test", 32)
     assert list(dataset.docs) == ["c9", "c10", "b", "a"]
@@ -27,7 +29,11 @@ def test_documents_by_id_descending_and_queries_judged_only(tmp_path):
 
 def test_titles_and_odd_characters(tmp_path):
     folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
-    lines = ['{"_id": "1", "title": "T", "text": "x\u2028y\u0085z"}', '{"_id": "2", "title": null, "text": "t"}', '{"_id": "3", "text": ""}']
+    lines = [
+        '{"_id": "1", "title": "T", "text": "x\u2028y\u0085z"}',
+        '{"_id": "2", "title": null, "text": "t"}',
+        '{"_id": "3", "text": ""}',
+    ]
     (folder / "corpus.jsonl").unlink()
     with gzip.open(folder / "corpus.jsonl.gz", "wt", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
@@ -62,7 +68,10 @@ def test_damaged_folders_are_named(tmp_path, damage, message):
 def test_found_under_data_dir_with_and_without_groups(tmp_path):
     for where in (tmp_path / "flat" / "x", tmp_path / "grouped" / "beir" / "x"):
         write_dataset(where, DOCS, {"q": "two"}, {"q": {"b": 1}})
-        assert datasets.folder({"name": "x"}, str(tmp_path / where.parts[len(tmp_path.parts)]), tmp_path / "cache") == where
+        assert (
+            datasets.folder({"name": "x"}, str(tmp_path / where.parts[len(tmp_path.parts)]), tmp_path / "cache")
+            == where
+        )
 
 
 def test_wrong_counts_are_refused(tmp_path):

@@ -32,7 +32,9 @@ def judged(rng) -> tuple[Dataset, np.ndarray]:
 def test_equals_pytrec_eval_and_the_reference(judged):
     dataset, rows = judged
     names = list(dataset.docs)
-    runs = {q: {names[r]: float(99 - i) for i, r in enumerate(best)} for q, best in zip(dataset.queries, rows, strict=True)}
+    runs = {
+        q: {names[r]: float(99 - i) for i, r in enumerate(best)} for q, best in zip(dataset.queries, rows, strict=True)
+    }
     trec = pytrec_eval.RelevanceEvaluator(dataset.qrels, {"ndcg_cut.10", "recall.20"}).evaluate(runs)
     found = ndcg10(rows, dataset)
     for i, query in enumerate(dataset.queries):

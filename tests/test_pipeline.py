@@ -24,7 +24,12 @@ SMALL = ["method.seed=1"]
 def measured(lateon_like, tiny_dataset, tmp_path_factory):
     """Every method under every centering: (words of the command, results folder, cache folder)."""
     results, cache = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("cache")
-    words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", f"results_dir={results}", f"cache_dir={cache}"]
+    words = [
+        f"model.path={lateon_like}",
+        f"dataset.path={tiny_dataset}",
+        f"results_dir={results}",
+        f"cache_dir={cache}",
+    ]
     words += ["depths=[0,5,20,100]", "progress=false"]
     assert main(["run", "-m", *words, "center=none,corpus,own", "method=" + ",".join(METHODS), "save_runs=true"]) == 0
     return words, results, cache
@@ -47,7 +52,11 @@ def test_a_record_says_what_was_done(measured):
         assert mean == pytest.approx(np.mean(record.per_query[depth]), abs=1e-15)
     assert record.per_query["queries"] == [*(f"q{i}" for i in range(7)), "d9"]
     assert record.candidates == {
-        "asked": 100, "fewest": 59, "mean": (7 * 60 + 59) / 8, "queries_with_fewer": 0, "self_matches_removed": 1
+        "asked": 100,
+        "fewest": 59,
+        "mean": (7 * 60 + 59) / 8,
+        "queries_with_fewer": 0,
+        "self_matches_removed": 1,
     }
     assert {"encode_documents", "encode_queries", "muvera_search", "rerank", "center"} <= set(record.seconds)
     assert record.bytes["index"] == 60 * 20 * 32 * 16 * 4
@@ -154,7 +163,9 @@ def test_the_table_shows_the_run(measured, capsys):
     words, _, _ = measured
     assert main(["table", *words]) == 0
     text = capsys.readouterr().out
-    assert text.startswith("| Model | Center | PLAID | Method | rk=0 | rk=5 | rk=20 | rk=100 |\n|---|---|---|---|---|---|---|---|\n")
+    assert text.startswith(
+        "| Model | Center | PLAID | Method | rk=0 | rk=5 | rk=20 | rk=100 |\n|---|---|---|---|---|---|---|---|\n"
+    )
     assert text.count("| lateon-like |") == 6 and "this project's addition" in text and "tiny/train" in text
 
 
@@ -165,7 +176,10 @@ def command(tmp_path):
     def run(*words, **environment):
         return subprocess.run(
             [sys.executable, "-m", "harness", *words],
-            capture_output=True, text=True, cwd=ROOT, env={**os.environ, "HARNESS_CACHE": str(tmp_path), **environment},
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "HARNESS_CACHE": str(tmp_path), **environment},
         )
 
     return run
@@ -174,5 +188,7 @@ def command(tmp_path):
 def test_a_failing_data_set_does_not_stop_the_others(measured, tmp_path, command):
     words, results, cache = measured
     (tmp_path / "data").mkdir()
-    found = command("run", "suite=beir3", words[0], "method=muvera", f"data_dir={tmp_path}/data", f"results_dir={tmp_path}")
+    found = command(
+        "run", "suite=beir3", words[0], "method=muvera", f"data_dir={tmp_path}/data", f"results_dir={tmp_path}"
+    )
     assert found.returncode == 1 and "3 failed:" in found.stderr and "Traceback" not in found.stderr

@@ -38,7 +38,10 @@ def test_running_top_k_is_the_sorted_head_with_many_ties(rng, block, k):
 
 
 def test_self_matches_go_before_the_cut():
-    ranking = Ranking(np.array([[5, 2, 7], [1, 3, 9], [4, 8, -1]]), np.array([[3, 2, 1], [3, 2, 1], [2, 1, -np.inf]], dtype=np.float32))
+    ranking = Ranking(
+        np.array([[5, 2, 7], [1, 3, 9], [4, 8, -1]]),
+        np.array([[3, 2, 1], [3, 2, 1], [2, 1, -np.inf]], dtype=np.float32),
+    )
     kept, dropped = drop_self_matches(ranking, np.array([2, -1, 4]), 2)
     assert kept.rows.tolist() == [[5, 7], [1, 3], [8, -1]] and dropped == 2
     assert kept.scores.tolist() == [[3, 1], [3, 2], [1, -np.inf]]

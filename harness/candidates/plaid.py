@@ -43,9 +43,7 @@ _QUERIES = 16  # searched in one call: often enough for the progress bar
 class Plaid:
     """fast-plaid, seeded and checked."""
 
-    def __init__(
-        self, nbits: int, kmeans_niters: int, n_ivf_probe: int, n_full_scores: int, seed: int
-    ) -> None:
+    def __init__(self, nbits: int, kmeans_niters: int, n_ivf_probe: int, n_full_scores: int, seed: int) -> None:
         self.build_options = {"nbits": nbits, "kmeans_niters": kmeans_niters, "seed": seed}
         self.n_ivf_probe, self.n_full_scores = n_ivf_probe, n_full_scores
 
@@ -94,8 +92,11 @@ class Plaid:
                 **self.build_options,
             )
         centroids = int(json.loads((index / "metadata.json").read_text())["num_partitions"])
-        files = {path.name: {"bytes": path.stat().st_size, "crc32": _crc(path)} for path in sorted(index.iterdir())
-                 if path.suffix in (".npy", ".json")}
+        files = {
+            path.name: {"bytes": path.stat().st_size, "crc32": _crc(path)}
+            for path in sorted(index.iterdir())
+            if path.suffix in (".npy", ".json")
+        }
         write_json(index / MARKER, {"seconds": watch.seconds["build"], "centroids": centroids, "files": files})
 
     def _search(self, plaid: Any, centroids: int, queries: TokenStore, k: int, resources: Resources) -> Ranking:

@@ -26,13 +26,13 @@ KINDS = ("gaussian", "rotation")
 
 
 def gaussian_anchors(dim: int, w: int, rng: np.random.Generator) -> Float[np.ndarray, "dim w"]:
-    """w independent directions, uniform on the sphere, as columns."""
+    """W independent directions, uniform on the sphere, as columns."""
     anchors = rng.standard_normal((dim, w))
     return (anchors / np.linalg.norm(anchors, axis=0)).astype(np.float32)
 
 
 def rotation_anchors(dim: int, w: int, rng: np.random.Generator) -> Float[np.ndarray, "dim w"]:
-    """The first w columns of stacked random orthogonal dim x dim matrices, uniform (Haar): QR with positive diagonal."""
+    """The first w columns of stacked random orthogonal dim x dim matrices (Haar: QR with positive diagonal)."""
     stacked = []
     for _ in range(-(-w // dim)):
         q, r = np.linalg.qr(rng.standard_normal((dim, dim)))

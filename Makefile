@@ -1,0 +1,50 @@
+# One command each; `make` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+PY = $(VENV)/bin/python
+# Real data sets and models, if they lie beside the checkout; tests that need them are skipped elsewhere.
+SHARED = $(wildcard ../shared)
+export HARNESS_DATA ?= $(if $(SHARED),$(abspath $(SHARED))/data)
+export HARNESS_MODELS ?= $(if $(SHARED),$(abspath $(SHARED))/models)
+ifeq ($(HARNESS_DATA),)
+unexport HARNESS_DATA
+endif
+ifeq ($(HARNESS_MODELS),)
+unexport HARNESS_MODELS
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint lock results
+
+help:  ## list the commands
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+install: $(VENV)/installed  ## make .venv from requirements.lock
+
+# Packages are installed from the lock alone (--no-deps): PyLate's own bounds ask for an older fast-plaid.
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: install  ## the main job on an embedded model and corpus: about a minute
+	$(PY) -m harness run
+
+test: install  ## all tests but the slow ones
+	$(PY) -m pytest -m "not slow"
+
+test-slow: install  ## the slow tests on real data: minutes
+	$(PY) -m pytest -m slow
+
+lint: install  ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+lock:  ## resolve requirements.lock anew (needs uv)
+	uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --all-extras pyproject.toml -o requirements.lock
+
+results: install  ## results/tables from results/records
+	$(PY) results/make_tables.py
