@@ -19,7 +19,8 @@ from harness import models
 from harness.errors import HarnessError
 from harness.files import digest
 from harness.progress import bar
-from harness.store import TokenStore, build_store
+from harness.store import TokenStore
+from harness.store_build import build_store
 
 
 @dataclass

@@ -62,7 +62,7 @@ def run(config: DictConfig) -> tuple[list[Path], list[str]]:
     for dataset_options in selected(options):
         try:
             subject = Subject(options, dataset_options)
-            paths += [measure(subject, *cell) for cell in _cells(options)]
+            paths += [measure(subject, method, centering) for method, centering in _cells(options)]
         except HarnessError as error:
             failures.append(f"{dataset_options['name']}: {error}")
             log.error("error: %s", failures[-1])
@@ -93,7 +93,7 @@ def measure(subject: Subject, method: Options, centering: Options) -> Path:
     path = records.record_path(results_dir(config["results_dir"]), *names)
     depths = _missing_depths(path, identity, config, whole)
     if not depths:
-        log.info("%s: finished before", _title(*names))
+        log.log(logging.INFO if method == config["method"] else logging.DEBUG, "%s: finished before", _title(*names))
         return path
 
     started, watch = datetime.now(timezone.utc).isoformat(timespec="seconds"), Stopwatch()
@@ -172,7 +172,10 @@ def _counts(subject: Subject, first: Ranking, k: int) -> Options:
     asked = np.minimum(k, len(subject.docs) - (subject.self_rows >= 0))
     fewer = int((first.counts < asked).sum())
     if fewer:
-        log.warning("%s: %d of %d queries got fewer than %d candidates", subject.dataset_name, fewer, len(asked), k)
+        shortest = (int(first.counts.min()), int(asked.max()))
+        log.info(
+            "%d of %d queries got fewer candidates than asked for: the fewest, %d of %d", fewer, len(asked), *shortest
+        )
     return {
         "asked": k,
         "fewest": int(first.counts.min()),

@@ -126,7 +126,7 @@ def remarks(table: pd.DataFrame, records: Sequence[Record], suite: str, datasets
     for model, lines_of in table[(table["method"] == "exact") & (table["dataset"] == MEAN)].groupby("model"):
         value, delta = lines_of.iloc[0][["ndcg10", "delta"]]
         if not math.isnan(value):
-            lines.append(f"Exact MaxSim, {title(str(model))}: {value:.2f} ({delta:+.1f}).")
+            lines.append(f"Exact MaxSim, {title(str(model))}: {value:.2f} ({_signed(delta)}).")
     noted = {(r.model, r.center, r.dataset, note) for r in records for note in r.notes if r.model in shown}
     for model, note in sorted({(m, n) for m, _, _, n in noted if not n.startswith("mu_Q")}):
         lines.append(f"{title(model)}: {note}.")
@@ -189,7 +189,12 @@ def _own(lines: pd.DataFrame) -> pd.Index:
 def _cell(value: float, delta: float) -> str:
     if math.isnan(value):
         return MISSING
-    return f"{value:.2f}" + ("" if math.isnan(delta) else f" ({delta:+.1f})")
+    return f"{value:.2f}" + ("" if math.isnan(delta) else f" ({_signed(delta)})")
+
+
+def _signed(delta: float) -> str:
+    """One decimal and a sign; +0.0 for what rounds to nothing."""
+    return f"{round(delta, 1) + 0.0:+.1f}"
 
 
 def _pipes(lines: pd.DataFrame) -> str:

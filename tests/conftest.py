@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from harness.candidates import Resources
-from harness.store import TokenStore, build_store
+from harness.store import TokenStore
+from harness.store_build import build_store
 
 WORDS = "wing flow heat shock layer body plate speed drag lift jet wave nose cone tube bend beam load skin rib".split()
 

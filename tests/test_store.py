@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError
-from harness.store import JOURNAL, META, TOKENS, build_store, open_store
+from harness.store import META, TOKENS, open_store
+from harness.store_build import JOURNAL, build_store
 
 IDENTITY = {"weights": "w"}
 
@@ -143,7 +144,7 @@ FULL_DISK = """
 import resource, signal, sys, numpy as np
 from pathlib import Path
 from harness.errors import HarnessError
-from harness.store import build_store
+from harness.store_build import build_store
 texts = [np.ones((50, 8), np.float32)] * 40
 if sys.argv[2] == "small":  # the file system refuses to grow a file beyond this, as a full one does
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -1,0 +1,111 @@
+"""Write results/tables/ from results/records/, and put the tables into the README: `make results`.
+
+Nothing here measures anything: a cell without a record is shown as missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness import cli, records
+from harness.config import ROOT
+from harness.files import write_text
+
+RESULTS = ROOT / "results"
+TABLES = RESULTS / "tables"
+FORMATS = {"markdown": "md", "csv": "csv", "latex": "tex"}
+
+
+def printed(*words: str) -> str:
+    """What a command of the harness prints."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        if cli.main(words) != 0:
+            raise SystemExit(f"`python -m harness {' '.join(words)}` failed")
+    return out.getvalue()
+
+
+def smve_curve() -> str:
+    """SMVE on sets outside the suites: mean NDCG@10 at depths, recall, numbers kept a document, seconds."""
+    lines = []
+    for record in records.read_all(RESULTS):
+        if record.dataset in ("cacm", "cisi") and record.method.split("+")[0] == "smve" and record.center == "corpus":
+            options, documents = record.config["method"], record.details["documents"]
+            lines.append(
+                {
+                    "w": options["width"],
+                    "k": options["keep"],
+                    "anchors": options["anchors"],
+                    **{f"rk={depth}": 100 * record.ndcg10[depth] for depth in ("0", "50", "100", "1000")},
+                    "recall@100": 100 * record.candidate_recall["100"],
+                    "numbers/doc": record.bytes["index"] / 8 / documents,
+                    "encode ms/doc": 1000 * record.seconds["smve_encode_documents"] / documents,
+                    "search ms/query": 1000 * record.seconds["smve_search"] / len(record.per_query["queries"]),
+                }
+            )
+    if not lines:
+        return ""
+    table = pd.DataFrame(lines).groupby(["anchors", "w", "k"]).mean().reset_index()
+    digits = {"rk=0": 2, "rk=50": 2, "rk=100": 2, "rk=1000": 2, "recall@100": 1, "numbers/doc": 0}
+    text = table.round({**digits, "encode ms/doc": 2, "search ms/query": 2}).astype(object)
+    text["numbers/doc"] = text["numbers/doc"].astype(int)
+    return str(text.to_markdown(index=False)) + "\n"
+
+
+def phases() -> str:
+    """Seconds of each phase, index bytes and candidates of every cell of the suite beir3."""
+    lines = []
+    for record in records.read_all(RESULTS):
+        if record.dataset not in ("scifact", "nfcorpus", "arguana") or "+" in record.method:
+            continue
+        seconds = record.seconds
+        lines.append(
+            {
+                "data set": record.dataset,
+                "center": record.center,
+                "method": record.method,
+                "documents encoded by the method, s": seconds.get(f"{record.method}_encode_documents", np.nan),
+                "first stage searched, s": seconds[f"{record.method}_search"],
+                "reranked to 1000, s": seconds["rerank"] if record.method in ("muvera", "smve") else np.nan,
+                "index, MB": record.bytes["index"] / 1e6,
+                "fewest candidates": record.candidates["fewest"],
+                "recall@1000": 100 * record.candidate_recall["1000"],
+            }
+        )
+    table = pd.DataFrame(lines).sort_values(["data set", "method", "center"])
+    text = table.map(lambda cell: "" if cell != cell else f"{cell:.1f}" if isinstance(cell, float) else str(cell))
+    return str(text.to_markdown(index=False, disable_numparse=True)) + "\n"
+
+
+def splice(path: Path, name: str, text: str) -> None:
+    """Put `text` between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` of a file."""
+    content = path.read_text(encoding="utf-8")
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+    before, rest = content.split(begin)
+    write_text(path, before + begin + "\n" + text.strip() + "\n\n" + end + rest.split(end, 1)[1])
+
+
+def main() -> None:
+    """Write every table."""
+    for style, suffix in FORMATS.items():
+        words = ("table", "suite=beir3", "model=answerai_colbert_small", f"format={style}")
+        write_text(TABLES / f"beir3.{suffix}", printed(*words))
+    for name in ("scifact", "nfcorpus", "arguana"):
+        write_text(TABLES / f"{name}.md", printed("table", f"dataset={name}", "model=answerai_colbert_small"))
+    write_text(TABLES / "smve_curve.md", smve_curve())
+    write_text(TABLES / "phases.md", phases())
+    splice(ROOT / "README.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
+    splice(RESULTS / "README.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
+    splice(RESULTS / "README.md", "smve curve", (TABLES / "smve_curve.md").read_text(encoding="utf-8"))
+    splice(RESULTS / "README.md", "phases", (TABLES / "phases.md").read_text(encoding="utf-8"))
+    if (RESULTS / "records" / "docstrings").exists():  # after `make demo`; these records are not kept in git
+        splice(ROOT / "README.md", "demo", printed("table"))
+
+
+if __name__ == "__main__":
+    main()
