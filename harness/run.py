@@ -124,7 +124,7 @@ def measure(subject: Subject, method: Options, centering: Options) -> Path:
         details={**found.details, "documents": len(docs), "document_tokens": int(docs.offsets[-1])},
         notes=([note] if note else []) + ([f"mu_Q: {mean.source}"] if mean else []),
         identity=identity,
-        config={**config, "dataset": subject.dataset_options, "method": method, "center": centering},
+        config=_portable({**config, "dataset": subject.dataset_options, "method": method, "center": centering}),
         versions=provenance.versions(),
         host=provenance.host(subject.resources.device),
         commit=provenance.commit(),
@@ -172,16 +172,23 @@ def _counts(subject: Subject, first: Ranking, k: int) -> Options:
     asked = np.minimum(k, len(subject.docs) - (subject.self_rows >= 0))
     fewer = int((first.counts < asked).sum())
     if fewer:
-        shortest = (int(first.counts.min()), int(asked.max()))
-        log.info(
-            "%d of %d queries got fewer candidates than asked for: the fewest, %d of %d", fewer, len(asked), *shortest
-        )
+        shortest, most = int(first.counts.min()), int(asked.max())
+        log.info("%d of %d queries got fewer candidates than asked for: %d to %d", fewer, len(asked), shortest, most)
     return {
         "asked": k,
         "fewest": int(first.counts.min()),
         "mean": float(first.counts.mean()),
         "queries_with_fewer": fewer,
     }
+
+
+def _portable(config: Options) -> Options:
+    """The configuration without what says nothing elsewhere: folders of this machine, and where a path leads."""
+    kept = {key: value for key, value in config.items() if not key.endswith("_dir")}
+    for group in ("model", "dataset"):
+        path = kept[group].get("path")
+        kept[group] = {**kept[group], "path": path and Path(path).name}
+    return kept
 
 
 def _of_method(name: str, found: Found) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import os
@@ -63,6 +64,8 @@ def test_a_record_says_what_was_done(measured):
     assert record.notes == ["mu_Q: 5 of 5 queries of tiny/train"]
     assert record.versions["fast-plaid"] and record.host["threads"] and len(record.identity["weights"]) == 64
     assert record.config["method"]["repetitions"] == 20
+    assert str(measured[2]) not in json.dumps(dataclasses.asdict(record))  # no folders of this machine
+    assert record.config["model"]["path"] == "lateon-like"
     assert record.candidate_recall["100"] == pytest.approx(1.0)
 
 
