@@ -119,7 +119,7 @@ def _print_table(overrides: Sequence[str], only_measured: bool) -> int:
     comment = "% " if options.format == "latex" else ""
     sys.stdout.write("\n" + "".join(f"{comment}{line}\n\n" for line in tables.remarks(long, found, suite, datasets)))
     if only_measured:
-        sys.stderr.write(f"records: {results / 'records'}\n")
+        sys.stdout.write(f"Records: {results / 'records'}\n")
     return 0
 
 

@@ -9,9 +9,11 @@ order, whether or not a judgement is positive.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import hashlib
+import io
 import json
 import shutil
 import zipfile
@@ -23,6 +25,7 @@ from typing import Any
 from harness import docstrings
 from harness.errors import HarnessError
 from harness.files import digest
+from harness.progress import on_terminal
 
 URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 
@@ -55,7 +58,7 @@ class Dataset:
         return digest([self.docs, self.queries, self.qrels])
 
 
-def load(options: dict[str, Any], data_dir: str | None, cache: Path) -> Dataset:
+def load(options: dict[str, Any], data_dir: str | None, cache: Path, show: bool = False) -> Dataset:
     """The data set of an entry of conf/dataset: built, found under `data_dir`, or downloaded.
 
     Raises
@@ -67,7 +70,7 @@ def load(options: dict[str, Any], data_dir: str | None, cache: Path) -> Dataset:
         dataset = of_docstrings(options)
     else:
         dataset = read_folder(
-            options["name"], folder(options, data_dir, cache), options["split"], options.get("query_length")
+            options["name"], folder(options, data_dir, cache, show), options["split"], options.get("query_length")
         )
     found = {"docs": len(dataset.docs), "queries": len(dataset.queries), "qrels": sum(map(len, dataset.qrels.values()))}
     for what, count in found.items():
@@ -99,7 +102,7 @@ def of_docstrings(options: dict[str, Any]) -> Dataset:
     )
 
 
-def folder(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path:
+def folder(options: dict[str, Any], data_dir: str | None, cache: Path, show: bool = False) -> Path:
     """Where the data set's files are: `dataset.path`, under `data_dir` (at any group), or the cache's download."""
     name = options["name"]
     if options.get("path"):
@@ -115,10 +118,10 @@ def folder(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path:
             f"data set '{name}' was not found under {where}; it cannot be downloaded: set data_dir to a folder that "
             f"holds {name}/corpus.jsonl."
         )
-    return download(name, options["md5"], cache / "beir")
+    return download(name, options["md5"], cache / "beir", show)
 
 
-def download(name: str, md5: str, target: Path) -> Path:
+def download(name: str, md5: str, target: Path, show: bool) -> Path:
     """Fetch NAME.zip with the beir package, check its MD5, unpack it; nothing is kept unless all of it is right."""
     from beir import util
 
@@ -128,7 +131,8 @@ def download(name: str, md5: str, target: Path) -> Path:
         if not archive.exists():
             partial = archive.with_suffix(".part")
             partial.unlink(missing_ok=True)
-            util.download_url(URL.format(name=name), str(partial))
+            with contextlib.nullcontext() if on_terminal(show) else contextlib.redirect_stderr(io.StringIO()):
+                util.download_url(URL.format(name=name), str(partial))  # shows a progress bar, asked or not
             partial.rename(archive)
     except Exception as error:  # beir passes on whatever requests, urllib and the disk raise
         archive.with_suffix(".part").unlink(missing_ok=True)

@@ -12,7 +12,12 @@ from tqdm import tqdm
 
 def bar(text: str, total: int, show: bool) -> tqdm:
     """A progress bar for a ``with`` statement; silent if not asked for, or not on a terminal."""
-    return tqdm(desc=text, total=total, disable=not (show and sys.stderr.isatty()), leave=False, dynamic_ncols=True)
+    return tqdm(desc=text, total=total, disable=not on_terminal(show), leave=False, dynamic_ncols=True)
+
+
+def on_terminal(show: bool) -> bool:
+    """Whether a progress bar is asked for and would be seen."""
+    return show and sys.stderr.isatty()
 
 
 class Stopwatch:

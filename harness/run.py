@@ -64,7 +64,8 @@ def run(config: DictConfig) -> tuple[list[Path], list[str]]:
             subject = Subject(options, dataset_options)
             paths += [measure(subject, method, centering) for method, centering in _cells(options)]
         except HarnessError as error:
-            failures.append(f"{dataset_options['name']}: {error}")
+            cell = f"{dataset_options['name']}  {options['center']['name']}  {options['method']['name']}"
+            failures.append(f"{cell}: {error}")
             log.error("error: %s", failures[-1])
     return paths, failures
 

@@ -52,7 +52,7 @@ class Subject:
         self.resources = Resources(device(config["device"]), config["memory_mb"] << 20, self.cache, config["progress"])
         self.dataset_name = safe_name("dataset", dataset_options["name"])
         self.model_name = variant("model", config["model"], ignored=NOT_IN_NAME)
-        self.dataset = _dataset(json.dumps(dataset_options), config["data_dir"], self.cache)
+        self.dataset = _dataset(json.dumps(dataset_options), config["data_dir"], self.cache, config["progress"])
         self.checkpoint = models.locate(config["model"], config["models_dir"])
         self.query_length = config["model"]["query_length"] or self.dataset.query_length
         self._encoder = _encoder(json.dumps(config["model"]), self.checkpoint, self.resources, config["batch_size"])
@@ -110,7 +110,8 @@ class Subject:
         sources, texts = [], {}
         for name in names:
             try:
-                other = _dataset(json.dumps(entry("dataset", name)), self.config["data_dir"], self.cache)
+                options = json.dumps(entry("dataset", name))
+                other = _dataset(options, self.config["data_dir"], self.cache, self.config["progress"])
             except HarnessError:  # not at hand: the next one, and the record names what was used
                 continue
             usable = {f"{name}/{q}": t for q, t in other.other_queries.items() if datasets.plain(t) not in evaluated}
@@ -128,9 +129,9 @@ def device(option: str) -> torch.device:
 
 
 @lru_cache(maxsize=4)
-def _dataset(options: str, data_dir: str | None, cache: Path) -> datasets.Dataset:
+def _dataset(options: str, data_dir: str | None, cache: Path, show: bool) -> datasets.Dataset:
     """A data set, read once for the cells of a sweep."""
-    return datasets.load(json.loads(options), data_dir, cache)
+    return datasets.load(json.loads(options), data_dir, cache, show)
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import http.server
+import threading
 import zipfile
 
 import pytest
@@ -101,6 +103,48 @@ def test_a_good_zip_is_unpacked_and_a_broken_one_is_not_kept(tmp_path):
     assert datasets.unpack(archive, md5, tmp_path / "cache" / "x") == tmp_path / "cache" / "x"
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["x"]
     assert (tmp_path / "cache" / "x" / "qrels" / "test.tsv").exists()
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A data host on this machine: x.zip is whole, y.zip is cut off, all else is an error page."""
+    archive, md5 = packed(tmp_path / "host", {"x/corpus.jsonl": "{}", "x/qrels/test.tsv": ""})
+    content = archive.read_bytes()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            name = self.path.strip("/")
+            body = {"x.zip": content, "y.zip": content[:-40]}.get(name, b"<html>not found</html>")
+            self.send_response(200 if name in ("x.zip", "y.zip") else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    host = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=host.serve_forever, daemon=True).start()
+    monkeypatch.setattr(datasets, "URL", f"http://127.0.0.1:{host.server_port}/" + "{name}.zip")
+    yield md5
+    host.shutdown()
+
+
+def test_download_checks_and_keeps_only_what_is_whole(tmp_path, server, capfd):
+    target = tmp_path / "beir"
+    assert datasets.download("x", server, target, show=False) == target / "x"
+    assert [path.name for path in target.iterdir()] == ["x"] and capfd.readouterr().err == ""
+    for name in ("y", "z"):  # cut off; an error page that was saved as if it were the file
+        with pytest.raises(HarnessError, match=f"{name}.zip has MD5"):
+            datasets.download(name, server, target, show=False)
+        assert [path.name for path in target.iterdir()] == ["x"]
+
+
+def test_a_host_that_does_not_answer_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "URL", "http://127.0.0.1:9/{name}.zip")
+    with pytest.raises(HarnessError, match="cannot download data set 'x' .*: go online, or set data_dir"):
+        datasets.download("x", "0" * 32, tmp_path / "beir", show=False)
+    assert not list((tmp_path / "beir").iterdir())
 
 
 def test_a_zip_that_leaves_its_folder_is_not_unpacked(tmp_path):

@@ -11,6 +11,7 @@ import torch
 from harness import config, models
 from harness.encode import Encoder
 from harness.errors import HarnessError
+from harness.store_build import build_store
 
 TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
 
@@ -55,6 +56,17 @@ def test_batch_size_changes_rounding_only_and_not_the_name(lateon_like, tmp_path
 def test_the_right_dimension_is_asked_for(lateon_like, tmp_path):
     with pytest.raises(HarnessError, match="dimension 16, expected 128"):
         encoder(lateon_like, tmp_path, dim=128).encode(TEXTS, "x", False, None)
+
+
+def test_a_query_without_tokens_is_named(lateon_like, tmp_path):
+    """Put a store in the query store's place whose second text has no token vectors."""
+    tiny = encoder(lateon_like, tmp_path)
+    made = tiny.encode(TEXTS, "x", True, None)
+    shutil.rmtree(made.path)
+    rows = [np.eye(16)[:2], np.eye(16)[:0], np.eye(16)[:1]]
+    build_store(made.path, list(TEXTS), lambda start, stop: rows[start:stop], made.meta["identity"])
+    with pytest.raises(HarnessError, match="query 'b' has no token vectors"):
+        tiny.encode(TEXTS, "x", True, None)
 
 
 def test_nan_weights_are_found(lateon_like, tmp_path):
