@@ -85,6 +85,12 @@ def test_an_index_is_built_once_and_damage_is_named(make_store, corpus, asked, r
     assert json.loads(marker.read_text())["files"]
 
 
+@pytest.mark.parametrize("options", [{"nbits": 0}, {"nbits": 3}, {"kmeans_niters": 0}, {"n_ivf_probe": 0}])
+def test_impossible_options_are_refused(options):
+    with pytest.raises(HarnessError, match="expected nbits among"):
+        plaid(**options)
+
+
 def test_too_few_full_scores_are_refused(make_store, corpus, asked, resources):
     with pytest.raises(HarnessError, match="n_full_scores to at least 4004"):
         plaid(n_full_scores=400).search(make_store(corpus), make_store(asked), 1001, resources())

@@ -45,6 +45,11 @@ class Plaid:
     """fast-plaid, seeded and checked."""
 
     def __init__(self, nbits: int, kmeans_niters: int, n_ivf_probe: int, n_full_scores: int, seed: int) -> None:
+        if nbits not in (1, 2, 4, 8) or min(kmeans_niters, n_ivf_probe) < 1:  # fast-plaid hangs on some of these
+            raise HarnessError(
+                f"PLAID with nbits={nbits}, kmeans_niters={kmeans_niters}, n_ivf_probe={n_ivf_probe}: expected nbits "
+                "among 1, 2, 4, 8 and at least one k-means iteration and probe."
+            )
         self.build_options = {"nbits": nbits, "kmeans_niters": kmeans_niters, "seed": seed}
         self.n_ivf_probe, self.n_full_scores = n_ivf_probe, n_full_scores
 
