@@ -3,7 +3,7 @@
 An expected file:
 
     source: where the numbers are from
-    suite: beir8                       # or  dataset: scifact
+    suite: beir8                       # the data sets of a mean; a row may name one of its own (dataset: scifact)
     tolerance: {ok: 0.05, near: 0.3}   # percent points: OK up to ok, NEAR up to near, FAIL beyond
     depths: [0, 50, 100, 200, 400, 1000]
     rows:
@@ -27,7 +27,7 @@ import yaml
 from harness.config import entry
 from harness.errors import HarnessError
 from harness.records import Record
-from harness.tables import CENTERS, MEAN, Row, long_form
+from harness.tables import CENTERS, MEAN, Row, is_whole, long_form
 
 VERDICTS = ("OK", "NEAR", "FAIL", "MISSING")
 
@@ -68,11 +68,14 @@ def check_file(path: Path, records: Sequence[Record]) -> Iterator[Check]:
     """Every cell of an expected file."""
     try:
         expected: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        scope = expected.get("dataset")
-        datasets = [scope] if scope else entry("suite", expected["suite"])["datasets"]
+        suite = entry("suite", expected["suite"])["datasets"]
         tolerance, depths, rows = expected["tolerance"], [str(depth) for depth in expected["depths"]], expected["rows"]
         ok, near = float(tolerance["ok"]), float(tolerance["near"])
         for row in rows:
+            if unknown := row.keys() - {"model", "center", "method", "dataset", "plaid", "ndcg10"}:
+                raise ValueError(f"a row has the unknown key {', '.join(sorted(unknown))}")
+            scope = row.get("dataset")
+            datasets = [scope] if scope else suite
             cells = _cells(row, depths)
             for (method, center, depth), value in cells.items():
                 measured = _measured(records, row["model"], center, method, depth, datasets, scope)
@@ -88,7 +91,7 @@ def _cells(row: dict[str, Any], depths: Sequence[str]) -> dict[tuple[str, str, s
     """(method, center, depth) -> expected value."""
     values = row["ndcg10"] if isinstance(row["ndcg10"], list) else [row["ndcg10"]]
     method, center = row["method"], row["center"]
-    if method in ("plaid", "exact"):
+    if is_whole(method):
         depths = [""]
     if len(values) != len(depths):
         raise ValueError(f"{len(values)} values for {len(depths)} depths")

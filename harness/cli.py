@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from harness import config
 from harness.errors import HarnessError, unknown
@@ -64,13 +64,19 @@ def run(words: Sequence[str]) -> int:
     swept = [override.input_line for override in config.parse(overrides) if override.is_sweep_override()]
     if swept and not flags and "experiment" not in {override.key_or_group for override in config.parse(overrides)}:
         raise HarnessError(f"{swept[0]} names several values, which is a sweep: add -m.")
-    _writable(Path(composed.cache_dir))
+    _writable("cache_dir", Path(composed.cache_dir))
     failures: list[str] = []
 
     def task(options: DictConfig) -> None:
-        from harness.run import run as run_cells  # torch and PyLate take seconds to import
+        from harness.run import results_dir, run_cells  # torch and PyLate take seconds to import
 
-        failures.extend(run_cells(config.prepare(options))[1])
+        try:
+            prepared = config.prepare(options)
+            _writable("results_dir", results_dir(prepared.results_dir))
+            failures.extend(run_cells(prepared)[1])
+        except HarnessError as error:  # of this cell of a sweep: the others go on
+            log.error("error: %s", error)
+            failures.append(str(error))
 
     _hydra([*flags, *overrides], task)
     if failures:
@@ -87,54 +93,62 @@ def table(words: Sequence[str]) -> int:
 
 def _print_table(overrides: Sequence[str], only_measured: bool) -> int:
     from harness import records, tables
-    from harness.run import results_dir, selected
+    from harness.run import results_dir
 
     options = config.composed(overrides)
     chosen = _chosen(overrides, options)
     results = results_dir(options.results_dir)
-    found = list(records.read_all(results))
-    container = OmegaConf.to_container(options, resolve=True)
-    datasets = [entry["name"] for entry in selected(container)]  # type: ignore[arg-type]
-    found = [record for record in found if record.dataset in datasets]
+    suite, datasets = _datasets(chosen, options)
+    found = list(records.read_all(results, datasets))
+    tables.check_consistent(found)
     models = _models(chosen["model"], {record.model for record in found})
     rows = tables.rows_of(found, models, chosen["center"], chosen["method"])
     if only_measured:
         measured = {(record.model, record.center, record.method) for record in found}
         rows = [row for row in rows if (row.model, row.center, row.method) in measured]
     if not rows or not found:
-        raise HarnessError(
-            f"nothing was measured on {', '.join(datasets)} in {results}: `python -m harness run` first."
-        )
+        raise HarnessError(f"nothing was measured on {', '.join(datasets)} in {results}: use `run` first.")
     long = tables.long_form(found, rows, datasets, list(options.depths))
-    suite = options.suite.name if options.dataset is None else options.dataset.name
     if options.format == "csv":
         sys.stdout.write(tables.csv(long))
         if missing := tables.missing(long):
-            sys.stderr.write(
-                f"note: {missing} cells were not measured; a mean is over the data sets that its row has.\n"
-            )
+            sys.stderr.write(f"note: {missing} cells were not measured; means that lack a data set are empty.\n")
         return 0
-    layout = tables.latex if options.format == "latex" else tables.markdown
-    sys.stdout.write(layout(long, datasets) + "\n")
-    comment = "% " if options.format == "latex" else ""
-    sys.stdout.write("\n" + "".join(f"{comment}{line}\n\n" for line in tables.remarks(long, found, suite, datasets)))
+    layout, comment = (tables.latex, "% ") if options.format == "latex" else (tables.markdown, "")
+    remarks = [f"{comment}{line}\n\n" for line in tables.remarks(long, found, suite, datasets)]
+    sys.stdout.write((layout(long, datasets) + "\n\n").lstrip("\n") + "".join(remarks))
     if only_measured:
         sys.stdout.write(f"Records: {results / 'records'}\n")
     return 0
 
 
+def _datasets(chosen: dict[str, list[str]], options: DictConfig) -> tuple[str, list[str]]:
+    """A name for the data sets of a table, and their names: those of a sweep are put together."""
+    if chosen["dataset"]:
+        return "+".join(chosen["dataset"]), chosen["dataset"]
+    suites = chosen["suite"] or [options.suite.name]
+    names = dict.fromkeys(name for suite in suites for name in config.entry("suite", suite)["datasets"])
+    return "+".join(suites), list(names)
+
+
 def _chosen(overrides: Sequence[str], options: DictConfig) -> dict[str, list[str]]:
-    """Models, centers and methods that the overrides (or the experiment's sweep) name; empty: all."""
-    chosen: dict[str, list[str]] = {group: [] for group in ("model", "center", "method")}
-    experiment = next((o for o in config.parse(overrides) if o.key_or_group == "experiment"), None)
-    for name in config.values(experiment) if experiment else []:
+    """What the overrides (or the experiment's sweep) name of each group; empty: all, or the default."""
+    chosen: dict[str, list[str]] = {group: [] for group in config.GROUPS if group != "experiment"}
+    parsed = config.parse(overrides)
+    experiments = [
+        name for override in parsed if override.key_or_group == "experiment" for name in config.values(override)
+    ]
+    for name in experiments:
         sweep = (config.entry("experiment", name).get("hydra") or {}).get("sweeper", {}).get("params", {})
         for group in chosen.keys() & sweep.keys():
             chosen[group] = [value.strip() for value in str(sweep[group]).split(",")]
-    for override in config.parse(overrides):
-        if override.key_or_group in chosen:
-            names = config.values(override)
-            chosen[override.key_or_group] = [options.model.name] if names == ["local"] else names
+    if experiments and not chosen["suite"]:
+        chosen["suite"] = [options.suite.name]
+    for override in parsed:
+        group = override.key_or_group
+        if group in chosen:
+            names = [name for name in config.values(override) if name != "null"]
+            chosen[group] = [options[group].name] if names == ["local"] else names
     return chosen
 
 
@@ -186,15 +200,14 @@ def _hydra(words: Sequence[str], task: object) -> None:
         sys.argv = before
 
 
-def _writable(cache: Path) -> None:
-    """Find out before any work that the cache cannot be written."""
+def _writable(option: str, folder: Path) -> None:
+    """Find out before any work that a folder cannot be written."""
     try:
-        cache.expanduser().mkdir(parents=True, exist_ok=True)
-        probe = cache.expanduser() / f".probe.{os.getpid()}"
+        folder.expanduser().mkdir(parents=True, exist_ok=True)
+        probe = folder.expanduser() / f".probe.{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise HarnessError(
-            f"cannot write to the cache folder {cache} ({error.strerror}): set cache_dir (or HARNESS_CACHE) to one "
-            "that can be written."
+            f"cannot write to {folder} ({error.strerror}): set {option} to a folder that can be written."
         ) from error

@@ -18,11 +18,12 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from harness import validation
 from harness.errors import HarnessError, unknown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,19 +88,24 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     for override in parsed:
         if override.key_or_group in GROUPS:
             for name in values(override):
-                if name not in ("null", "None", "") and "*" not in name and name not in choices(override.key_or_group):
+                if name in ("null", "") and override.key_or_group in ("dataset", "experiment"):
+                    continue  # these may be left out
+                if name not in choices(override.key_or_group):
                     kind = "data set" if override.key_or_group == "dataset" else override.key_or_group
                     raise unknown(kind, name, choices(override.key_or_group))
     return parsed
 
 
 def values(override: Override) -> list[str]:
-    """The values of an override: one, or those of a sweep."""
-    if not override.is_sweep_override():
-        return [str(override.value())]
+    """The values of an override: one, or those of a sweep (of a range: its first)."""
+    value = override.value()
+    if isinstance(value, Glob):
+        return list(value.filter(choices(override.key_or_group))) if override.key_or_group in GROUPS else []
+    if isinstance(value, RangeSweep):
+        return [str(value.start)]
     if override.is_choice_sweep():
-        return [str(value) for value in override.sweep_string_iterator()]
-    return []  # a glob or a range: Hydra's business
+        return [str(item) for item in override.sweep_string_iterator()]
+    return ["null" if value is None else str(value)]
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:
@@ -112,9 +118,13 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     """
     single = []
     for override in parse(overrides):
-        first = next(iter(values(override)), None)
-        swept = override.is_sweep_override() and first is not None
-        single.append(f"{override.get_key_element()}={first}" if swept else str(override.input_line))
+        if override.is_sweep_override():
+            found = values(override)
+            if not found:
+                raise HarnessError(f"{override.input_line} matches nothing: `python -m harness ls` lists the names.")
+            single.append(f"{override.get_key_element()}={found[0]}")
+        else:
+            single.append(str(override.input_line))
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             config = compose("config", single)
@@ -134,44 +144,17 @@ def prepare(config: DictConfig) -> DictConfig:
             path = config[group].path
             if not path:
                 raise HarnessError(f"{group}=local names no folder: set {group}.path.")
-            config[group].name = _UNSAFE.sub("-", Path(path).expanduser().resolve().name).strip("-.") or group
-    check(config)
+            name = _UNSAFE.sub("-", Path(path).expanduser().resolve().name).strip("-.") or group
+            # A folder that has the name of an entry is not that entry.
+            config[group].name = f"local-{name}" if name in choices(group) else name
+    groups = ("model", "center", "method")
+    validation.check(config, {group: entry(group, _choice(group, config[group].name)) for group in groups})
     return config
 
 
-def check(config: DictConfig) -> None:
-    """Refuse values that no run can use; name what was found and what was expected."""
-    depths = config.depths
-    whole = all(isinstance(depth, int) and not isinstance(depth, bool) and depth >= 0 for depth in depths)
-    if not depths or not whole or any(a >= b for a, b in zip(depths, depths[1:], strict=False)):
-        raise HarnessError(f"depths={list(depths)}: expected whole numbers from 0 up, increasing, such as [0,50,100].")
-    for name, allowed in {"device": ("auto", "cpu", "cuda"), "format": ("markdown", "csv", "latex")}.items():
-        if config[name] not in allowed:
-            raise HarnessError(f"{name}={config[name]}: expected one of {', '.join(allowed)}.")
-    for name in ("batch_size", "memory_mb", "threads"):
-        value = config[name]
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise HarnessError(f"{name}={value}: expected a whole number of at least 1.")
-    if config.reference not in (None, "plaid"):
-        raise HarnessError(f"reference={config.reference}: expected plaid or null.")
-    for group in ("model", "center", "method"):
-        for key, default in entry(group, _choice(group, config[group])).items():
-            found = config[group][key]
-            if default is not None and default != "???" and found is not None and type(found) is not type(default):
-                if not isinstance(default, (list, dict)):
-                    raise HarnessError(f"{group}.{key}={found}: expected {_expected(default)}, such as {default}.")
-    if config.model.dtype not in ("float32", "bfloat16", "float16"):
-        raise HarnessError(f"model.dtype={config.model.dtype}: expected float32, bfloat16 or float16.")
-
-
-def _choice(group: str, options: DictConfig) -> str:
-    """The entry that some options came from."""
-    return options.name if options.name in choices(group) else "local"
-
-
-def _expected(default: Any) -> str:
-    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}
-    return kinds.get(type(default), type(default).__name__)
+def _choice(group: str, name: str) -> str:
+    """The entry that some options came from: by name, or a method's or centering's own, or ``local``."""
+    return name if name in choices(group) else "local" if group == "model" else choices(group)[0]
 
 
 def variant(group: str, options: dict[str, Any], ignored: Sequence[str] = ()) -> str:

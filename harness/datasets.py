@@ -17,7 +17,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,10 @@ from harness.files import digest
 from harness.progress import on_terminal
 
 URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
+
+
+class Absent(HarnessError):
+    """The data set is not at hand, and cannot be had."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def folder(options: dict[str, Any], data_dir: str | None, cache: Path, show: boo
                 return candidate
     if not options.get("md5"):
         where = data_dir or "nowhere: data_dir (or HARNESS_DATA) is not set"
-        raise HarnessError(
+        raise Absent(
             f"data set '{name}' was not found under {where}; it cannot be downloaded: set data_dir to a folder that "
             f"holds {name}/corpus.jsonl."
         )
@@ -136,7 +140,7 @@ def download(name: str, md5: str, target: Path, show: bool) -> Path:
             partial.rename(archive)
     except Exception as error:  # beir passes on whatever requests, urllib and the disk raise
         archive.with_suffix(".part").unlink(missing_ok=True)
-        raise HarnessError(
+        raise Absent(
             f"cannot download data set '{name}' ({type(error).__name__}): go online, or set data_dir (or HARNESS_DATA) "
             f"to a folder that holds {name}/corpus.jsonl."
         ) from error
@@ -169,12 +173,13 @@ def unpack(archive: Path, md5: str, target: Path) -> Path:
 def read_folder(name: str, path: Path, split: str, query_length: int | None) -> Dataset:
     """Read one split of a folder in the BEIR layout."""
     if not path.is_dir():
-        raise HarnessError(f"the data set folder {path} does not exist: expected a folder with corpus.jsonl.")
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise HarnessError(f"the data set folder {path} {what}: expected a folder with corpus.jsonl.")
     corpus, packed = path / "corpus.jsonl", path / "corpus.jsonl.gz"
-    docs = dict(_texts(packed if packed.exists() and not corpus.exists() else corpus))
+    docs = _texts(packed if packed.exists() and not corpus.exists() else corpus)
     if not docs:
         raise HarnessError(f"the corpus of data set '{name}' is empty ({path}): expected at least one document.")
-    all_queries = dict(_texts(path / "queries.jsonl"))
+    all_queries = _texts(path / "queries.jsonl")
     qrels = _qrels(path / "qrels" / f"{split}.tsv")
     missing = [query for query in qrels if query not in all_queries]
     if missing or not qrels:
@@ -202,23 +207,28 @@ def plain(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def _texts(path: Path) -> Iterator[tuple[str, str]]:
-    """(id, "title text") of each line."""
+def _texts(path: Path) -> dict[str, str]:
+    """Id -> "title text", in file order."""
     opened = gzip.open if path.suffix == ".gz" else open
+    texts: dict[str, str] = {}
     read = 0
     try:
         with opened(path, "rt", encoding="utf-8", newline="\n") as file:
             for line in file:
                 entry = json.loads(line)
-                title, text = entry.get("title") or "", entry.get("text") or ""
-                yield str(entry["_id"]), f"{title} {text}".strip()
+                name, title, text = str(entry["_id"]), entry.get("title") or "", entry.get("text") or ""
+                if name in texts or not isinstance(title, str) or not isinstance(text, str):
+                    raise ValueError("an _id twice, or a text that is not a string")
+                texts[name] = f"{title} {text}".strip()
                 read += 1
     except FileNotFoundError as error:
         raise HarnessError(f"{path} is missing: expected a data set folder in the BEIR layout.") from error
-    except (OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, AttributeError) as error:
         raise HarnessError(
-            f"{path} is damaged at line {read + 1}: expected one JSON object with _id and text a line; fetch it again."
+            f"{path} is damaged at line {read + 1}: expected one JSON object a line, with its own _id and a text; "
+            "fetch it again."
         ) from error
+    return texts
 
 
 def _qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -227,14 +237,16 @@ def _qrels(path: Path) -> dict[str, dict[str, int]]:
     try:
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            next(reader, None)
+            header = next(reader, [])
+            if len(header) > 2 and header[2].lstrip("-").isdigit():
+                raise ValueError("the header is missing")
             for query, document, score in reader:
                 qrels.setdefault(query, {})[document] = int(score)
     except FileNotFoundError as error:
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.tsv"))) or "none"
         raise HarnessError(f"{path} is missing: this data set has the splits {known}; set dataset.split.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise HarnessError(
-            f"{path} is damaged: expected lines of query id, document id and an integer score, separated by tabs."
+            f"{path} is damaged: expected a header, then lines of query id, document id and a whole score, by tabs."
         ) from error
     return qrels

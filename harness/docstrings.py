@@ -41,7 +41,7 @@ def pairs(packages: Sequence[str], count: int, characters: int) -> dict[str, tup
 
 
 def _documented(package: str) -> Iterator[tuple[str, str, str]]:
-    """(qualified name, summary, rest of the docstring) of a package's public functions and classes, in file order."""
+    """(qualified name, summary, rest of the docstring) of a package's public functions and classes."""
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise HarnessError(f"the package '{package}' is not installed: its docstrings are part of the demo corpus.")

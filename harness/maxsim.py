@@ -14,7 +14,7 @@ A document without tokens scores -inf: it can never be retrieved.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -88,11 +88,12 @@ def score_candidates(
     docs: TokenStore,
     candidates: Int[np.ndarray, "queries k"],
     block_bytes: int,
-) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
-    """MaxSim of each query with its own candidates, read document by document.
+) -> Iterator[tuple[Int[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]]:
+    """MaxSim of each query with its own candidates, document by document.
 
-    Candidates are grouped by document, so that the tokens of each are read once for all the queries that want it.
-    Yields (documents passed, (places, scores)), where `places` index ``candidates.ravel()``.
+    Candidates are grouped by document, so that the tokens of each are read once for all the queries that want it, and
+    so that equal documents get equal scores: each is scored in a product of its own.
+    Yields for each document the places of its pairs in ``candidates.ravel()``, and their scores; -inf without tokens.
     """
     k = candidates.shape[1]
     by_document = np.argsort(candidates, axis=None, kind="stable")
@@ -102,10 +103,11 @@ def score_candidates(
         first = np.concatenate([[0], np.cumsum(block.lengths)])
         for i, row in enumerate(range(block.start, block.stop)):
             places = by_document[bounds[row] : bounds[row + 1]]
+            scores = np.full(len(places), -np.inf, dtype=np.float32)
             if len(places) and block.lengths[i]:
                 wanting = queries[torch.from_numpy(places // k).to(queries.device)]
-                scores = maxsim(wanting, tokens[first[i] : first[i + 1]].unsqueeze(0))
-                yield row, (places, scores.squeeze(1).cpu().numpy())
+                scores = maxsim(wanting, tokens[first[i] : first[i + 1]].unsqueeze(0)).squeeze(1).cpu().numpy()
+            yield places, scores
 
 
 def rerank_scores(
@@ -114,9 +116,14 @@ def rerank_scores(
     candidates: Int[np.ndarray, "queries k"],
     block_bytes: int,
     device: torch.device,
+    tick: Callable[[int], object] = lambda _: None,
 ) -> Float[np.ndarray, "queries k"]:
-    """MaxSim of each candidate; -inf where there is none (row -1) or where the document has no tokens."""
+    """MaxSim of each candidate; -inf where there is none (row -1) or where the document has no tokens.
+
+    `tick` is called with 1 after each document of the store.
+    """
     scores = np.full(candidates.size, -np.inf, dtype=np.float32)
-    for _, (places, values) in score_candidates(pad_queries(queries, device), docs, candidates, block_bytes):
+    for places, values in score_candidates(pad_queries(queries, device), docs, candidates, block_bytes):
         scores[places] = values
+        tick(1)
     return scores.reshape(candidates.shape)

@@ -24,9 +24,11 @@ from harness.files import digest, file_digest
 if TYPE_CHECKING:
     from pylate.models import ColBERT
 
+_NOT_READ = {"onnx", "openvino", "training_args.bin"}
+
 log = logging.getLogger(__name__)
 
-_READ_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
+_READ_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "artifact.metadata")
 """What a checkpoint is made of; ONNX and other exports beside it are neither downloaded nor hashed."""
 
 
@@ -51,7 +53,8 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
         raise HarnessError(
             f"the model folder {folder} does not exist: set model.path to a folder with a ColBERT model."
         )
-    files = sorted({path for pattern in _READ_FILES for path in folder.rglob(pattern) if path.is_file()})
+    every = {path for pattern in _READ_FILES for path in folder.rglob(pattern) if path.is_file()}
+    files = sorted(path for path in every if not {*path.relative_to(folder).parts} & _NOT_READ)
     if not any(path.suffix in (".safetensors", ".bin") for path in files):
         raise HarnessError(
             f"no weights (*.safetensors) in {folder}: expected a folder as PyLate or sentence-transformers saves it."
@@ -63,7 +66,7 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
                 f"{folder / name} has sha256 {found[:12]}, expected {expected[:12]}: the weights are damaged or of "
                 "another version; install them again."
             )
-    names = {str(path.relative_to(folder)): _digest(path) for path in files if path.name != "README.md"}
+    names = {str(path.relative_to(folder)): _digest(path) for path in files}
     return Checkpoint(folder, digest(names))
 
 
@@ -164,8 +167,8 @@ def _snapshot(hub: str, revision: str | None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        patterns = [*_READ_FILES, "*/" + "*.json", "*/" + "*.safetensors"]
-        ignored = ["onnx/*", "openvino/*"]
+        patterns = [*_READ_FILES, *(f"*/{pattern}" for pattern in _READ_FILES)]
+        ignored = [pattern for name in _NOT_READ for pattern in (name, f"{name}/*")]
         return Path(
             huggingface_hub.snapshot_download(hub, revision=revision, allow_patterns=patterns, ignore_patterns=ignored)
         )

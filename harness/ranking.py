@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 
 _LOW = (1 << 32) - 1
-_BUFFERED = 1 << 24  # keys that wait for the next top-k: 128 MiB
+_BUFFERED = 1 << 22  # keys that wait for the next top-k: 32 MiB
 NOTHING = -(1 << 63)
 
 

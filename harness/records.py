@@ -9,7 +9,7 @@ depend on the centering: theirs is ``none``, and their one ranking stands under 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ class Record:
     candidates : how many were asked for, the fewest and the mean that a query got, and the queries that got fewer
     seconds : phase -> seconds; encoding counts once, when it was done
     bytes : of the token vectors, and of the method's index
-    identity : everything that a score depends on; a cell of another identity is another cell
+    identity : the inputs and options that a score depends on (versions and host are recorded beside it): a cell of
+        another identity is another cell
     per_query : "queries" -> ids; depth -> NDCG@10 of each
     """
 
@@ -89,14 +90,18 @@ def read(path: Path) -> Record:
             raise HarnessError(
                 f"the record {path} has format {found}, expected {FORMAT}: measure the cell again with overwrite=true."
             )
-        return Record(**{field.name: content[field.name] for field in fields(Record)})
-    except (ValueError, KeyError, TypeError) as error:
+        record = Record(**{field.name: content[field.name] for field in fields(Record)})
+        if not all(isinstance(value, float) for value in record.ndcg10.values()):
+            raise ValueError("ndcg10 is not a number for each depth")
+        return record
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HarnessError(
             f"the record {path} is damaged ({type(error).__name__}: {error}): delete it and run the cell again."
         ) from error
 
 
-def read_all(results: Path) -> Iterator[Record]:
-    """Every record, in the order of their paths."""
+def read_all(results: Path, datasets: Collection[str] | None = None) -> Iterator[Record]:
+    """The records of some data sets (None: of all), in the order of their paths."""
     for path in sorted((results / "records").glob("*/*/*/*.json")):
-        yield read(path)
+        if datasets is None or path.relative_to(results / "records").parts[0] in datasets:
+            yield read(path)

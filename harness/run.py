@@ -28,7 +28,7 @@ from harness.config import ROOT, entry, variant
 from harness.errors import HarnessError
 from harness.evaluate import CUT, candidate_recall, ndcg10
 from harness.maxsim import rerank_scores
-from harness.progress import Stopwatch
+from harness.progress import Stopwatch, bar
 from harness.ranking import Ranking, drop_self_matches, reorder
 from harness.store import TokenStore
 from harness.subject import Subject
@@ -46,7 +46,7 @@ def results_dir(option: str | None) -> Path:
     return Path(option).expanduser() if option else ROOT / "results"
 
 
-def run(config: DictConfig) -> tuple[list[Path], list[str]]:
+def run_cells(config: DictConfig) -> tuple[list[Path], list[str]]:
     """Measure one method under one centering, and the reference, on every data set of the configuration.
 
     A data set that fails does not stop the others.
@@ -63,7 +63,9 @@ def run(config: DictConfig) -> tuple[list[Path], list[str]]:
         try:
             subject = Subject(options, dataset_options)
             paths += [measure(subject, method, centering) for method, centering in _cells(options)]
-        except HarnessError as error:
+        except Exception as error:  # one data set must not stop the others
+            if not isinstance(error, HarnessError):
+                log.exception("unexpected %s", type(error).__name__)
             cell = f"{dataset_options['name']}  {options['center']['name']}  {options['method']['name']}"
             failures.append(f"{cell}: {error}")
             log.error("error: %s", failures[-1])
@@ -91,10 +93,12 @@ def measure(subject: Subject, method: Options, centering: Options) -> Path:
     names = subject.dataset_name, subject.model_name, variant("center", centering), variant("method", method)
     mean = subject.query_mean(centering) if centering["name"] == "own" else None
     identity = {**subject.identity, "center": {**centering, "query_mean": mean and mean.sha256}, "method": method}
-    path = records.record_path(results_dir(config["results_dir"]), *names)
-    depths = _missing_depths(path, identity, config, whole)
+    results, asked = results_dir(config["results_dir"]), method == config["method"]
+    path = records.record_path(results, *names)
+    written = not config["save_runs"] or trec.exists(results, names)
+    depths = _missing_depths(path, identity, config, overwrite=config["overwrite"] and asked or not written)
     if not depths:
-        log.log(logging.INFO if method == config["method"] else logging.DEBUG, "%s: finished before", _title(*names))
+        log.log(logging.INFO if asked else logging.DEBUG, "%s: finished before", _title(*names))
         return path
 
     started, watch = datetime.now(timezone.utc).isoformat(timespec="seconds"), Stopwatch()
@@ -112,7 +116,7 @@ def measure(subject: Subject, method: Options, centering: Options) -> Path:
         per_query = {depth: ndcg10(rows, subject.dataset) for depth, rows in rankings.items()}
         recall = {str(depth): candidate_recall(first.rows, depth, subject.dataset) for depth in depths if depth}
     if config["save_runs"]:
-        trec.save(results_dir(config["results_dir"]), names, subject.dataset, rankings)
+        trec.save(results, names, subject.dataset, rankings)
 
     note = models.weights_note(config["model"], subject.checkpoint.sha256)
     record = records.Record(
@@ -132,12 +136,12 @@ def measure(subject: Subject, method: Options, centering: Options) -> Path:
         started=started,
         per_query={"queries": list(subject.dataset.queries), **{d: s.tolist() for d, s in per_query.items()}},
     )
-    records.write(results_dir(config["results_dir"]), record)
+    records.write(results, record)
     log.info("%s: NDCG@10 %s", _title(*names), "  ".join(_score(*item) for item in record.ndcg10.items()))
     return path
 
 
-def _missing_depths(path: Path, identity: Options, config: Options, whole: bool) -> list[int]:
+def _missing_depths(path: Path, identity: Options, config: Options, overwrite: bool) -> list[int]:
     """Depths to measure: none if the record has all that are asked for, else these and those that it has.
 
     Raises
@@ -146,25 +150,30 @@ def _missing_depths(path: Path, identity: Options, config: Options, whole: bool)
         If the record is of other inputs (weights, data, options): it is neither believed nor replaced unasked.
     """
     asked = [int(depth) for depth in config["depths"]]
-    if config["overwrite"] or not path.exists():
+    if overwrite or not path.exists():
         return asked
     record = records.read(path)
     differs = sorted(key for key in identity if record.identity.get(key) != identity[key])
+    if differs and config["overwrite"]:  # of the reference: it is replaced only where it must be
+        return asked
     if differs:
         raise HarnessError(
             f"the record {path} was made from another {', '.join(differs)}: set overwrite=true to replace it, or "
             "model.name (dataset.name) to keep both."
         )
-    if whole or set(map(str, asked)) <= set(record.ndcg10):
-        return []
-    return sorted({*asked, *map(int, record.ndcg10)})
+    measured = [int(depth) for depth in record.ndcg10 if depth != records.FINAL]
+    enough = set(asked) <= set(measured) if measured else record.candidates["asked"] >= max(asked[-1], CUT)
+    return [] if enough else sorted({*asked, *measured})
 
 
 def _reranked(subject: Subject, first: Ranking, depths: list[int]) -> dict[str, np.ndarray]:
     """Rows at each depth, from one MaxSim pass over the deepest candidates."""
     resources = subject.resources
     deepest = first.rows[:, : depths[-1]]
-    scores = rerank_scores(subject.queries, subject.docs, deepest, resources.block_bytes, resources.device)
+    with bar("rerank", len(subject.docs), resources.show) as progress:
+        scores = rerank_scores(
+            subject.queries, subject.docs, deepest, resources.block_bytes, resources.device, progress.update
+        )
     return {str(depth): rows for depth, rows in reorder(first.rows, scores, depths).items()}
 
 

@@ -128,19 +128,18 @@ def open_store(path: Path) -> TokenStore:
                 )
         lengths = np.fromfile(path / LENGTHS, dtype="<i4")
         flat = _memory_map(path / TOKENS, meta["tokens"], meta["dim"])
+        chunks = [(c["start"], c["stop"], c["tokens"], c["crc32"]) for c in meta["chunks"]]
     except FileNotFoundError as error:
         raise HarnessError(f"the token store {path} is incomplete ({error.filename} is missing): {remedy}.") from error
     except (KeyError, TypeError, ValueError) as error:
         raise HarnessError(f"the token store is damaged: {path / META} cannot be read ({error}): {remedy}.") from error
     first = 0
-    for chunk in meta["chunks"]:
-        last = first + chunk["tokens"]
-        if crc(flat[first:last], lengths[chunk["start"] : chunk["stop"]]) != chunk["crc32"]:
+    for start, stop, tokens, expected in chunks:
+        if crc(flat[first : first + tokens], lengths[start:stop]) != expected:
             raise HarnessError(
-                f"the token store is damaged: rows {chunk['start']} to {chunk['stop'] - 1} of {path} "
-                f"do not match their checksum: {remedy}."
+                f"the token store is damaged: rows {start} to {stop - 1} of {path} fail their checksum: {remedy}."
             )
-        first = last
+        first += tokens
     if first != meta["tokens"] or int(lengths.sum(dtype=np.int64)) != meta["tokens"]:
         raise HarnessError(f"the token store {path} is damaged: its lengths do not add up to its tokens: {remedy}.")
     return TokenStore(path, meta, flat, lengths.astype(np.int64))

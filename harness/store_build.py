@@ -114,7 +114,7 @@ def _journal(path: Path, identity: dict[str, Any], chunk: int) -> tuple[list[dic
         if not chunks or written[0] < tokens * (dim or 0) * 2 or written[1] < chunks[-1]["stop"] * 4:
             raise ValueError("nothing usable was written")
         _truncate_journal(path, 1 + len(chunks))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         shutil.rmtree(path)
         path.mkdir()
         return [], 0.0, None
@@ -139,7 +139,7 @@ def _checked(rows: Sequence[np.ndarray], ids: Sequence[str], dim: int) -> np.nda
                 f"the token vectors of '{name}' have shape {tuple(row.shape)}, expected [tokens, {dim}]: "
                 "all texts must be encoded by one model of one dimension."
             )
-        if not np.isfinite(row).all():
+        if not np.isfinite(row).all() or (np.abs(row) > np.finfo("<f2").max).any():
             raise HarnessError(
                 f"the model gave NaN or infinite token vectors for '{name}': check the weights, or use dtype float32."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -20,6 +21,7 @@ from harness.errors import HarnessError
 from harness.files import digest
 from harness.store import TokenStore
 
+log = logging.getLogger(__name__)
 Options = dict[str, Any]
 NOT_IN_NAME = ("name", "title", "path", "hub", "revision", "known_weights")
 """Model options that are not part of a variant's name: the weights' sha256 stands for them."""
@@ -99,6 +101,7 @@ class Subject:
         if not texts:
             chosen, texts = list(self.dataset.queries), self.dataset.queries
             what = f"transductive: the {len(chosen)} evaluated queries themselves"
+            log.warning("%s: mu_Q is %s: no other queries are at hand", self.dataset_name, what)
         return QueryMean(what, {query: texts[query] for query in chosen})
 
     def encode_mean(self, mean: QueryMean) -> TokenStore:
@@ -112,7 +115,7 @@ class Subject:
             try:
                 options = json.dumps(entry("dataset", name))
                 other = _dataset(options, self.config["data_dir"], self.cache, self.config["progress"])
-            except HarnessError:  # not at hand: the next one, and the record names what was used
+            except datasets.Absent:  # the next one; the record names what was used
                 continue
             usable = {f"{name}/{q}": t for q, t in other.other_queries.items() if datasets.plain(t) not in evaluated}
             if usable and name != self.dataset_name:

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness.config import choices, entry
+from harness.errors import HarnessError
 from harness.records import FINAL, Record
 
 COLUMNS = ["model", "center", "method", "depth", "dataset", "ndcg10", "plaid", "delta"]
 CENTERS = {"none": "no", "corpus": "yes", "own": "own"}
 METHODS = {"plaid": "PLAID", "muvera": "MUVERA", "smve": "SMVE", "exact": "exact MaxSim"}
+KEY = ["model", "center", "method", "depth"]
 MISSING = "–"
 MEAN = "mean"
 
@@ -43,7 +45,7 @@ def long_form(
 
     lines = []
     for row in rows:
-        for depth in [""] if row.method in ("plaid", "exact") else list(map(str, depths)):
+        for depth in [""] if is_whole(row.method) else list(map(str, depths)):
             values = [percent(row.model, row.center, row.method, depth or FINAL, name) for name in datasets]
             plaid = [percent(row.model, "none", "plaid", FINAL, name) for name in datasets]
             covered = [i for i, name in enumerate(datasets) if (row.model, row.center, row.method, name) in found]
@@ -72,12 +74,12 @@ def rows_of(
         and (not methods or row.method.split("+")[0] in methods or row.method in methods or row.method == "plaid")
         and (not centers or row.center.split("+")[0] in centers or row.center in centers or row in whole)
     ]
-    order = {"plaid": 0, "exact": 1}
     return sorted(
         wanted,
         key=lambda row: (
+            _is_own(row.center),  # not in the card, so behind all that is
             names.index(row.model),
-            order.get(row.method, 2),
+            not is_whole(row.method),
             _place(row.center, "center"),
             _place(row.method, "method"),
         ),
@@ -93,45 +95,87 @@ def _place(name: str, group: str) -> tuple[int, str]:
     return (known.index(base) if base in known else len(known), name)
 
 
+def is_whole(method: str) -> bool:
+    """Whether a method, or a variant of it, scores with MaxSim itself: one value, no centering, no depths."""
+    return method.split("+")[0] in ("plaid", "exact")
+
+
+def check_consistent(records: Sequence[Record]) -> None:
+    """Refuse records of one model that are of different weights or options, or of one data set of different data.
+
+    Raises
+    ------
+    HarnessError
+        A mean or a difference over such records would compare what cannot be compared.
+    """
+    for what, name, inputs in (
+        ("model", "model", ("weights", "model")),
+        ("data set", "dataset", ("dataset",)),
+    ):
+        for key in inputs:
+            found: dict[str, str] = {}
+            for record in records:
+                value = record.identity.get(key)
+                if isinstance(value, dict):  # the query length differs between data sets
+                    value = {option: chosen for option, chosen in value.items() if option != "query_length"}
+                first = found.setdefault(getattr(record, name), str(value))
+                if first != str(value):
+                    raise HarnessError(
+                        f"the records of {what} '{getattr(record, name)}' are of different {key}: a table must not mix "
+                        f"them; measure all of them again with overwrite=true, or give one a {name}.name of its own."
+                    )
+
+
 def markdown(table: pd.DataFrame, datasets: Sequence[str]) -> str:
     """The card's layout; rows centered by each side's own mean, which the card does not have, come after it."""
     lines = _layout(table, datasets)
-    card, own = lines[~lines.index.isin(_own(lines))], lines[lines.index.isin(_own(lines))]
-    text = _pipes(card)
-    if len(own):
-        text += "\n\nNot in the card, this project's addition: each side centered by its own mean.\n\n" + _pipes(own)
-    return text
+    own = [_is_own(center) for center in lines["Center"]]
+    parts = []
+    if not all(own):
+        parts.append(_pipes(lines[[not flag for flag in own]]))
+    if any(own):
+        parts.append("Not in the card, this project's addition: each side centered by its own mean.")
+        parts.append(_pipes(lines[own]))
+    return "\n\n".join(parts)
 
 
 def latex(table: pd.DataFrame, datasets: Sequence[str]) -> str:
     """The same as a LaTeX tabular (booktabs)."""
     lines = _layout(table, datasets)
+    if lines.empty:
+        return ""
     escaped = lines.map(lambda cell: str(cell).replace("_", r"\_").replace("%", r"\%").replace("–", "--"))
     return escaped.style.hide(axis="index").to_latex(hrules=True, column_format="lllr" + "l" * (len(lines.columns) - 3))
 
 
 def csv(table: pd.DataFrame) -> str:
-    """Long form, percent points with four decimals, empty where not measured."""
-    return table.to_csv(index=False, float_format="%.4f")
+    """Long form, percent points with four decimals, empty where not measured; a mean over fewer sets is left empty."""
+    missing_sets = table[table["dataset"] != MEAN].groupby(KEY, dropna=False)["ndcg10"].agg(lambda v: v.isna().any())
+    partial = (table["dataset"] == MEAN) & table[KEY].apply(tuple, axis=1).map(missing_sets).astype(bool)
+    shown = table.copy()
+    shown.loc[partial, ["ndcg10", "plaid", "delta"]] = math.nan
+    return shown.to_csv(index=False, float_format="%.4f")
 
 
 def remarks(table: pd.DataFrame, records: Sequence[Record], suite: str, datasets: Sequence[str]) -> list[str]:
     """What a reader of the table must know: the sets, what is missing, the ceiling, and the records' own notes."""
-    shown = set(table["model"])
+    rows = set(table[["model", "center", "method"]].itertuples(index=False, name=None))
+    shown = [record for record in records if (record.model, center_label(record.center), record.method) in rows]
     lines = [f"Mean NDCG@10 x 100 over {suite} ({', '.join(datasets)}); in brackets the difference to PLAID."]
     if suite == "beir8":
         lines.append("The model card does not name its eight data sets; these eight are an assumption.")
     if count := missing(table):
         lines.append(f"Not measured ({MISSING}): {count} of {(table['dataset'] != MEAN).sum()} cells.")
-    for model, lines_of in table[(table["method"] == "exact") & (table["dataset"] == MEAN)].groupby("model"):
-        value, delta = lines_of.iloc[0][["ndcg10", "delta"]]
-        if not math.isnan(value):
-            lines.append(f"Exact MaxSim, {title(str(model))}: {value:.2f} ({_signed(delta)}).")
-    noted = {(r.model, r.center, r.dataset, note) for r in records for note in r.notes if r.model in shown}
-    for model, note in sorted({(m, n) for m, _, _, n in noted if not n.startswith("mu_Q")}):
-        lines.append(f"{title(model)}: {note}.")
-    for name, note in sorted({(d, n) for _, _, d, n in noted if n.startswith("mu_Q") and d in datasets}):
-        lines.append(f"{name}, {note}.")
+    whole = table[table["method"].map(is_whole) & (table["dataset"] == MEAN)]
+    for model, _, method, _, _, value, _, delta in whole.itertuples(index=False):
+        sets = table[(table["model"] == model) & (table["method"] == method) & (table["dataset"] != MEAN)]["ndcg10"]
+        scope = "" if sets.notna().all() else f" [{sets.notna().sum()} of {len(datasets)} sets]"
+        difference = math.nan if method == "plaid" else delta  # from itself
+        lines.append(f"{_method_title(method)}, {title(model)}{scope}: {_cell(value, difference)}.")
+    notes = {(title(r.model), note) for r in shown for note in r.notes if not note.startswith("mu_Q")}
+    lines += [f"{name}: {note}." for name, note in sorted(notes)]
+    means = {(r.dataset, center_label(r.center), note) for r in shown for note in r.notes if note.startswith("mu_Q")}
+    lines += [f"{name}, center {center}: {note}." for name, center, note in sorted(means)]
     return lines
 
 
@@ -161,7 +205,7 @@ def _method_title(method: str) -> str:
 def _layout(table: pd.DataFrame, datasets: Sequence[str]) -> pd.DataFrame:
     """One line for each (model, center, method) of a first stage, as strings."""
     lines = []
-    stages = table[~table["method"].isin(["plaid", "exact"])]
+    stages = table[~table["method"].map(is_whole)]
     for (model, center, method), cells in stages.groupby(["model", "center", "method"], sort=False):
         means = cells[cells["dataset"] == MEAN]
         sets = cells[cells["dataset"] != MEAN]
@@ -179,11 +223,11 @@ def _layout(table: pd.DataFrame, datasets: Sequence[str]) -> pd.DataFrame:
             for depth, *values in means[["depth", "ndcg10", "delta"]].itertuples(index=False)
         }
         lines.append(line)
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=list(lines[0]) if lines else ["Center"])
 
 
-def _own(lines: pd.DataFrame) -> pd.Index:
-    return lines.index[lines["Center"].str.startswith("own")] if len(lines) else lines.index
+def _is_own(center: str) -> bool:
+    return center.split("+")[0] == "own"
 
 
 def _cell(value: float, delta: float) -> str:

@@ -29,9 +29,26 @@ CASES = {
     "run model=lateon device=tpu": "device=tpu: expected one of auto, cpu, cuda.",
     "run model=lateon memory_mb=0": "memory_mb=0: expected a whole number of at least 1.",
     "run model=lateon model.dtype=int8": "model.dtype=int8: expected float32, bfloat16 or float16.",
-    "run model=lateon reference=bm25": "reference=bm25: expected plaid or null.",
+    "run model=lateon reference=bm25": "reference=bm25: expected one of null, plaid.",
     "run model=local": "model=local names no folder: set model.path.",
     "run model": "cannot read the overrides",
+    "run model=lateon depths=5": "depths=5: expected whole numbers from 0 up",
+    "run model=lateon depths=null": "depths=null: expected whole numbers from 0 up",
+    "run model=null dataset=adi": "unknown model 'null'",
+    "run model=lateon method=null": "unknown method 'null'",
+    "run model=lateon suite=null": "unknown suite 'null'",
+    "run model=lateon memory_mb=null": "memory_mb=null: expected a whole number of at least 1.",
+    "run model=lateon threads=true": "threads=true: expected a whole number of at least 1.",
+    "run model=lateon cache_dir=": "cache_dir=: expected a folder.",
+    "run model=lateon overwrite=no": "overwrite=no: expected true or false.",
+    "run model=lateon model.query_length=-3": "model.query_length=-3: expected at least 4 tokens, or null.",
+    "run model=lateon model.document_length=abc": "model.document_length=abc: expected a whole number, such as 300.",
+    "run model=lateon method=muvera method.seed=-1": "method.seed=-1: expected a whole number from 0 up.",
+    "run model=lateon method.name=foo": "method.name=foo: expected",
+    "run model=lateon center=none center.renormalize=true": "center.renormalize=true: expected false where nothing",
+    "run model=lateon center=own center.fallback=scifact": "center.fallback=scifact: expected a list",
+    "run model=lateon center=own center.max_queries=0": "center.max_queries=0: expected at least 1.",
+    "run -m model=lateon method=glob(x*)": "matches nothing",
     "table format=html": "format=html: expected one of markdown, csv, latex.",
     "table model=lateon suite=beir8 results_dir=/nowhere": "nothing was measured on arguana",
     "ls methdos": "unknown group 'methdos'; did you mean 'methods'?",
@@ -65,7 +82,15 @@ def test_what_fails_later_is_one_sentence_and_exit_code_1(words, tiny_dataset, t
     assert main(["run", *filled, *places]) in (1, 2)
     errors = capfd.readouterr().err
     assert FAILING[words] in errors and "Traceback" not in errors
-    assert not (tmp_path / "r").exists()
+    assert not list(tmp_path.glob("r/records/*"))
+
+
+def test_a_bad_cell_of_a_sweep_does_not_stop_the_others(lateon_like, tiny_dataset, tmp_path, capfd):
+    words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", f"results_dir={tmp_path}/r", "reference=null"]
+    assert main(["run", "-m", *words, f"cache_dir={tmp_path}/c", "method=smve", "memory_mb=64,0"]) == 1
+    errors = capfd.readouterr().err
+    assert "memory_mb=0: expected a whole number" in errors and "Traceback" not in errors
+    assert list((tmp_path / "r").rglob("smve.json"))
 
 
 def test_cuda_is_refused_where_there_is_none(tiny_dataset, tmp_path, capfd):

@@ -63,6 +63,17 @@ def test_threads_change_rounding_only(make_store, query_texts, ragged):
     np.testing.assert_allclose(*found, rtol=1e-6)
 
 
+@pytest.mark.parametrize("block_bytes", [1, 3_000, 1 << 26])
+def test_equal_documents_tie_in_any_block_size(make_store, query_texts, ragged, resources, block_bytes):
+    """Ten copies of one document among others: one score for all of them, in the order of their rows."""
+    texts = [text for i, text in enumerate(ragged) for text in ([text, ragged[0]] if i % 2 else [text])]
+    copies = [row for row, text in enumerate(texts) if text is ragged[0]]
+    found = Exact().search(make_store(texts), make_store(query_texts), 50, resources(block_bytes)).ranking
+    for rows, scores in zip(found.rows, found.scores, strict=True):
+        places = [int(np.flatnonzero(rows == row)[0]) for row in copies]
+        assert places == sorted(places) and len(set(scores[places])) == 1
+
+
 def test_exact_search_ranks_like_the_reference(make_store, query_texts, ragged, expected, resources):
     found = Exact().search(make_store(ragged), make_store(query_texts), 30, resources(2_000)).ranking
     # Rows stand for ids in descending order, so that a lower row wins a tie: texts 0 and 5 are equal.

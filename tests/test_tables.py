@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import fields
 from io import StringIO
@@ -82,7 +83,9 @@ def test_markdown_is_the_cards_layout(some):
         "| LateOn | yes | 47.00 | SMVE | – | – |",
     ]
     assert "| LateOn [1 of 3 sets] | own | 70.00 | MUVERA | 55.00 (-15.0) | 70.00 (+0.0) |" in own
-    assert "scifact, mu_Q: 809 of 809 queries of scifact/train." in tables.remarks(table(some), some, "beir3", SETS)
+    found = tables.remarks(table(some), some, "beir3", SETS)
+    assert "scifact, center own: mu_Q: 809 of 809 queries of scifact/train." in found
+    assert "PLAID, LateOn: 47.00." in found and "Not measured (–): 24 of 33 cells." in found
 
 
 def test_csv_has_exactly_these_columns(some):
@@ -91,6 +94,34 @@ def test_csv_has_exactly_these_columns(some):
     plaid = frame[frame["method"] == "plaid"]
     assert plaid["depth"].isna().all() and list(plaid["dataset"]) == [*SETS, "mean"]
     assert set(frame["center"]) == {"no", "yes", "own"}
+
+
+def test_a_partial_mean_is_empty_in_csv(some):
+    frame = pd.read_csv(StringIO(tables.csv(table(some))), dtype={"depth": str})
+    assert math.isnan(one(frame, center="yes", method="muvera", depth="50", dataset="mean")["ndcg10"])
+    assert one(frame, method="plaid", dataset="mean")["ndcg10"] == pytest.approx(47)
+
+
+def test_own_rows_come_after_all_others(some):
+    both = [*some, *(dataclasses.replace(r, model="lateon_reg") for r in some)]
+    centers = [row.center for row in tables.rows_of(both, [], [], [])]
+    assert centers.index("own") == len(centers) - centers.count("own")
+
+
+def test_variants_of_plaid_are_one_value(some):
+    both = [*some, record("scifact", "none", "plaid+n_ivf_probe=4", final=0.66)]
+    line = one(table(both, ["scifact"]), method="plaid+n_ivf_probe=4", dataset="scifact")
+    assert line["depth"] == "" and line["ndcg10"] == pytest.approx(66) and line["delta"] == pytest.approx(-4)
+    assert "PLAID n_ivf_probe=4, LateOn: 66.00 (-4.0)." in tables.remarks(
+        table(both, ["scifact"]), both, "x", ["scifact"]
+    )
+
+
+def test_different_weights_are_not_put_into_one_table(some):
+    first, second = (dataclasses.replace(r, identity={"weights": w}) for r, w in zip(some[:2], "ab", strict=True))
+    with pytest.raises(HarnessError, match="records of model 'lateon' are of different weights"):
+        tables.check_consistent([first, second])
+    tables.check_consistent([first, first])
 
 
 def test_latex_has_every_line(some):
@@ -142,11 +173,22 @@ def test_verdicts(tmp_path, some):
 
 def test_a_partial_mean_is_not_compared(tmp_path, some):
     assert verdicts(tmp_path, some, EXPECTED)["muvera", "0"] == "MISSING"
-    text = EXPECTED.replace("suite: beir3", "dataset: scifact").replace("47.0", "70.1").replace("40.05", "50.0")
-    assert verdicts(tmp_path, some, text)["muvera", "0"] == "OK"
 
 
-@pytest.mark.parametrize("change", [("depths: [0, 50]", "depths: [0]"), ("tolerance", "tolerances"), ("- {", "- [")])
+def test_a_row_may_name_one_data_set(tmp_path, some):
+    text = EXPECTED.replace("plaid: 47.0", "dataset: scifact, plaid: 70.1").replace("40.05, 52.5", "50.0, 69.8")
+    assert verdicts(tmp_path, some, text) == {("muvera", "0"): "OK", ("muvera", "50"): "NEAR", ("plaid", ""): "NEAR"}
+
+
+def test_the_committed_expectations_are_read():
+    for path in sorted((config.ROOT / "results" / "expected").glob("*.yaml")):
+        assert {check.verdict for check in checks.check_file(path, [])} == {"MISSING"}
+
+
+BROKEN = [("depths: [0, 50]", "depths: [0]"), ("tolerance", "tolerances"), ("- {", "- ["), ("plaid:", "plaidd:")]
+
+
+@pytest.mark.parametrize("change", BROKEN)
 def test_a_broken_expected_file_is_a_sentence(tmp_path, some, change):
     with pytest.raises(HarnessError, match="is not a file of expected values"):
         verdicts(tmp_path, some, EXPECTED.replace(*change))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from harness.candidates import Found, Resources
-from harness.maxsim import pad_queries, score_all
+from harness.maxsim import pad_queries, rerank_scores, score_all
 from harness.progress import Stopwatch, bar
-from harness.ranking import RunningTopK
+from harness.ranking import Ranking, RunningTopK
 from harness.store import TokenStore
 
 
@@ -22,5 +24,10 @@ class Exact:
                 for rows, scores in score_all(padded, docs, resources.block_bytes):
                     best.add(rows, scores)
                     progress.update(len(rows))
-            ranking = best.ranking()
+            nearest = best.ranking().rows
+            # Blocks put a document at any place of a product, which moves its score by float rounding. The best are
+            # scored again one by one, so that equal documents tie whatever the block size, as they do in reranking.
+            exact = rerank_scores(queries, docs, nearest, resources.block_bytes, resources.device)
+            order = np.lexsort((nearest, -exact), axis=1)
+        ranking = Ranking(np.take_along_axis(nearest, order, axis=1), np.take_along_axis(exact, order, axis=1))
         return Found(ranking, watch.seconds, docs.nbytes)

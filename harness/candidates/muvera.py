@@ -118,12 +118,12 @@ class FixedDimensionalEncoding:
     @property
     def token_bytes(self) -> int:
         """Bytes that one token takes while its block is encoded: projections (twice), signs, cells."""
-        return 4 * self.repetitions * (2 * self.width + self.bits + 8)
+        return 4 * self.repetitions * (2 * self.width + 3 * self.bits + 12)
 
     @property
     def row_bytes(self) -> int:
-        """Bytes that one text takes while its block is encoded: its FDE, and the filling of its cells."""
-        return 4 * self.size + 40 * self.repetitions * self.buckets
+        """Bytes that one text takes while its block is encoded: its FDE, what fills it, and its cells."""
+        return 8 * self.size + 40 * self.repetitions * self.buckets
 
 
 class Muvera:

@@ -67,10 +67,17 @@ class Plaid:
             )
         watch = Stopwatch()
         index = self._path(docs, resources)
-        with FileLock(index.with_name(index.name + ".lock")):
-            if not (index / MARKER).exists():
-                self._build(index, docs, resources)
-        marker = _checked(index)
+        try:
+            index.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(index.with_name(index.name + ".lock")):
+                if not (index / MARKER).exists():
+                    self._build(index, docs, resources)
+            marker = _checked(index)
+        except OSError as error:
+            raise HarnessError(
+                f"cannot write or read PLAID's index {index} ({error.strerror or error}): free some space, or set "
+                "cache_dir to a folder that can be written; an unfinished index is never used."
+            ) from error
         with watch.phase("search"), _panics(f"PLAID's search in {index}"):
             plaid = _open(index, resources.device)
             ranking = self._search(plaid, marker["centroids"], queries, min(k, len(docs)), resources)
@@ -80,9 +87,7 @@ class Plaid:
 
     def _path(self, docs: TokenStore, resources: Resources) -> Path:
         identity = {"tokens": docs.meta["identity"], "fast-plaid": version("fast-plaid"), **self.build_options}
-        path = resources.cache / "plaid" / f"{docs.path.name}-{digest(identity)[:16]}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        return resources.cache / "plaid" / f"{docs.path.name}-{digest(identity)[:16]}"
 
     def _build(self, index: Path, docs: TokenStore, resources: Resources) -> None:
         watch = Stopwatch()
@@ -176,8 +181,8 @@ def _panics(what: str) -> Iterator[None]:
             raise
         reason = " ".join(str(error).split())[:200]
         raise HarnessError(
-            f"{what} failed ({type(error).__name__}: {reason}): a corpus of a few dozen tokens is too small for it; "
-            "else delete the index folder and run again."
+            f"{what} failed ({type(error).__name__}: {reason}): a few dozen tokens are too few for it, and "
+            "a full disk stops it; else delete the index folder and run again."
         ) from error
 
 
@@ -185,6 +190,8 @@ def _checked(index: Path) -> dict[str, Any]:
     """The marker of an index whose files are what it says."""
     try:
         marker: dict[str, Any] = json.loads((index / MARKER).read_text())
+        if not marker["files"]:
+            raise ValueError("it lists no files")
         for name, entry in marker["files"].items():
             path = index / name
             found = (path.stat().st_size, _crc(path)) if path.exists() else (0, None)
