@@ -95,8 +95,9 @@ def measure(subject: Subject, method: Options, centering: Options) -> Path:
     identity = {**subject.identity, "center": {**centering, "query_mean": mean and mean.sha256}, "method": method}
     results, asked = results_dir(config["results_dir"]), method == config["method"]
     path = records.record_path(results, *names)
-    written = not config["save_runs"] or trec.exists(results, names)
-    depths = _missing_depths(path, identity, config, overwrite=config["overwrite"] and asked or not written)
+    depths = _missing_depths(path, identity, config, asked and config["overwrite"])
+    if config["save_runs"] and not trec.exists(results, names):
+        depths = depths or sorted({*config["depths"], *_measured(path)})
     if not depths:
         log.log(logging.INFO if asked else logging.DEBUG, "%s: finished before", _title(*names))
         return path
@@ -161,9 +162,15 @@ def _missing_depths(path: Path, identity: Options, config: Options, overwrite: b
             f"the record {path} was made from another {', '.join(differs)}: set overwrite=true to replace it, or "
             "model.name (dataset.name) to keep both."
         )
-    measured = [int(depth) for depth in record.ndcg10 if depth != records.FINAL]
+    measured = [] if records.FINAL in record.ndcg10 else [int(depth) for depth in record.ndcg10]
     enough = set(asked) <= set(measured) if measured else record.candidates["asked"] >= max(asked[-1], CUT)
     return [] if enough else sorted({*asked, *measured})
+
+
+def _measured(path: Path) -> list[int]:
+    """All depths that a finished record has, or the one that its single ranking goes down to."""
+    record = records.read(path)
+    return [record.candidates["asked"] if depth == records.FINAL else int(depth) for depth in record.ndcg10]
 
 
 def _reranked(subject: Subject, first: Ranking, depths: list[int]) -> dict[str, np.ndarray]:
