@@ -98,7 +98,7 @@ def test_too_few_full_scores_are_refused(make_store, corpus, asked, resources):
 
 def test_a_corpus_too_small_for_plaid_is_a_sentence(make_store, rng, resources):
     docs = make_store([unit(rng, 1, 32), unit(rng, 1, 32)])
-    with pytest.raises(HarnessError, match="too small for it"):
+    with pytest.raises(HarnessError, match="too few for it"):
         plaid().search(docs, make_store([unit(rng, 3, 32)]), 2, resources())
 
 
