@@ -26,8 +26,8 @@ import yaml
 
 from harness.config import entry
 from harness.errors import HarnessError
-from harness.records import Record
-from harness.tables import CENTERS, MEAN, Row, is_whole, long_form
+from harness.records import Record, is_whole
+from harness.tables import CENTERS, MEAN, Row, long_form
 
 VERDICTS = ("OK", "NEAR", "FAIL", "MISSING")
 

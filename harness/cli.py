@@ -61,8 +61,9 @@ def run(words: Sequence[str]) -> int:
         _hydra([*flags, *overrides], lambda _: None)
         return 0
     composed = config.composed(overrides)
-    swept = [override.input_line for override in config.parse(overrides) if override.is_sweep_override()]
-    if swept and not flags and "experiment" not in {override.key_or_group for override in config.parse(overrides)}:
+    parsed = config.parse(overrides)
+    swept = [override.input_line for override in parsed if override.is_sweep_override()]
+    if swept and not flags and "experiment" not in {override.key_or_group for override in parsed}:
         raise HarnessError(f"{swept[0]} names several values, which is a sweep: add -m.")
     _writable("cache_dir", Path(composed.cache_dir))
     failures: list[str] = []
@@ -73,7 +74,7 @@ def run(words: Sequence[str]) -> int:
         try:
             prepared = config.prepare(options)
             _writable("results_dir", results_dir(prepared.results_dir))
-            failures.extend(run_cells(prepared)[1])
+            failures.extend(run_cells(prepared))
         except HarnessError as error:  # of this cell of a sweep: the others go on
             log.error("error: %s", error)
             failures.append(str(error))

@@ -19,6 +19,7 @@ import shutil
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class Dataset:
     other_split: str | None = None
     query_length: int | None = None
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Of ids, texts and judgements: what a result on this data set depends on."""
         return digest([self.docs, self.queries, self.qrels])

@@ -24,10 +24,9 @@ from harness.files import digest, file_digest
 if TYPE_CHECKING:
     from pylate.models import ColBERT
 
-_NOT_READ = {"onnx", "openvino", "training_args.bin"}
-
 log = logging.getLogger(__name__)
 
+_NOT_READ = {"onnx", "openvino", "training_args.bin"}
 _READ_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "artifact.metadata")
 """What a checkpoint is made of; ONNX and other exports beside it are neither downloaded nor hashed."""
 

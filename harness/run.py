@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 Options = dict[str, Any]
 
 METHODS: dict[str, type[Method]] = {"exact": Exact, "muvera": Muvera, "plaid": Plaid, "smve": Smve}
-WHOLE = ("exact", "plaid")
-"""Methods that score with MaxSim themselves: neither centered nor reranked."""
 
 
 def results_dir(option: str | None) -> Path:
@@ -46,30 +44,31 @@ def results_dir(option: str | None) -> Path:
     return Path(option).expanduser() if option else ROOT / "results"
 
 
-def run_cells(config: DictConfig) -> tuple[list[Path], list[str]]:
+def run_cells(config: DictConfig) -> list[str]:
     """Measure one method under one centering, and the reference, on every data set of the configuration.
 
     A data set that fails does not stop the others.
 
     Returns
     -------
-    The records' paths, and one sentence for each failure.
+    One sentence for each failure.
     """
     options: Options = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     if options["threads"]:
         torch.set_num_threads(options["threads"])
-    paths, failures = [], []
+    failures = []
     for dataset_options in selected(options):
         try:
             subject = Subject(options, dataset_options)
-            paths += [measure(subject, method, centering) for method, centering in _cells(options)]
+            for method, centering in _cells(options):
+                measure(subject, method, centering)
         except Exception as error:  # one data set must not stop the others
             if not isinstance(error, HarnessError):
                 log.exception("unexpected %s", type(error).__name__)
             cell = f"{dataset_options['name']}  {options['center']['name']}  {options['method']['name']}"
             failures.append(f"{cell}: {error}")
             log.error("error: %s", failures[-1])
-    return paths, failures
+    return failures
 
 
 def selected(options: Options) -> list[Options]:
@@ -84,12 +83,12 @@ def _cells(options: Options) -> Iterator[tuple[Options, Options]]:
     method = options["method"]
     if options["reference"] and method["name"] != options["reference"]:
         yield entry("method", options["reference"]), entry("center", "none")
-    yield method, entry("center", "none") if method["name"] in WHOLE else options["center"]
+    yield method, entry("center", "none") if records.is_whole(method["name"]) else options["center"]
 
 
 def measure(subject: Subject, method: Options, centering: Options) -> Path:
     """The record of a cell: the one that is there, or a new one."""
-    config, whole = subject.config, method["name"] in WHOLE
+    config, whole = subject.config, records.is_whole(method["name"])
     names = subject.dataset_name, subject.model_name, variant("center", centering), variant("method", method)
     mean = subject.query_mean(centering) if centering["name"] == "own" else None
     identity = {**subject.identity, "center": {**centering, "query_mean": mean and mean.sha256}, "method": method}

@@ -15,7 +15,7 @@ import pandas as pd
 
 from harness.config import choices, entry
 from harness.errors import HarnessError
-from harness.records import FINAL, Record
+from harness.records import FINAL, Record, is_whole
 
 COLUMNS = ["model", "center", "method", "depth", "dataset", "ndcg10", "plaid", "delta"]
 CENTERS = {"none": "no", "corpus": "yes", "own": "own"}
@@ -93,11 +93,6 @@ def _place(name: str, group: str) -> tuple[int, str]:
     ]
     base = name.split("+")[0]
     return (known.index(base) if base in known else len(known), name)
-
-
-def is_whole(method: str) -> bool:
-    """Whether a method, or a variant of it, scores with MaxSim itself: one value, no centering, no depths."""
-    return method.split("+")[0] in ("plaid", "exact")
 
 
 def check_consistent(records: Sequence[Record]) -> None:

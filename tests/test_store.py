@@ -28,6 +28,18 @@ def rows(texts):
     return encode, calls
 
 
+def interrupt(path, texts):
+    """Build a store in chunks of four, and stop before row 12."""
+
+    def encode(start, stop):
+        if start == 12:
+            raise KeyboardInterrupt
+        return texts[start:stop]
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store(path, names(texts), encode, IDENTITY, chunk=4)
+
+
 def names(texts):
     return [f"t{i}" for i in range(len(texts))]
 
@@ -60,13 +72,7 @@ def test_a_complete_store_is_not_encoded_again(tmp_path, ragged):
 def test_an_interrupted_build_goes_on_after_the_last_chunk(tmp_path, ragged, cut):
     whole = build_store(tmp_path / "whole", names(ragged), rows(ragged)[0], IDENTITY, chunk=4)
 
-    def interrupted(start, stop):
-        if start == 12:
-            raise KeyboardInterrupt
-        return ragged[start:stop]
-
-    with pytest.raises(KeyboardInterrupt):
-        build_store(tmp_path / "s", names(ragged), interrupted, IDENTITY, chunk=4)
+    interrupt(tmp_path / "s", ragged)
     with pytest.raises(HarnessError, match="incomplete"):
         open_store(tmp_path / "s")
     if cut == "in the tokens":  # bytes of a chunk that never reached the journal
@@ -83,13 +89,7 @@ def test_an_interrupted_build_goes_on_after_the_last_chunk(tmp_path, ragged, cut
 
 
 def test_a_half_written_store_that_lost_bytes_is_built_anew(tmp_path, ragged):
-    def interrupted(start, stop):
-        if start == 12:
-            raise KeyboardInterrupt
-        return ragged[start:stop]
-
-    with pytest.raises(KeyboardInterrupt):
-        build_store(tmp_path / "s", names(ragged), interrupted, IDENTITY, chunk=4)
+    interrupt(tmp_path / "s", ragged)
     (tmp_path / "s" / TOKENS).write_bytes(b"")
     encode, calls = rows(ragged)
     build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=4)
