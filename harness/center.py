@@ -16,9 +16,11 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.store import TokenStore
+from harness.threads import each, ranges
 
 KINDS = ("none", "corpus", "own")
-_BLOCK_BYTES = 1 << 26
+ROWS = 1024
+"""Rows of one partial sum."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,27 @@ class Centering:
         return _shifted(queries, self.queries, self.renormalize)
 
 
+def token_sums(store: TokenStore) -> Float[np.ndarray, "chunks dim"]:
+    """Sums of the token vectors of every `ROWS` rows, in float64.
+
+    In chunks, so that the same numbers are added in the same order whether a corpus is in one piece or in shards.
+    """
+
+    def some(rows: range) -> np.ndarray:
+        return store.rows(rows.start, rows.stop).tokens.sum(axis=0, dtype=np.float64)
+
+    return np.array(each(some, ranges(len(store), ROWS))).reshape(-1, store.dim)
+
+
 def token_mean(store: TokenStore) -> Float[np.ndarray, " dim"]:
-    """Mean over all token vectors of a store, accumulated in float64; float32 [dim]."""
-    total = np.zeros(store.dim)
-    for block in store.blocks(4 * store.dim, 0, _BLOCK_BYTES):
-        total += block.tokens.sum(axis=0, dtype=np.float64)
-    return (total / max(1, int(store.offsets[-1]))).astype(np.float32)
+    """Mean over all token vectors of a store, float32 [dim]."""
+    return (token_sums(store).sum(axis=0) / max(1, int(store.offsets[-1]))).astype(np.float32)
 
 
-def fit(kind: str, docs: TokenStore, mean_queries: TokenStore | None, renormalize: bool) -> Centering:
-    """The centering of one kind. `mean_queries` gives mu_Q and is only read for ``own``."""
+def fit(kind: str, mu_d: Float[np.ndarray, " dim"], mean_queries: TokenStore | None, renormalize: bool) -> Centering:
+    """The centering of one kind: `mu_d` is mu_D; `mean_queries` gives mu_Q and is only read for ``own``."""
     if kind == "none":
-        return Centering(renormalize=False)
-    mu_d = token_mean(docs)
+        return Centering()
     if kind == "corpus":
         return Centering(mu_d, mu_d, renormalize)
     if kind == "own" and mean_queries is not None:
@@ -63,10 +73,10 @@ def _shifted(store: TokenStore, mean: np.ndarray | None, renormalize: bool) -> T
         return store
 
     def shift(tokens: np.ndarray) -> np.ndarray:
-        moved = tokens - mean
+        tokens -= mean
         if renormalize:
-            norms = np.linalg.norm(moved, axis=1, keepdims=True)
-            moved /= np.where(norms > 0, norms, 1)  # a token that equals the mean stays the zero vector
-        return moved
+            norms = np.linalg.norm(tokens, axis=1, keepdims=True)
+            tokens /= np.where(norms > 0, norms, 1)  # a token that equals the mean stays the zero vector
+        return tokens
 
     return store.map(shift)

@@ -67,19 +67,23 @@ def run(words: Sequence[str]) -> int:
         raise HarnessError(f"{swept[0]} names several values, which is a sweep: add -m.")
     _writable("cache_dir", Path(composed.cache_dir))
     failures: list[str] = []
+    cells: list[DictConfig] = []
 
-    def task(options: DictConfig) -> None:
-        from harness.run import results_dir, run_cells  # torch and PyLate take seconds to import
+    def collect(options: DictConfig) -> None:
+        from harness.plan import results_dir  # torch and PyLate take seconds to import
 
         try:
             prepared = config.prepare(options)
             _writable("results_dir", results_dir(prepared.results_dir))
-            failures.extend(run_cells(prepared))
+            cells.append(prepared)
         except HarnessError as error:  # of this cell of a sweep: the others go on
             log.error("error: %s", error)
             failures.append(str(error))
 
-    _hydra([*flags, *overrides], task)
+    _hydra([*flags, *overrides], collect)
+    from harness.run import run_cells
+
+    failures.extend(run_cells(cells))  # all at once: what they have in common is computed once
     if failures:
         if len(failures) > 1:  # a single one was just said
             sys.stderr.write(f"{len(failures)} failed:\n" + "".join(f"  {failure}\n" for failure in failures))
@@ -94,7 +98,7 @@ def table(words: Sequence[str]) -> int:
 
 def _print_table(overrides: Sequence[str], only_measured: bool) -> int:
     from harness import records, tables
-    from harness.run import results_dir
+    from harness.plan import results_dir
 
     options = config.composed(overrides)
     chosen = _chosen(overrides, options)
@@ -161,7 +165,7 @@ def _models(chosen: Sequence[str], recorded: set[str]) -> list[str]:
 def check(words: Sequence[str]) -> int:
     """Compare measured with expected values; 0 if none fails."""
     from harness import checks, records
-    from harness.run import results_dir
+    from harness.plan import results_dir
 
     options = config.composed(["suite=demo", *words])
     results = results_dir(options.results_dir)

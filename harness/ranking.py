@@ -17,9 +17,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from harness.kernels.keys import offer
+from harness.threads import each, ranges
+
 _LOW = (1 << 32) - 1
-_BUFFERED = 1 << 22  # keys that wait for the next top-k: 32 MiB
 NOTHING = -(1 << 63)
+_FLOOR = (-0x7F800001 << 32) | _LOW  # the largest key of -inf
 
 
 @dataclass(frozen=True)
@@ -60,29 +63,28 @@ def unpack_keys(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class RunningTopK:
-    """The k best documents of each query, while scores arrive in blocks of documents."""
+    """The k best documents of each query, while scores arrive in blocks of documents; 16 k bytes for each query."""
 
-    def __init__(self, queries: int, k: int, device: torch.device) -> None:
-        self.k = k
-        self._best = torch.full((queries, k), NOTHING, dtype=torch.int64, device=device)
-        self._waiting: list[torch.Tensor] = []
-        self._width = min(8192, max(1024, _BUFFERED // max(queries, 1)))
+    def __init__(self, queries: int, k: int) -> None:
+        self.queries, self.k = queries, k
+        self._best = np.full((queries, 2 * k), NOTHING, dtype=np.int64)
+        self._filled = np.zeros(queries, dtype=np.int64)
+        self._floors = np.full(queries, _FLOOR, dtype=np.int64)
 
-    def add(self, rows: Int[torch.Tensor, " docs"], scores: Float[torch.Tensor, "queries docs"]) -> None:
-        """Take the scores of some documents not seen before; -inf means: not a candidate."""
-        self._waiting.append(pack_keys(scores, rows))
-        if sum(keys.shape[1] for keys in self._waiting) >= self._width:
-            self._merge()
+    def add(self, first_row: int, scores: Float[np.ndarray, "queries docs"]) -> None:
+        """Take the scores of the documents from `first_row` on, not seen before; -inf means: not a candidate."""
 
-    def _merge(self) -> None:
-        self._best = torch.cat([self._best, *self._waiting], dim=1).topk(self.k, dim=1).values
-        self._waiting = []
+        def some(queries: range) -> None:
+            offer(self._best, self._filled, self._floors, scores, first_row, queries.start, queries.stop)
+
+        each(some, ranges(self.queries, -(-self.queries // torch.get_num_threads())))
 
     def ranking(self) -> Ranking:
         """The k best of everything added, in order."""
-        self._merge()
-        rows, scores = unpack_keys(self._best)
-        return Ranking(rows.cpu().numpy(), scores.cpu().numpy())
+        unused = np.arange(2 * self.k) >= self._filled[:, None]
+        keys = np.sort(np.where(unused, NOTHING, self._best), axis=1)[:, ::-1][:, : self.k]
+        rows, scores = unpack_keys(torch.from_numpy(keys.copy()))
+        return Ranking(rows.numpy(), scores.numpy())
 
 
 def drop_self_matches(ranking: Ranking, self_rows: Int[np.ndarray, " queries"], k: int) -> tuple[Ranking, int]:

@@ -1,135 +1,202 @@
-"""The pipeline, top to bottom, for one cell: (data set, model, centering, method).
+"""The pipeline, top to bottom, for all cells of a (data set, model): (centering, method).
 
     data set -> token vectors -> centering -> candidates -> self matches out -> MaxSim reranking -> NDCG@10 -> record
 
-All rerank depths come from one search and one MaxSim pass. PLAID, exact search and reranking see the model's own
-vectors; centering is for MUVERA and SMVE alone. A cell whose record is there is not computed again.
+What cells have in common is computed once: the documents' codes for centerings that treat documents alike (``corpus`` and
+``own``), and the MaxSim of a (query, document) pair, whichever methods, centerings and depths ask for it. PLAID, exact
+search and reranking see the model's own vectors; centering is for MUVERA and SMVE alone. A cell whose record is there is
+not computed again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from harness import center, models, provenance, records, trec
+from harness import center, maxsim, models, provenance, records, trec
 from harness.candidates import Found, Method
-from harness.candidates.exact import Exact
+from harness.candidates.exact import Exact, search_and_score
 from harness.candidates.muvera import Muvera
 from harness.candidates.plaid import Plaid
 from harness.candidates.smve import Smve
-from harness.config import ROOT, entry, variant
 from harness.errors import HarnessError
-from harness.evaluate import CUT, candidate_recall, ndcg10
-from harness.maxsim import rerank_scores
+from harness.evaluate import Judge
+from harness.maxsim import Pairs
+from harness.plan import Cell, Choice, Options, alike, by_model, cell_of, results_dir, selected
 from harness.progress import Stopwatch, bar
 from harness.ranking import Ranking, drop_self_matches, reorder
-from harness.store import TokenStore
+from harness.store import stacked
 from harness.subject import Subject
 
 log = logging.getLogger(__name__)
-Options = dict[str, Any]
-
 METHODS: dict[str, type[Method]] = {"exact": Exact, "muvera": Muvera, "plaid": Plaid, "smve": Smve}
 
 
-def results_dir(option: str | None) -> Path:
-    """Folder of the results: the option, or ``results`` of this checkout."""
-    return Path(option).expanduser() if option else ROOT / "results"
+def run_cells(configs: Sequence[DictConfig]) -> list[str]:
+    """Measure a method under a centering, and the reference, for each configuration, on every data set it names.
 
-
-def run_cells(config: DictConfig) -> list[str]:
-    """Measure one method under one centering, and the reference, on every data set of the configuration.
-
-    A data set that fails does not stop the others.
+    A data set or a cell that fails does not stop the others.
 
     Returns
     -------
     One sentence for each failure.
     """
-    options: Options = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    if options["threads"]:
-        torch.set_num_threads(options["threads"])
-    failures = []
-    for dataset_options in selected(options):
-        try:
-            subject = Subject(options, dataset_options)
-            for method, centering in _cells(options):
-                measure(subject, method, centering)
-        except Exception as error:  # one data set must not stop the others
-            if not isinstance(error, HarnessError):
-                log.exception("unexpected %s", type(error).__name__)
-            cell = f"{dataset_options['name']}  {options['center']['name']}  {options['method']['name']}"
-            failures.append(f"{cell}: {error}")
-            log.error("error: %s", failures[-1])
+    failures: list[str] = []
+    for options, chosen in by_model(configs):
+        if options["threads"]:
+            torch.set_num_threads(options["threads"])
+        for dataset_options in selected(options):
+            with _noted(failures, f"{dataset_options['name']}  {options['model']['name']}"):
+                failures += measure(Subject(options, dataset_options), chosen)
     return failures
 
 
-def selected(options: Options) -> list[Options]:
-    """Options of the data set, or of each data set of the suite."""
-    if options["dataset"]:
-        return [options["dataset"]]
-    return [entry("dataset", name) for name in options["suite"]["datasets"]]
+@dataclass(frozen=True)
+class FirstStage:
+    """What a cell's first stage found: as it came, and without self matches."""
+
+    cell: Cell
+    found: Found
+    ranking: Ranking
+    dropped: int
+    seconds: dict[str, float]
 
 
-def _cells(options: Options) -> Iterator[tuple[Options, Options]]:
-    """(method, center) options: the reference, and the cell that was asked for."""
-    method = options["method"]
-    if options["reference"] and method["name"] != options["reference"]:
-        yield entry("method", options["reference"]), entry("center", "none")
-    yield method, entry("center", "none") if records.is_whole(method["name"]) else options["center"]
+def measure(subject: Subject, choices: Sequence[Choice]) -> list[str]:
+    """Measure the cells of a subject that have no record yet; one sentence for each that fails."""
+    failures: list[str] = []
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    cells: dict[tuple[str, ...], Cell] = {}
+    for choice in sorted(choices, key=lambda choice: choice.asked):
+        with _noted(failures, f"{subject.dataset_name}  {choice.center['name']}  {choice.method['name']}"):
+            cell = cell_of(subject, choice)
+            if cell.depths:
+                cells[cell.names] = cell
+            else:
+                cells.pop(cell.names, None)
+                log.log(logging.INFO if choice.asked else logging.DEBUG, "%s: finished before", _title(cell))
+    exact, stages = [cell for cell in cells.values() if cell.method["name"] == "exact"], []
+    for together in alike(list(cells.values())):
+        with _noted(failures, "\n  ".join(map(_title, together))):
+            for stage in _first_stages(subject, together):
+                if stage.cell.whole:  # nothing more to compute: not lost if something stops the rest
+                    _record(subject, stage, None, {}, started)
+                else:
+                    stages.append(stage)
+    with _noted(failures, "\n  ".join(_title(cell) for cell in [*exact, *(stage.cell for stage in stages)])):
+        ranked, pairs, scores, seconds = _maxsim(subject, stages, exact)
+        for stage in ranked:
+            with _noted(failures, _title(stage.cell)):
+                _record(
+                    subject,
+                    stage,
+                    None if stage.cell.whole else pairs.look_up(scores, _deepest(stage)),
+                    seconds,
+                    started,
+                )
+    return failures
 
 
-def measure(subject: Subject, method: Options, centering: Options) -> Path:
-    """The record of a cell: the one that is there, or a new one."""
-    config, whole = subject.config, records.is_whole(method["name"])
-    names = subject.dataset_name, subject.model_name, variant("center", centering), variant("method", method)
-    mean = subject.query_mean(centering) if centering["name"] == "own" else None
-    identity = {**subject.identity, "center": {**centering, "query_mean": mean and mean.sha256}, "method": method}
-    results, asked = results_dir(config["results_dir"]), method == config["method"]
-    path = records.record_path(results, *names)
-    depths = _missing_depths(path, identity, config, asked and config["overwrite"])
-    if config["save_runs"] and not trec.exists(results, names):
-        depths = depths or sorted({*config["depths"], *_measured(path)})
-    if not depths:
-        log.log(logging.INFO if asked else logging.DEBUG, "%s: finished before", _title(*names))
-        return path
-
-    started, watch = datetime.now(timezone.utc).isoformat(timespec="seconds"), Stopwatch()
-    queries, docs = subject.queries, subject.docs
+def _first_stages(subject: Subject, cells: list[Cell]) -> list[FirstStage]:
+    """Search once for all cells of one method whose documents are encoded alike: their queries side by side."""
+    watch = Stopwatch()
+    method, k = cells[0].method, cells[0].k
     with watch.phase("center"):
-        others: TokenStore | None = subject.encode_mean(mean) if mean else None
-        shift = center.fit(centering["name"], docs, others, centering["renormalize"])
-    k = max(depths[-1], CUT)
+        shifts = [_centering(subject, cell) for cell in cells]
     search = METHODS[method["name"]](**{key: value for key, value in method.items() if key != "name"}).search
-    found = search(shift.apply_documents(docs), shift.apply_queries(queries), k + 1, subject.resources)
-    first, dropped = drop_self_matches(found.ranking, subject.self_rows, k)
-    with watch.phase("rerank"):
-        rankings = {records.FINAL: first.rows} if whole else _reranked(subject, first, depths)
-    with watch.phase("evaluate"):
-        per_query = {depth: ndcg10(rows, subject.dataset) for depth, rows in rankings.items()}
-        recall = {str(depth): candidate_recall(first.rows, depth, subject.dataset) for depth in depths if depth}
-    if config["save_runs"]:
-        trec.save(results, names, subject.dataset, rankings)
+    queries = stacked([shift.apply_queries(subject.queries) for shift in shifts])
+    found = search(shifts[0].apply_documents(subject.docs), queries, k + 1, subject.resources)
+    count, stages = len(subject.queries), []
+    for i, cell in enumerate(cells):
+        rows = slice(i * count, (i + 1) * count)
+        ranking = Ranking(found.ranking.rows[rows], found.ranking.scores[rows])
+        first, dropped = drop_self_matches(ranking, subject.self_rows, k)
+        stages.append(FirstStage(cell, found, first, dropped, watch.seconds))
+    return stages
 
+
+def _centering(subject: Subject, cell: Cell) -> center.Centering:
+    if cell.center["name"] == "none":
+        return center.Centering()
+    others = subject.encode_mean(cell.mean) if cell.mean else None
+    return center.fit(cell.center["name"], subject.document_mean, others, cell.center["renormalize"])
+
+
+def _maxsim(
+    subject: Subject, stages: list[FirstStage], exact: list[Cell]
+) -> tuple[list[FirstStage], Pairs, np.ndarray, dict[str, float]]:
+    """The MaxSim of every pair that a cell asks for, in one pass; for exact search, of all pairs."""
+    watch, resources = Stopwatch(), subject.resources
+    queries, docs = subject.queries, subject.docs
+    pairs = Pairs.of([_deepest(stage) for stage in stages], len(queries))
+    scores = np.empty(0, dtype=np.float32)
+    with watch.phase("rerank"):
+        if exact:
+            k = exact[0].k
+            found, scores = search_and_score(docs, queries, k + 1, pairs, resources)
+            stages = [*stages, FirstStage(exact[0], found, *drop_self_matches(found.ranking, subject.self_rows, k), {})]
+        elif len(pairs):
+            with bar("MaxSim", len(docs), resources.show) as progress:
+                scores = maxsim.score(
+                    queries, docs, pairs, resources.block_bytes, resources.device, tick=progress.update
+                )
+    return stages, pairs, scores, watch.seconds
+
+
+def _record(
+    subject: Subject,
+    stage: FirstStage,
+    scores: np.ndarray | None,
+    rerank_seconds: dict[str, float],
+    started: str,
+) -> None:
+    """Rank at all depths, evaluate, and write the record (and run files) of a cell."""
+    config, cell, found, first = subject.config, stage.cell, stage.found, stage.ranking
+    judge = subject.judge
+    watch = Stopwatch()
+    if scores is None:
+        rankings = {records.FINAL: first.rows}
+    else:
+        rankings = {str(depth): rows for depth, rows in reorder(first.rows, scores, cell.depths).items()}
+    with watch.phase("evaluate"):
+        per_query = {depth: judge.ndcg10(rows) for depth, rows in rankings.items()}
+        deep = [depth for depth in cell.depths if depth]
+        recall = {str(depth): share for depth, share in judge.candidate_recall(first.rows, deep).items()}
+    results = results_dir(config["results_dir"])
+    if config["save_runs"]:
+        trec.save(results, cell.names, subject.dataset, rankings)
     note = models.weights_note(config["model"], subject.checkpoint.sha256)
+    docs = subject.docs
     record = records.Record(
-        *names,
-        ndcg10={depth: float(np.mean(scores)) for depth, scores in per_query.items()},
+        *cell.names,
+        ndcg10={depth: float(np.mean(values)) for depth, values in per_query.items()},
         candidate_recall=recall,
-        candidates={**_counts(subject, first, k), "self_matches_removed": dropped},
-        seconds={**subject.encode_seconds, **_of_method(method["name"], found), **watch.seconds},
+        candidates={**_counts(subject, first, cell.k), "self_matches_removed": stage.dropped},
+        seconds={
+            **subject.encode_seconds,
+            **stage.seconds,
+            **_of_method(cell.method["name"], found),
+            **({} if scores is None else rerank_seconds),
+            **watch.seconds,
+        },
         bytes={"tokens": docs.nbytes, "index": found.index_bytes},
-        details={**found.details, "documents": len(docs), "document_tokens": int(docs.offsets[-1])},
-        notes=([note] if note else []) + ([f"mu_Q: {mean.source}"] if mean else []),
-        identity=identity,
-        config=_portable({**config, "dataset": subject.dataset_options, "method": method, "center": centering}),
+        details={
+            **found.details,
+            "documents": len(docs),
+            "document_tokens": int(docs.offsets[-1]),
+            **({} if scores is None else {"zero_scores": int((first.scores == 0).sum())}),
+        },
+        notes=([note] if note else []) + ([f"mu_Q: {cell.mean.source}"] if cell.mean else []),
+        identity=cell.identity,
+        config=_portable({**config, "dataset": subject.dataset_options, "method": cell.method, "center": cell.center}),
         versions=provenance.versions(),
         host=provenance.host(subject.resources.device),
         commit=provenance.commit(),
@@ -137,50 +204,24 @@ def measure(subject: Subject, method: Options, centering: Options) -> Path:
         per_query={"queries": list(subject.dataset.queries), **{d: s.tolist() for d, s in per_query.items()}},
     )
     records.write(results, record)
-    log.info("%s: NDCG@10 %s", _title(*names), "  ".join(_score(*item) for item in record.ndcg10.items()))
-    return path
+    log.info("%s: NDCG@10 %s", _title(cell), "  ".join(_score(*item) for item in record.ndcg10.items()))
 
 
-def _missing_depths(path: Path, identity: Options, config: Options, overwrite: bool) -> list[int]:
-    """Depths to measure: none if the record has all that are asked for, else these and those that it has.
-
-    Raises
-    ------
-    HarnessError
-        If the record is of other inputs (weights, data, options): it is neither believed nor replaced unasked.
-    """
-    asked = [int(depth) for depth in config["depths"]]
-    if overwrite or not path.exists():
-        return asked
-    record = records.read(path)
-    differs = sorted(key for key in identity if record.identity.get(key) != identity[key])
-    if differs and config["overwrite"]:  # of the reference: it is replaced only where it must be
-        return asked
-    if differs:
-        raise HarnessError(
-            f"the record {path} was made from another {', '.join(differs)}: set overwrite=true to replace it, or "
-            "model.name (dataset.name) to keep both."
-        )
-    measured = [] if records.FINAL in record.ndcg10 else [int(depth) for depth in record.ndcg10]
-    enough = set(asked) <= set(measured) if measured else record.candidates["asked"] >= max(asked[-1], CUT)
-    return [] if enough else sorted({*asked, *measured})
+@contextmanager
+def _noted(failures: list[str], what: str) -> Iterator[None]:
+    """Note what goes wrong in one part of the work, and go on with the others."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, HarnessError):
+            log.exception("unexpected %s", type(error).__name__)
+        failures.append(f"{what}: {error}")
+        log.error("error: %s", failures[-1])
 
 
-def _measured(path: Path) -> list[int]:
-    """All depths that a finished record has, or the one that its single ranking goes down to."""
-    record = records.read(path)
-    return [record.candidates["asked"] if depth == records.FINAL else int(depth) for depth in record.ndcg10]
-
-
-def _reranked(subject: Subject, first: Ranking, depths: list[int]) -> dict[str, np.ndarray]:
-    """Rows at each depth, from one MaxSim pass over the deepest candidates."""
-    resources = subject.resources
-    deepest = first.rows[:, : depths[-1]]
-    with bar("rerank", len(subject.docs), resources.show) as progress:
-        scores = rerank_scores(
-            subject.queries, subject.docs, deepest, resources.block_bytes, resources.device, progress.update
-        )
-    return {str(depth): rows for depth, rows in reorder(first.rows, scores, depths).items()}
+def _deepest(stage: FirstStage) -> np.ndarray:
+    """The candidates that are reranked at the greatest depth."""
+    return stage.ranking.rows[:, : stage.cell.depths[-1]]
 
 
 def _counts(subject: Subject, first: Ranking, k: int) -> Options:
@@ -211,8 +252,8 @@ def _of_method(name: str, found: Found) -> dict[str, float]:
     return {f"{name}_{phase}": seconds for phase, seconds in found.seconds.items()}
 
 
-def _title(dataset: str, model: str, center_name: str, method: str) -> str:
-    return f"{dataset}  {model}  {center_name}  {method}"
+def _title(cell: Cell) -> str:
+    return "  ".join(cell.names)
 
 
 def _score(depth: str, value: float) -> str:

@@ -15,9 +15,11 @@ import torch
 
 from harness import datasets, models
 from harness.candidates import Resources
+from harness.center import token_mean
 from harness.config import entry, safe_name, variant
 from harness.encode import Encoder
 from harness.errors import HarnessError
+from harness.evaluate import Judge
 from harness.files import digest
 from harness.store import TokenStore
 
@@ -78,6 +80,16 @@ class Subject:
     def queries(self) -> TokenStore:
         """Token vectors of the judged queries."""
         return self._encoder.encode(self.dataset.queries, self.dataset_name, True, self.query_length)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Evaluates rankings of this data set."""
+        return Judge(self.dataset)
+
+    @cached_property
+    def document_mean(self) -> np.ndarray:
+        """mu_D: mean over all document token vectors, float32 [dim]."""
+        return token_mean(self.docs)
 
     @property
     def encode_seconds(self) -> dict[str, float]:

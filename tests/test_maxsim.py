@@ -7,9 +7,9 @@ import pytest
 import reference
 import torch
 
-from harness import maxsim as module
+from harness import gpu, maxsim
 from harness.candidates.exact import Exact
-from harness.maxsim import maxsim, pad_queries, rerank_scores, score_all
+from harness.maxsim import Pairs
 
 CPU = torch.device("cpu")
 
@@ -19,38 +19,90 @@ def expected(query_texts, ragged):
     return np.array([[reference.maxsim(query, document) for document in ragged] for query in query_texts])
 
 
+class Everything:
+    """Takes all scores as they come."""
+
+    def __init__(self, queries, docs):
+        self.scores = np.full((queries, docs), np.nan)
+
+    def add(self, first_row, scores):
+        self.scores[:, first_row : first_row + scores.shape[1]] = scores
+
+
 def dense(queries, docs, block_bytes):
-    scores = np.full((len(queries), len(docs)), -np.inf)
-    for rows, values in score_all(pad_queries(queries, CPU), docs, block_bytes):
-        scores[:, rows.numpy()] = values.numpy()
-    return scores
+    found = Everything(len(queries), len(docs))
+    maxsim.score(queries, docs, Pairs.of([], len(queries)), block_bytes, CPU, found.add)
+    return found.scores
 
 
 @pytest.mark.parametrize("block_bytes", [1, 5_000, 1 << 26])
-@pytest.mark.parametrize("piece", [1, 700, 1 << 18])
-def test_all_pairs_equal_the_triple_loop(monkeypatch, make_store, query_texts, ragged, expected, block_bytes, piece):
-    monkeypatch.setattr(module, "_PIECE", piece)
+@pytest.mark.parametrize("at_once", [1, 700, 1 << 18])
+def test_all_pairs_equal_the_triple_loop(monkeypatch, make_store, query_texts, ragged, expected, block_bytes, at_once):
+    monkeypatch.setattr(maxsim, "_SIMILARITIES", at_once)
+    monkeypatch.setattr(maxsim, "_WORK", at_once)
     found = dense(make_store(query_texts), make_store(ragged), block_bytes)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("block_bytes", [1, 1 << 26])
-def test_candidates_equal_the_triple_loop(make_store, query_texts, ragged, expected, rng, block_bytes):
-    candidates = np.array([rng.permutation(len(ragged))[:11] for _ in query_texts])
+def some_candidates(rng, queries, docs):
+    candidates = np.array([rng.permutation(docs)[:11] for _ in range(queries)])
     candidates[3, 8:] = -1  # a short list
-    found = rerank_scores(make_store(query_texts), make_store(ragged), candidates, block_bytes, CPU)
-    wanted = np.take_along_axis(expected, np.maximum(candidates, 0), axis=1)
-    np.testing.assert_allclose(found, np.where(candidates < 0, -np.inf, wanted), rtol=1e-5, atol=1e-5)
+    return candidates
+
+
+@pytest.mark.parametrize("block_bytes", [1, 1 << 26])
+@pytest.mark.parametrize("at_once", [1, 1 << 18])
+def test_candidates_equal_the_triple_loop(
+    monkeypatch, make_store, query_texts, ragged, expected, rng, block_bytes, at_once
+):
+    monkeypatch.setattr(maxsim, "_SIMILARITIES", at_once)
+    lists = [some_candidates(rng, len(query_texts), len(ragged)) for _ in range(3)]
+    pairs = Pairs.of(lists, len(query_texts))
+    assert len(pairs) < sum((rows >= 0).sum() for rows in lists)  # what several lists ask for is computed once
+    scores = maxsim.score(make_store(query_texts), make_store(ragged), pairs, block_bytes, CPU)
+    for rows in lists:
+        wanted = np.where(rows < 0, -np.inf, np.take_along_axis(expected, np.maximum(rows, 0), axis=1))
+        np.testing.assert_allclose(pairs.look_up(scores, rows), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_pairs_score_does_not_depend_on_what_else_is_computed(make_store, query_texts, ragged, rng):
+    """To the last bit: among all pairs, among a few, in any block, on any number of threads."""
+    queries, docs = make_store(query_texts), make_store(ragged)
+    everything = dense(queries, docs, 1 << 26)
+    for block_bytes in (1, 5_000):
+        np.testing.assert_array_equal(dense(queries, docs, block_bytes), everything)
+    rows = some_candidates(rng, len(query_texts), len(ragged))
+    pairs, found = Pairs.of([rows], len(query_texts)), Everything(len(queries), len(docs))
+    few = maxsim.score(queries, docs, pairs, 1 << 26, CPU)
+    np.testing.assert_array_equal(maxsim.score(queries, docs, pairs, 1 << 26, CPU, found.add), few)
+    of_all = np.where(rows < 0, -np.inf, np.take_along_axis(everything, np.maximum(rows, 0), axis=1))
+    np.testing.assert_array_equal(pairs.look_up(few, rows), of_all)
+
+
+def test_no_pairs_at_all(make_store, query_texts, ragged):
+    nothing = Pairs.of([np.full((7, 3), -1)], 7)
+    scores = maxsim.score(make_store(query_texts), make_store(ragged), nothing, 1 << 20, CPU)
+    assert len(scores) == 0 and (nothing.look_up(scores, np.full((7, 3), -1)) == -np.inf).all()
+
+
+def test_the_gpu_path_equals_the_triple_loop(make_store, query_texts, ragged, expected, rng):
+    queries, docs = make_store(query_texts), make_store(ragged)
+    padded, block = gpu.pad_queries(queries, CPU), docs.rows(0, len(docs))
+    np.testing.assert_allclose(gpu.block_scores(padded, block), expected, rtol=1e-5, atol=1e-5)
+    pairs = Pairs.of([some_candidates(rng, len(queries), len(docs))], len(queries))
+    bounds, wanted, _ = pairs.of_rows(0, len(docs))
+    found = gpu.pair_scores(padded, block, bounds, wanted)
+    np.testing.assert_allclose(found, expected.T.ravel()[pairs.keys], rtol=1e-5, atol=1e-5)
 
 
 def test_padding_never_wins_where_all_similarities_are_negative():
     queries, document = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[-1.0, 0.0]]])
     beside_longer = torch.tensor([[[-1.0, 0.0], [-1.0, 0.0]], [[0.0, 1.0], [0.6, 0.8]]])
-    assert maxsim(queries, document)[0, 0] == -1
-    assert maxsim(queries, beside_longer)[0].tolist() == pytest.approx([-1, 0.6])
+    assert gpu.maxsim(queries, document)[0, 0] == -1
+    assert gpu.maxsim(queries, beside_longer)[0].tolist() == pytest.approx([-1, 0.6])
 
 
-def test_threads_change_rounding_only(make_store, query_texts, ragged):
+def test_threads_change_nothing(make_store, query_texts, ragged):
     queries, docs = make_store(query_texts), make_store(ragged)
     before = torch.get_num_threads()
     try:
@@ -60,7 +112,7 @@ def test_threads_change_rounding_only(make_store, query_texts, ragged):
             found.append(dense(queries, docs, 1 << 26))
     finally:
         torch.set_num_threads(before)
-    np.testing.assert_allclose(*found, rtol=1e-6)
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 3_000, 1 << 26])

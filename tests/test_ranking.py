@@ -7,6 +7,7 @@ import pytest
 import reference
 import torch
 
+from harness import gpu
 from harness.ranking import Ranking, RunningTopK, drop_self_matches, pack_keys, reorder, unpack_keys
 
 
@@ -26,15 +27,17 @@ def test_running_top_k_is_the_sorted_head_with_many_ties(rng, block, k):
     scores = np.round(rng.standard_normal((4, 3000)), 1).astype(np.float32)
     if block == 1:
         scores = scores[:, :300]
-    best = RunningTopK(4, min(k, scores.shape[1]), torch.device("cpu"))
-    order = rng.permutation(scores.shape[1])  # documents may arrive in any order
-    for start in range(0, len(order), block):
-        rows = order[start : start + block]
-        best.add(torch.from_numpy(rows), torch.from_numpy(scores[:, rows]))
-    found = best.ranking()
+    scores[2, 5:] = -np.inf  # few candidates
+    k = min(k, scores.shape[1])
     wanted = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    np.testing.assert_array_equal(found.rows, wanted)
-    np.testing.assert_array_equal(found.scores, np.take_along_axis(scores, wanted, axis=1))
+    sorted_scores = np.take_along_axis(scores, wanted, axis=1)
+    for best in (RunningTopK(4, k), gpu.RunningTopK(4, k, torch.device("cpu"))):
+        for start in rng.permutation(np.arange(0, scores.shape[1], block)):  # blocks may arrive in any order
+            some = scores[:, start : start + block].copy()
+            best.add(int(start), some if isinstance(best, RunningTopK) else torch.from_numpy(some))
+        found = best.ranking()
+        np.testing.assert_array_equal(found.rows, np.where(sorted_scores == -np.inf, -1, wanted))
+        np.testing.assert_array_equal(found.scores, sorted_scores)
 
 
 def test_self_matches_go_before_the_cut():

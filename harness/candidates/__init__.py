@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import torch
 
-from harness.ranking import Ranking
+from harness import gpu
+from harness.ranking import Ranking, RunningTopK
 from harness.store import TokenStore
 
 
@@ -34,6 +35,10 @@ class Resources:
     block_bytes: int
     cache: Path
     show: bool = False
+
+    def top_k(self, queries: int, k: int) -> RunningTopK | gpu.RunningTopK:
+        """A running top-k where the scores will be."""
+        return gpu.RunningTopK(queries, k, self.device) if self.device.type == "cuda" else RunningTopK(queries, k)
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,27 @@ Each of R repetitions has k Gaussian hyperplanes h and a projection to d dimensi
 
 The FDE is the concatenation, R * 2^k * d numbers; the score is F_q . F_d. Without inner projection S is the identity
 and d = dim.
+
+Documents are encoded and searched in tiles of 256, one product each, so that a score depends neither on the memory at
+hand nor on the number of threads or shards, down to the last bit.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from harness import gpu
 from harness.candidates import Found, Resources
 from harness.errors import HarnessError
+from harness.kernels.buckets import sum_buckets
 from harness.progress import Stopwatch, bar
-from harness.ranking import RunningTopK
 from harness.store import Block, TokenStore
+from harness.threads import each, ranges
+
+TILE = 256  # documents in one product of the search
+_TEXTS = 8  # encoded at once by one thread: their bucket sums stay in the cache
 
 
 class FixedDimensionalEncoding:
@@ -57,73 +65,63 @@ class FixedDimensionalEncoding:
 
     def queries(self, block: Block) -> Float[torch.Tensor, "rows size"]:
         """FDEs of the queries of a block."""
-        projected, cells = self._tokens(block)
-        return self._sums(projected, cells, len(block.lengths)).view(len(block.lengths), self.size)
+        return self._encode(block, fill=False)
 
     def documents(self, block: Block) -> Float[torch.Tensor, "rows size"]:
         """FDEs of the documents of a block; zeros for a document without tokens."""
-        rows = len(block.lengths)
-        projected, cells = self._tokens(block)
-        sums = self._sums(projected, cells, rows)
-        counts = torch.zeros(len(sums), device=self.device)
-        counts.scatter_add_(0, cells.view(-1), torch.ones(cells.numel(), device=self.device))
-        sums /= counts.clamp(min=1).unsqueeze(1)
-        lengths = torch.from_numpy(block.lengths).to(self.device)
-        cell, token = self._fill(cells, counts, lengths)
-        repetition = cell // self.buckets % self.repetitions
-        sums[cell] = projected[token, repetition]
-        return sums.view(rows, self.size)
+        return self._encode(block, fill=True)
 
-    def _tokens(self, block: Block) -> tuple[Float[torch.Tensor, "tokens R d"], Int[torch.Tensor, "tokens R"]]:
-        """Each token's projections, and the cell (row, repetition, bucket) it falls into, in each repetition."""
-        tokens = torch.from_numpy(block.tokens).to(self.device)
-        signs = (tokens @ self.planes > 0).view(-1, self.repetitions, self.bits)
-        bucket = (signs * (1 << torch.arange(self.bits, device=self.device))).sum(dim=2)
-        row = np.repeat(np.arange(len(block.lengths)), block.lengths)
-        first = torch.from_numpy(row).to(self.device)[:, None] * self.repetitions
-        cells = (first + torch.arange(self.repetitions, device=self.device)) * self.buckets + bucket
+    def _encode(self, block: Block, fill: bool) -> torch.Tensor:
+        if self.device.type == "cuda":
+            return gpu.fde(block, self.planes, self.projections, self.bits, fill)
+        return torch.from_numpy(encode(block, self.planes.numpy(), self._by_repetition(), self.bits, fill))
+
+    def _by_repetition(self) -> np.ndarray | None:
+        """The projections, float32 [R, dim, d]."""
         if self.projections is None:
-            return tokens[:, None, :].expand(-1, self.repetitions, -1), cells
-        return (tokens @ self.projections).view(-1, self.repetitions, self.width), cells
-
-    def _sums(self, projected: torch.Tensor, cells: torch.Tensor, rows: int) -> Float[torch.Tensor, "cells d"]:
-        """Sum of the projected tokens of each cell."""
-        sums = torch.zeros(rows * self.repetitions * self.buckets, self.width, device=self.device)
-        index = cells.reshape(-1, 1).expand(-1, self.width)
-        return sums.scatter_add_(0, index, projected.reshape(-1, self.width))
-
-    def _fill(
-        self, cells: torch.Tensor, counts: torch.Tensor, lengths: Int[torch.Tensor, " rows"]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """For each empty cell of a document with tokens: the cell, and the token that fills it.
-
-        The nearest token is the minimum of (Hamming distance, token), as one number: distance * step + token. Hamming
-        distance is a sum over bits, so that this minimum over all buckets is taken one bit at a time: k passes in
-        which each bucket looks only at the one across that bit.
-        """
-        tokens = len(cells)
-        step = tokens + 1
-        nobody = (self.bits + 1) * step
-        nearest = torch.full((len(counts),), nobody, dtype=torch.int64, device=self.device)
-        token = torch.arange(tokens, device=self.device)[:, None].expand_as(cells)
-        nearest.scatter_reduce_(0, cells.reshape(-1), token.reshape(-1), "amin")
-        nearest = nearest.view(-1, self.buckets)
-        for bit in range(self.bits):
-            across = torch.arange(self.buckets, device=self.device) ^ (1 << bit)
-            nearest = torch.minimum(nearest, nearest[:, across] + step)
-        has_tokens = (lengths > 0).repeat_interleave(self.repetitions * self.buckets)
-        empty = torch.nonzero((counts == 0) & has_tokens).squeeze(1)
-        return empty, nearest.view(-1)[empty] % step
+            return None
+        return np.ascontiguousarray(
+            self.projections.numpy().reshape(len(self.projections), self.repetitions, self.width).transpose(1, 0, 2)
+        )
 
     @property
     def token_bytes(self) -> int:
-        """Bytes that one token takes while its block is encoded: projections (twice), signs, cells."""
-        return 4 * self.repetitions * (2 * self.width + 3 * self.bits + 12)
+        """Bytes that one token takes while its block is encoded, beside its vector: products with the planes, signs."""
+        return 4 * self.repetitions * (2 * self.width + 3 * self.bits + 12) if self.device.type == "cuda" else 0
 
     @property
     def row_bytes(self) -> int:
-        """Bytes that one text takes while its block is encoded: its FDE, what fills it, and its cells."""
-        return 8 * self.size + 40 * self.repetitions * self.buckets
+        """Bytes that one text takes while its block is encoded: its FDE (on a GPU, also what fills it, and cells)."""
+        return (8 * self.size + 40 * self.repetitions * self.buckets) if self.device.type == "cuda" else 4 * self.size
+
+
+def encode(
+    block: Block,
+    planes: Float[np.ndarray, "dim planes"],
+    projections: Float[np.ndarray, "R dim d"] | None,
+    bits: int,
+    fill: bool,
+) -> Float[np.ndarray, "texts size"]:
+    """MUVERA's encodings of a block: sums of each bucket, or (`fill`) means with empty buckets filled.
+
+    Cost: for each token R * bits * dim multiply-adds (its buckets) and R * dim additions; for each text
+    R * 2^bits * dim * d multiply-adds (the projections of its bucket sums).
+    """
+    texts, dim = len(block.lengths), block.tokens.shape[1]
+    repetitions, buckets, offsets = planes.shape[1] // bits, 1 << bits, block.offsets
+    width = dim if projections is None else projections.shape[2]
+    codes = np.empty((texts, repetitions, buckets * width), dtype=np.float32)
+
+    def some(rows: range) -> None:
+        tokens = block.tokens[offsets[rows.start] : offsets[rows.stop]]
+        sums = np.empty((repetitions, len(rows) * buckets, dim), dtype=np.float32)
+        of_texts = offsets[rows.start : rows.stop + 1] - offsets[rows.start]
+        sum_buckets(tokens, tokens @ planes, of_texts, bits, fill, sums)
+        projected = sums if projections is None else sums @ projections
+        codes[rows.start : rows.stop] = projected.reshape(repetitions, len(rows), -1).transpose(1, 0, 2)
+
+    each(some, ranges(texts, _TEXTS))
+    return codes.reshape(texts, -1)
 
 
 class Muvera:
@@ -140,22 +138,44 @@ class Muvera:
     def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> Found:
         """The k best documents of each query by F_q . F_d."""
         watch = Stopwatch()
-        device = resources.device
-        fde = FixedDimensionalEncoding(docs.dim, *self.options, device)
+        fde = FixedDimensionalEncoding(docs.dim, *self.options, resources.device)
         with watch.phase("encode_queries"):
-            blocks = queries.blocks(fde.token_bytes, fde.row_bytes, resources.block_bytes)
+            blocks = queries.blocks(12 * docs.dim + fde.token_bytes, fde.row_bytes, resources.block_bytes)
             query_codes = torch.cat([fde.queries(block) for block in blocks])
-        best = RunningTopK(len(queries), min(k, len(docs)), device)
-        row_bytes = fde.row_bytes + 12 * len(queries)  # its scores and their sort keys
+        best = resources.top_k(len(queries), min(k, len(docs)))
+        token_bytes, row_bytes = 12 * docs.dim + fde.token_bytes, fde.row_bytes + 12 * len(queries)
         with bar("MUVERA", len(docs), resources.show) as progress:
-            for block in docs.blocks(fde.token_bytes, row_bytes, resources.block_bytes):
+            for block in docs.blocks(token_bytes, row_bytes, resources.block_bytes, TILE):
                 with watch.phase("encode_documents"):
                     codes = fde.documents(block)
                 with watch.phase("search"):
-                    scores = query_codes @ codes.T
-                    scores[:, torch.from_numpy(block.lengths == 0).to(device)] = -torch.inf
-                    best.add(torch.arange(block.start, block.stop, device=device), scores)
+                    scores = dot_products(query_codes, codes, block)
+                    best.add(block.start, scores)
                 progress.update(len(block.lengths))
         with watch.phase("search"):
             ranking = best.ranking()
         return Found(ranking, watch.seconds, len(docs) * fde.size * 4, {"code_size": fde.size})
+
+
+def dot_products(
+    queries: Float[torch.Tensor, "queries size"], documents: Float[torch.Tensor, "docs size"], block: Block
+) -> Float[torch.Tensor, "queries docs"] | Float[np.ndarray, "queries docs"]:
+    """``queries @ documents.T`` in tiles of documents; -inf for those without tokens."""
+    if queries.is_cuda:
+        scores = queries @ documents.T
+        scores[:, torch.from_numpy(block.lengths == 0).to(scores.device)] = -torch.inf
+        return scores
+    result, asked, codes = np.empty((len(queries), len(documents)), np.float32), queries.numpy(), documents.numpy()
+
+    def some(rows: range) -> None:
+        result[:, rows.start : rows.stop] = asked @ codes[rows.start : rows.stop].T
+
+    each(some, _tiles(block))
+    result[:, block.lengths == 0] = -np.inf
+    return result
+
+
+def _tiles(block: Block) -> list[range]:
+    """The block's rows, cut where a multiple of `TILE` of the corpus's rows is."""
+    cuts = [block.start, *range(block.start // TILE * TILE + TILE, block.stop, TILE), block.stop]
+    return [range(a - block.start, b - block.start) for a, b in zip(cuts, cuts[1:], strict=False)]

@@ -6,38 +6,65 @@ w unit anchors a; each token x keeps its k largest (signed) projections a . x:
     document:   C_d[a] = mean of a . x over its tokens that kept a
 
 The score is the sparse dot product C_q . C_d. With repetitions, independent sets of w anchors are concatenated and each
-token keeps k in every set. Anchors are `gaussian` (unit Gaussian columns) or `rotation` (stacked random rotations: the
-columns of independent random orthogonal matrices, which spread more evenly than independent columns do).
+token keeps k in every set. Anchors (`harness.anchors`) are `gaussian`, `rotation` or `hadamard`; the last are projected
+on without any product. Documents are encoded, inverted and searched in tiles.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from harness import anchors as anchor_sets
+from harness import gpu
 from harness.candidates import Found, Resources
 from harness.errors import HarnessError
+from harness.kernels.postings import invert, score_postings, sum_anchors
 from harness.progress import Stopwatch, bar
 from harness.ranking import RunningTopK
 from harness.store import Block, TokenStore
+from harness.threads import each, ranges
 
-KINDS = ("gaussian", "rotation")
-
-
-def gaussian_anchors(dim: int, w: int, rng: np.random.Generator) -> Float[np.ndarray, "dim w"]:
-    """W independent directions, uniform on the sphere, as columns."""
-    anchors = rng.standard_normal((dim, w))
-    return (anchors / np.linalg.norm(anchors, axis=0)).astype(np.float32)
+_TOKENS = 256  # projected at once by one thread
+_TILE = 1024  # documents of one inverted index: the scores of a query stay in the cache
+_QUERIES = 64  # scored at once by one thread
 
 
-def rotation_anchors(dim: int, w: int, rng: np.random.Generator) -> Float[np.ndarray, "dim w"]:
-    """The first w columns of stacked random orthogonal dim x dim matrices (Haar: QR with positive diagonal)."""
-    stacked = []
-    for _ in range(-(-w // dim)):
-        q, r = np.linalg.qr(rng.standard_normal((dim, dim)))
-        stacked.append(q * np.sign(np.diag(r)))
-    return np.concatenate(stacked, axis=1)[:, :w].astype(np.float32)
+@dataclass(frozen=True)
+class SparseCodes:
+    """Codes of some texts: text i has ``weights[ends[i]:ends[i + 1]]`` at ``anchors[ends[i]:ends[i + 1]]``."""
+
+    ends: Int[np.ndarray, " texts_1"]
+    anchors: Int[np.ndarray, " numbers"]
+    weights: Float[np.ndarray, " numbers"]
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    @classmethod
+    def joined(cls, parts: list[SparseCodes], size: int) -> SparseCodes:
+        """The codes of all parts, one part after the other."""
+        lengths = np.concatenate([np.diff(part.ends) for part in parts] or [np.empty(0, np.int64)])
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        anchors = np.concatenate([part.anchors for part in parts] or [np.empty(0, np.int32)])
+        return cls(ends, anchors, np.concatenate([part.weights for part in parts] or [np.empty(0, np.float32)]), size)
+
+    def dense(self) -> Float[np.ndarray, "texts size"]:
+        """The same as rows with zeros."""
+        rows = np.zeros((len(self), self.size), dtype=np.float32)
+        rows[np.repeat(np.arange(len(self)), np.diff(self.ends)), self.anchors] = self.weights
+        return rows
+
+    def inverted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Postings by anchor: (starts int64 [size + 1], texts int32 [numbers], weights float32 [numbers])."""
+        starts = np.empty(self.size + 1, dtype=np.int64)
+        texts, posted = np.empty(len(self.anchors), np.int32), np.empty(len(self.anchors), np.float32)
+        invert(self.ends, self.anchors, self.weights, starts, texts, posted)
+        return starts, texts, posted
 
 
 class SparseEncoding:
@@ -46,89 +73,134 @@ class SparseEncoding:
     def __init__(
         self, dim: int, width: int, keep: int, repetitions: int, anchors: str, seed: int, device: torch.device
     ) -> None:
-        make = gaussian_anchors if anchors == "gaussian" else rotation_anchors
-        sets = [make(dim, width, np.random.default_rng([seed, r])) for r in range(repetitions)]
+        make = anchor_sets.KINDS[anchors]
+        self.sets = [make(dim, width, np.random.default_rng([seed, r])) for r in range(repetitions)]
         self.width, self.keep, self.repetitions, self.device = width, keep, repetitions, device
-        self.anchors = torch.from_numpy(np.concatenate(sets, axis=1)).to(device)  # [dim, repetitions * w]
 
     @property
     def size(self) -> int:
         """Length of one code, most of it zeros: repetitions * w."""
         return self.repetitions * self.width
 
-    def _kept(self, block: Block) -> tuple[Float[torch.Tensor, " kept"], Int[torch.Tensor, " kept"]]:
-        """Each kept projection, and its place (row * size + anchor) among the codes of the block."""
-        tokens = torch.from_numpy(block.tokens).to(self.device)
-        projections = (tokens @ self.anchors).view(len(tokens), self.repetitions, self.width)
-        values, anchor = projections.topk(self.keep, dim=2, sorted=False)
-        anchor += torch.arange(self.repetitions, device=self.device)[:, None] * self.width
-        row = torch.from_numpy(np.repeat(np.arange(len(block.lengths)), block.lengths)).to(self.device)
-        return values.reshape(-1), (row[:, None] * self.size + anchor.flatten(1)).reshape(-1)
-
-    def queries(self, block: Block) -> Float[torch.Tensor, "rows size"]:
+    def queries(self, block: Block) -> SparseCodes:
         """Codes of the queries of a block."""
-        values, places = self._kept(block)
-        codes = torch.zeros(len(block.lengths) * self.size, device=self.device)
-        return codes.scatter_add_(0, places, values).view(-1, self.size)
+        return self._encode(block, mean=False)
 
-    def documents(self, block: Block) -> tuple[Float[torch.Tensor, "rows size"], int]:
-        """Codes of the documents of a block, and how many of their numbers are kept ones."""
-        values, places = self._kept(block)
-        codes = torch.zeros(len(block.lengths) * self.size, device=self.device)
-        counts = torch.zeros_like(codes)
-        codes.scatter_add_(0, places, values)
-        counts.scatter_add_(0, places, torch.ones_like(values))
-        kept = int((counts > 0).sum())
-        codes /= counts.clamp_(min=1)
-        return codes.view(-1, self.size), kept
+    def documents(self, block: Block) -> SparseCodes:
+        """Codes of the documents of a block; empty for a document without tokens."""
+        return self._encode(block, mean=True)
+
+    def _encode(self, block: Block, mean: bool) -> SparseCodes:
+        if self.device.type == "cuda":
+            return self._on_gpu(block, mean)
+        offsets = block.offsets
+
+        def some(rows: range) -> SparseCodes:
+            tokens = block.tokens[offsets[rows.start] : offsets[rows.stop]]
+            chosen, values = self._kept(tokens)
+            sums, counts = np.zeros(self.size, np.float32), np.zeros(self.size, np.int32)
+            ends = np.empty(len(rows) + 1, np.int64)
+            anchors, weights = np.empty(chosen.size, np.int32), np.empty(chosen.size, np.float32)
+            of_texts = offsets[rows.start : rows.stop + 1] - offsets[rows.start]
+            sum_anchors(chosen, values, of_texts, mean, sums, counts, ends, anchors, weights)
+            return SparseCodes(ends, anchors[: ends[-1]].copy(), weights[: ends[-1]].copy(), self.size)
+
+        texts_at_once = max(1, 4 * _TOKENS * len(block.lengths) // max(1, len(block.tokens)))
+        return SparseCodes.joined(each(some, ranges(len(block.lengths), texts_at_once)), self.size)
+
+    def _kept(self, tokens: np.ndarray) -> tuple[Int[np.ndarray, "tokens kept"], Float[np.ndarray, "tokens kept"]]:
+        """The anchors that each token keeps in all sets together, and its projections on them."""
+        chosen = np.empty((len(tokens), self.repetitions, self.keep), dtype=np.int32)
+        values = np.empty(chosen.shape, dtype=np.float32)
+        for piece in ranges(len(tokens), _TOKENS):
+            some = slice(piece.start, piece.stop)
+            for r, anchors in enumerate(self.sets):
+                chosen[some, r], values[some, r] = anchors.largest(tokens[some], self.keep)
+                chosen[some, r] += r * self.width
+        kept = self.repetitions * self.keep
+        return chosen.reshape(len(tokens), kept), values.reshape(len(tokens), kept)
+
+    def _on_gpu(self, block: Block, mean: bool) -> SparseCodes:
+        tokens, kept = torch.from_numpy(block.tokens).to(self.device), []
+        for r, anchors in enumerate(self.sets):
+            values, chosen = gpu.largest_projections(tokens, anchors.on(self.device), self.keep)
+            kept.append((values, chosen + r * self.width))
+        values, chosen = (torch.cat(parts, dim=1) for parts in zip(*kept, strict=True))
+        sums, counts = gpu.sparse_codes(values, chosen, block.lengths, self.size)
+        rows, places = torch.nonzero(counts, as_tuple=True)
+        weights = (sums / counts.clamp(min=1) if mean else sums)[rows, places]
+        lengths = torch.bincount(rows, minlength=len(block.lengths)).cpu().numpy()
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        return SparseCodes(ends, places.int().cpu().numpy(), weights.cpu().numpy(), self.size)
 
     @property
     def token_bytes(self) -> int:
-        """Bytes that one token takes while its block is encoded: all projections, and the kept ones."""
-        return 4 * self.size + 40 * self.repetitions * self.keep
+        """Bytes that one token takes while its block is encoded and searched, beside its vector: its kept projections.
+
+        As a code and inverted, at most two times 8 bytes for each, and as much while parts are joined.
+        """
+        on_gpu = 8 * self.size if self.device.type == "cuda" else 0
+        return 32 * self.repetitions * self.keep + on_gpu
 
     @property
     def row_bytes(self) -> int:
-        """Bytes that one text takes while its block is encoded: sums and counts."""
-        return 8 * self.size
+        """Bytes that one text takes while its block is encoded: on a GPU its dense sums and counts."""
+        return 16 * self.size if self.device.type == "cuda" else 0
 
 
 class Smve:
     """Sparse codes made and searched block by block."""
 
     def __init__(self, width: int, keep: int, repetitions: int, anchors: str, seed: int) -> None:
-        if anchors not in KINDS or min(keep, repetitions) < 1 or keep > width:
+        if anchors not in anchor_sets.KINDS or min(keep, repetitions) < 1 or keep > width:
             raise HarnessError(
                 f"SMVE with width={width}, keep={keep}, repetitions={repetitions}, anchors={anchors}: expected "
-                f"1 <= keep <= width, at least one repetition, and anchors among {', '.join(KINDS)}."
+                f"1 <= keep <= width, at least one repetition, and anchors among {', '.join(anchor_sets.KINDS)}."
             )
         self.options = (width, keep, repetitions, anchors, seed)
 
     def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> Found:
         """The k best documents of each query by C_q . C_d; documents that share no anchor with a query score 0."""
         watch = Stopwatch()
-        device = resources.device
-        encoding = SparseEncoding(docs.dim, *self.options, device)
-        budget = resources.block_bytes
+        encoding = SparseEncoding(docs.dim, *self.options, resources.device)
+        budget, token_bytes = resources.block_bytes, 12 * docs.dim + encoding.token_bytes
         with watch.phase("encode_queries"):
-            blocks = queries.blocks(encoding.token_bytes, encoding.row_bytes, budget)
-            # Kept sparse: 10,000 queries at w = 65,536 would take 2.6 GB.
-            query_codes = [encoding.queries(block).to_sparse() for block in blocks]
-        best = RunningTopK(len(queries), min(k, len(docs)), device)
+            blocks = queries.blocks(token_bytes, encoding.row_bytes, budget)
+            query_codes = SparseCodes.joined([encoding.queries(block) for block in blocks], encoding.size)
+        best = RunningTopK(len(queries), min(k, len(docs)))
         kept = 0
-        row_bytes = encoding.row_bytes + 12 * len(queries)
         with bar("SMVE", len(docs), resources.show) as progress:
-            for block in docs.blocks(encoding.token_bytes, row_bytes, budget):
+            for block in docs.blocks(token_bytes, encoding.row_bytes + 12 * len(queries), budget, _TILE):
                 with watch.phase("encode_documents"):
-                    codes, numbers = encoding.documents(block)
-                    kept += numbers
+                    codes = encoding.documents(block)
+                    kept += len(codes.anchors)
                 with watch.phase("search"):
-                    scores = torch.cat([part.to_dense() @ codes.T for part in query_codes])
-                    scores[:, torch.from_numpy(block.lengths == 0).to(device)] = -torch.inf
-                    best.add(torch.arange(block.start, block.stop, device=device), scores)
+                    scores = sparse_products(query_codes, codes)
+                    scores[:, block.lengths == 0] = -np.inf
+                    best.add(block.start, scores)
                 progress.update(len(block.lengths))
         with watch.phase("search"):
             ranking = best.ranking()
         # An inverted index keeps a 4-byte document number and a 4-byte value for each kept number.
-        details = {"kept_per_document": kept / max(1, len(docs)), "zero_scores": int((ranking.scores == 0).sum())}
+        details = {"kept_per_document": kept / max(1, len(docs))}
         return Found(ranking, watch.seconds, kept * 8, details)
+
+
+def sparse_products(queries: SparseCodes, documents: SparseCodes) -> Float[np.ndarray, "queries docs"]:
+    """Dot products of all queries with all documents, through an inverted index of each tile of documents."""
+    scores = np.empty((len(queries), len(documents)), dtype=np.float32)
+
+    def some(rows: range) -> None:
+        first, last = documents.ends[rows.start], documents.ends[rows.stop]
+        ends = documents.ends[rows.start : rows.stop + 1] - first
+        tile = SparseCodes(ends, documents.anchors[first:last], documents.weights[first:last], documents.size)
+        index = tile.inverted()
+        part = np.empty((_QUERIES, len(rows)), dtype=np.float32)
+        for asked in ranges(len(queries), _QUERIES):
+            score_postings(
+                queries.ends, queries.anchors, queries.weights, *index, asked.start, asked.stop, part[: len(asked)]
+            )
+            scores[asked.start : asked.stop, rows.start : rows.stop] = part[: len(asked)]
+
+    each(some, ranges(len(documents), _TILE))
+    return scores

@@ -1,0 +1,152 @@
+"""SMVE's selection on a CPU: the k largest of w projections of each token, without sorting or keeping the w.
+
+    1. coarse   projections come in pieces of a few thousand anchors that fit the cache, from any product whose error is
+                bounded: float32, or bfloat16 where the CPU multiplies it several times as fast
+    2. group    columns g, g + 128, g + 256, ... form group g; the maxima of the 128 groups cost one comparison for each
+                projection, 16 or 32 at a time. The k-th largest of these maxima is a floor: k groups reach it
+    3. survive  only groups whose maximum comes within the error of the floor are looked into, about k of them in the
+                first piece and k / n in the n-th
+    4. exact    survivors, a few more than k, are projected again in float32, and the k largest kept
+
+Steps 1 to 3 drop nothing that could be among the k largest, so that the result does not depend on the product's
+precision. Positive floats compare like their bits as integers: both precisions go through one kernel. Tokens whose floor
+is not positive, or with too many survivors, are left to step 4 with all anchors.
+"""
+
+from __future__ import annotations
+
+from typing import no_type_check
+
+import numpy as np
+from numba import njit
+
+from harness.kernels.keys import LOW, keep_largest, key_of
+
+GROUPS = 128
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def survivors(projections, shift, first_anchor, k, reach, kept, anchors, values, floors):
+    """Add a piece's anchors that may be among the k largest of each token to those of the pieces before it.
+
+    Parameters
+    ----------
+    projections : int16 or int32 [tokens, rows, GROUPS], the bits of bfloat16 or float32 numbers
+    shift : 16 for bfloat16, 0 for float32: bits << shift are those of a float32
+    reach : float32 [tokens], at least twice the error of a token's projections, but for their rounding to bfloat16
+    kept : int64 [tokens], number of survivors so far; -1: left to step 4
+    anchors : int32 [tokens, room], values : as `projections` [tokens, room], the survivors
+    floors : as `projections` [tokens]; no projection below it can be among the k largest
+    """
+    room = anchors.shape[1]
+    maxima = np.empty(GROUPS, projections.dtype)
+    order = np.empty(room, projections.dtype)
+    bits = np.empty(1, np.int32)
+    real = bits.view(np.float32)
+    for t in range(projections.shape[0]):
+        held = kept[t]
+        if held < 0:
+            continue
+        for g in range(GROUPS):
+            maxima[g] = projections[t, 0, g]
+        for r in range(1, projections.shape[1]):
+            for g in range(GROUPS):
+                maxima[g] = max(maxima[g], projections[t, r, g])
+        floor = floors[t]
+        if first_anchor == 0:
+            floor = _below(_nearly_kth(maxima, k, 16 - shift), shift, reach[t], bits, real)
+            if floor <= 0:
+                kept[t] = -1
+                continue
+        found = held
+        for g in range(GROUPS):
+            if maxima[g] >= floor:
+                for r in range(projections.shape[1]):
+                    if projections[t, r, g] >= floor:
+                        if found < room:
+                            anchors[t, found] = first_anchor + r * GROUPS + g
+                            values[t, found] = projections[t, r, g]
+                        found += 1
+        if found > room:
+            kept[t] = -1
+            continue
+        if found > held and found > k:
+            order[:found] = values[t, :found]
+            keep_largest(order, found, k)
+            floor = max(floor, _below(order[k - 1], shift, reach[t], bits, real))
+            held, found = found, 0
+            for i in range(held):
+                if values[t, i] >= floor:
+                    anchors[t, found], values[t, found] = anchors[t, i], values[t, i]
+                    found += 1
+        floors[t] = floor
+        kept[t] = found
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def _nearly_kth(maxima, k, low_bits):
+    """The k-th largest of the groups' maxima but for its lowest bits, or 0: by halving, 15 counts of GROUPS numbers."""
+    low, high = 0, 0x7FFF
+    while low < high:
+        middle = (low + high + 1) >> 1
+        bound = middle << low_bits
+        count = 0
+        for g in range(GROUPS):
+            count += maxima[g] >= bound
+        if count >= k:
+            low = middle
+        else:
+            high = middle - 1
+    return low << low_bits
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def _below(value, shift, reach, bits, real):
+    """Bits of a projection minus the reach of errors, rounded down; 0 or less if that is not positive."""
+    bits[0] = np.int32(value) << shift
+    if bits[0] <= 0:
+        return 0
+    # Rounding to bfloat16 is off by a relative 2^-8 at most, in the floor and in what it is compared with.
+    real[0] = real[0] * np.float32(1 - 2 * (2.0**-8 if shift else 2.0**-24)) - reach
+    return bits[0] >> shift
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+@no_type_check
+def project(token, anchor):
+    """``token . anchor``, both float32 [dim]."""
+    total = np.float32(0)
+    for c in range(len(token)):
+        total += token[c] * anchor[c]
+    return total
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def largest(tokens, directions, kept, anchors, k, chosen, values):
+    """The k largest exact projections of each token among its survivors; lower anchor numbers win ties.
+
+    Parameters
+    ----------
+    tokens : float32 [tokens, dim], directions : float32 [w, dim]
+    kept, anchors : of `survivors`; where kept is -1, all w anchors are tried
+    chosen : int32 [tokens, k], values : float32 [tokens, k], written in no particular order
+    """
+    keys = np.empty(len(directions), np.int64)
+    bits = np.empty(1, np.int32)
+    real = bits.view(np.float32)
+    for t in range(len(tokens)):
+        count = kept[t] if kept[t] >= 0 else len(directions)
+        for i in range(count):
+            anchor = np.int64(anchors[t, i]) if kept[t] >= 0 else i
+            real[0] = project(tokens[t], directions[anchor])
+            keys[i] = key_of(bits[0], anchor)
+        keep_largest(keys, count, k)
+        for i in range(k):
+            chosen[t, i] = LOW - (keys[i] & LOW)
+            order = np.int32(keys[i] >> 32)
+            bits[0] = order if order >= 0 else order ^ np.int32(0x7FFFFFFF)
+            values[t, i] = real[0]

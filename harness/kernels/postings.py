@@ -1,0 +1,86 @@
+"""Sparse codes of SMVE on a CPU: made from kept projections, turned into an inverted index, and scored.
+
+All three walk each kept number once: kept numbers additions to make the codes, as many moves to invert them, and for each
+query one multiply-add for each posting of its anchors.
+"""
+
+from __future__ import annotations
+
+from typing import no_type_check
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def sum_anchors(chosen, values, offsets, mean, sums, counts, ends, anchors, weights):
+    """The sparse code of each text: for each anchor the sum (or mean) of the projections of the tokens that kept it.
+
+    Parameters
+    ----------
+    chosen : int32 [tokens, kept], values : float32 [tokens, kept]
+    offsets : int64 [texts + 1]
+    sums : float32 [size], counts : int32 [size], all zero before and after: where one text is added up
+    ends : int64 [texts + 1], anchors : int32 [tokens * kept], weights : float32 [tokens * kept], written:
+        the code of text i is ``weights[ends[i]:ends[i + 1]]`` at ``anchors[ends[i]:ends[i + 1]]``, in no order
+    """
+    end = 0
+    ends[0] = 0
+    for text in range(len(offsets) - 1):
+        begin = end
+        for token in range(offsets[text], offsets[text + 1]):
+            for i in range(chosen.shape[1]):
+                anchor = chosen[token, i]
+                if counts[anchor] == 0:
+                    anchors[end] = anchor
+                    end += 1
+                sums[anchor] += values[token, i]
+                counts[anchor] += 1
+        for i in range(begin, end):
+            anchor = anchors[i]
+            weights[i] = sums[anchor] / np.float32(counts[anchor]) if mean else sums[anchor]
+            sums[anchor] = 0
+            counts[anchor] = 0
+        ends[text + 1] = end
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def invert(ends, anchors, weights, starts, texts, posted):
+    """Codes by text to postings by anchor, texts ascending (a counting sort).
+
+    ends, anchors, weights : of `sum_anchors`
+    starts : int64 [size + 1], texts : int32 [numbers], posted : float32 [numbers], written: anchor a is kept by
+        ``texts[starts[a]:starts[a + 1]]`` with ``posted[starts[a]:starts[a + 1]]``
+    """
+    starts[:] = 0
+    for i in range(ends[-1]):
+        starts[anchors[i] + 1] += 1
+    for a in range(len(starts) - 1):
+        starts[a + 1] += starts[a]
+    for text in range(len(ends) - 1):
+        for i in range(ends[text], ends[text + 1]):
+            place = starts[anchors[i]]
+            texts[place] = text
+            posted[place] = weights[i]
+            starts[anchors[i]] = place + 1
+    for a in range(len(starts) - 1, 0, -1):  # each start has moved to its end, which is the next one's start
+        starts[a] = starts[a - 1]
+    starts[0] = 0
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def score_postings(ends, anchors, weights, starts, texts, posted, first, last, scores):
+    """Sparse dot products of some queries with every text of an inverted index.
+
+    ends, anchors, weights : the queries' codes, of `sum_anchors`; starts, texts, posted : of `invert`
+    scores : float32 [last - first, texts], written
+    """
+    scores[:] = 0
+    for query in range(first, last):
+        for i in range(ends[query], ends[query + 1]):
+            weight = weights[i]
+            for j in range(starts[anchors[i]], starts[anchors[i] + 1]):
+                scores[query - first, texts[j]] += weight * posted[j]

@@ -1,0 +1,132 @@
+"""What is to be measured: from configurations to cells, those of one (data set, model) together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from harness import records, trec
+from harness.config import ROOT, entry, variant
+from harness.errors import HarnessError
+from harness.evaluate import CUT
+from harness.subject import QueryMean, Subject
+
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Options of a method and of a centering; not `asked` for: the reference, measured along."""
+
+    method: Options
+    center: Options
+    asked: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is to be measured: a method under a centering, on a subject."""
+
+    names: tuple[str, str, str, str]  # data set, model, center, method
+    method: Options
+    center: Options
+    mean: QueryMean | None
+    identity: Options
+    depths: list[int]
+
+    @property
+    def whole(self) -> bool:
+        """See `harness.records.is_whole`."""
+        return records.is_whole(self.method["name"])
+
+    @property
+    def k(self) -> int:
+        """Candidates that are needed."""
+        return max(self.depths[-1], CUT)
+
+
+def by_model(configs: Sequence[DictConfig]) -> list[tuple[Options, list[Choice]]]:
+    """The configurations that differ in centering and method alone are one: (its options, these choices)."""
+    groups: dict[str, tuple[Options, list[Choice]]] = {}
+    for config in configs:
+        options: Options = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        choice = Choice(options.pop("method"), options.pop("center"), asked=True)
+        group = groups.setdefault(json.dumps(options), (options, []))[1]
+        if options["reference"] and choice.method["name"] != options["reference"]:
+            group.append(Choice(entry("method", options["reference"]), entry("center", "none"), asked=False))
+        group.append(choice)
+    return list(groups.values())
+
+
+def selected(options: Options) -> list[Options]:
+    """Options of the data set, or of each data set of the suite."""
+    if options["dataset"]:
+        return [options["dataset"]]
+    return [entry("dataset", name) for name in options["suite"]["datasets"]]
+
+
+def results_dir(option: str | None) -> Path:
+    """Folder of the results: the option, or ``results`` of this checkout."""
+    return Path(option).expanduser() if option else ROOT / "results"
+
+
+def cell_of(subject: Subject, choice: Choice) -> Cell:
+    """The cell of a choice; without depths if its record has all that is asked for."""
+    config, method = subject.config, choice.method
+    whole = records.is_whole(method["name"])
+    centering = entry("center", "none") if whole else choice.center
+    names = subject.dataset_name, subject.model_name, variant("center", centering), variant("method", method)
+    mean = subject.query_mean(centering) if centering["name"] == "own" else None
+    identity = {**subject.identity, "center": {**centering, "query_mean": mean and mean.sha256}, "method": method}
+    results = results_dir(config["results_dir"])
+    path = records.record_path(results, *names)
+    depths = _missing_depths(path, identity, config, choice.asked and config["overwrite"])
+    if config["save_runs"] and not trec.exists(results, names):
+        depths = depths or sorted({*config["depths"], *_measured(path)})
+    return Cell(names, method, centering, mean, identity, depths)
+
+
+def alike(cells: list[Cell]) -> list[list[Cell]]:
+    """Cells of one method whose documents are encoded alike, together; exact search is left to the MaxSim pass."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.method["name"] != "exact":
+            key = [cell.method, cell.center["name"] == "none", cell.center["renormalize"], cell.k]
+            groups.setdefault(json.dumps(key), []).append(cell)
+    return list(groups.values())
+
+
+def _missing_depths(path: Path, identity: Options, config: Options, overwrite: bool) -> list[int]:
+    """Depths to measure: none if the record has all that are asked for, else these and those that it has.
+
+    Raises
+    ------
+    HarnessError
+        If the record is of other inputs (weights, data, options): it is neither believed nor replaced unasked.
+    """
+    asked = [int(depth) for depth in config["depths"]]
+    if overwrite or not path.exists():
+        return asked
+    record = records.read(path)
+    differs = sorted(key for key in identity if record.identity.get(key) != identity[key])
+    if differs and config["overwrite"]:  # of the reference: it is replaced only where it must be
+        return asked
+    if differs:
+        raise HarnessError(
+            f"the record {path} was made from another {', '.join(differs)}: set overwrite=true to replace it, or "
+            "model.name (dataset.name) to keep both."
+        )
+    measured = [] if records.FINAL in record.ndcg10 else [int(depth) for depth in record.ndcg10]
+    enough = set(asked) <= set(measured) if measured else record.candidates["asked"] >= max(asked[-1], CUT)
+    return [] if enough else sorted({*asked, *measured})
+
+
+def _measured(path: Path) -> list[int]:
+    """All depths that a finished record has, or the one that its single ranking goes down to."""
+    record = records.read(path)
+    return [record.candidates["asked"] if depth == records.FINAL else int(depth) for depth in record.ndcg10]
