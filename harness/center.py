@@ -10,17 +10,17 @@ cone and falls into few buckets. `renormalize` makes the centered vectors unit v
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from harness.shards import CHUNK
 from harness.store import TokenStore
 from harness.threads import each, ranges
 
 KINDS = ("none", "corpus", "own")
-ROWS = 1024
-"""Rows of one partial sum."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Centering:
 
 
 def token_sums(store: TokenStore) -> Float[np.ndarray, "chunks dim"]:
-    """Sums of the token vectors of every `ROWS` rows, in float64.
+    """Sums of the token vectors of every `CHUNK` rows, in float64.
 
     In chunks, so that the same numbers are added in the same order whether a corpus is in one piece or in shards.
     """
@@ -49,12 +49,17 @@ def token_sums(store: TokenStore) -> Float[np.ndarray, "chunks dim"]:
     def some(rows: range) -> np.ndarray:
         return store.rows(rows.start, rows.stop).tokens.sum(axis=0, dtype=np.float64)
 
-    return np.array(each(some, ranges(len(store), ROWS))).reshape(-1, store.dim)
+    return np.array(each(some, ranges(len(store), CHUNK))).reshape(-1, store.dim)
+
+
+def mean_of(sums: Sequence[Float[np.ndarray, "_ dim"]], tokens: int) -> Float[np.ndarray, " dim"]:
+    """The mean, float32 [dim], from the sums of a corpus (or of its shards, in order) and its number of tokens."""
+    return (np.concatenate(sums).sum(axis=0) / max(1, tokens)).astype(np.float32)
 
 
 def token_mean(store: TokenStore) -> Float[np.ndarray, " dim"]:
     """Mean over all token vectors of a store, float32 [dim]."""
-    return (token_sums(store).sum(axis=0) / max(1, int(store.offsets[-1]))).astype(np.float32)
+    return mean_of([token_sums(store)], int(store.offsets[-1]))
 
 
 def fit(kind: str, mu_d: Float[np.ndarray, " dim"], mean_queries: TokenStore | None, renormalize: bool) -> Centering:

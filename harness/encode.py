@@ -1,26 +1,34 @@
-"""Texts to token vectors: PyLate encodes, chunk by chunk, into a TokenStore of the cache.
+"""Texts to token vectors: PyLate's model encodes, chunk by chunk, into a TokenStore of the cache.
+
+The texts of a chunk are sorted by their number of tokens and encoded in batches of about as many tokens as the cache of a
+CPU (or the memory of a GPU) takes well; PyLate's own `encode` sorts by characters and takes a fixed number of texts.
 
 The store's folder is named by what changes its bytes: the weights' sha256, lengths, expansion, dtype, attention, the
-side (documents or queries) and the texts. Batch size and device are not among them: they move a result by float
-rounding only, and are kept in the record.
+side (documents or queries), the texts, and the shard. Batch size and device are not among them: they move a result by
+float rounding only, and are kept in the record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from harness import models
 from harness.errors import HarnessError
 from harness.files import digest
 from harness.progress import bar
+from harness.shards import CHUNK, WHOLE, Shard
 from harness.store import TokenStore
 from harness.store_build import build_store
+
+if TYPE_CHECKING:
+    from pylate.models import ColBERT
 
 
 @dataclass
@@ -30,18 +38,21 @@ class Encoder:
     Attributes
     ----------
     model : the entry of conf/model, with overrides
+    batch_tokens : tokens encoded at once; None: 2,048 on a CPU, 65,536 on a GPU
     """
 
     model: dict[str, Any]
     checkpoint: models.Checkpoint
     cache: Path
     device: torch.device
-    batch_size: int = 32
+    batch_tokens: int | None = None
     show: bool = False
     _loaded: dict[int | None, Any] = field(default_factory=dict)
 
-    def encode(self, texts: Mapping[str, str], name: str, is_query: bool, query_length: int | None) -> TokenStore:
-        """Token vectors of `texts` (id -> text) in their order.
+    def encode(
+        self, texts: Mapping[str, str], name: str, is_query: bool, query_length: int | None, shard: Shard = WHOLE
+    ) -> TokenStore:
+        """Token vectors of `texts` (id -> text) in their order, or of one shard of them.
 
         Parameters
         ----------
@@ -58,18 +69,20 @@ class Encoder:
         ids, contents = list(texts), list(texts.values())
         identity = self._identity(ids, contents, is_query, query_length)
         side = "queries" if is_query else "documents"
-        path = self.cache / "tokens" / f"{self.model['name']}-{name}-{side}-{digest(identity)[:16]}"
+        path = self.cache / "tokens" / f"{self.model['name']}-{name}-{side}-{digest(identity)[:16]}{shard.suffix}"
+        part = shard.rows(len(ids))
+        ids, contents = ids[part.start : part.stop], contents[part.start : part.stop]
+        if not shard.is_whole:
+            identity["shard"] = shard.name
         with bar(f"encode {name} {side}", len(ids), self.show) as progress:
 
             def rows(start: int, stop: int) -> list[np.ndarray]:
                 progress.n = start
-                vectors = self._pylate(query_length).encode(
-                    contents[start:stop], is_query=is_query, batch_size=self.batch_size, show_progress_bar=False
-                )
-                progress.update(stop - start)
-                return vectors
+                model, limit = self._pylate(query_length), self.batch_tokens
+                limit = limit or (65_536 if self.device.type == "cuda" else 2_048)
+                return vectors(model, contents[start:stop], is_query, limit, progress.update)
 
-            store = build_store(path, ids, rows, identity)
+            store = build_store(path, ids, rows, identity, CHUNK)
         self._check(store, ids, is_query)
         return store
 
@@ -105,3 +118,50 @@ class Encoder:
                 f"query '{first}' has no token vectors: every query needs at least one token; remove it, or look at "
                 "the model's query length."
             )
+
+
+def vectors(
+    model: ColBERT,
+    texts: Sequence[str],
+    is_query: bool,
+    batch_tokens: int,
+    tick: Callable[[int], object] = lambda _: None,
+) -> list[Float[np.ndarray, "tokens dim"]]:
+    """Unit token vectors of each text, as `ColBERT.encode` gives them; `tick` is called with the texts of each batch.
+
+    A query keeps all its tokens if it is expanded; else, padding is left out, and of documents the skip list.
+    """
+    from sentence_transformers.util import batch_to_device  # seconds to import, and needed for encoding only
+
+    prompt = model.prompts.get(model.default_prompt_name, "") if model.default_prompt_name else ""
+    texts = [prompt + text for text in texts]
+    found: list[np.ndarray] = [np.empty(0)] * len(texts)
+    for batch in _batches(model, texts, is_query, batch_tokens):
+        with torch.inference_mode():
+            features = batch_to_device(model.tokenize([texts[i] for i in batch], is_query=is_query), model.device)
+            output = model.forward(features)
+            kept = output["attention_mask"].bool()
+            if is_query and model.do_query_expansion:
+                kept = torch.ones_like(kept)
+            if not is_query:
+                kept &= model.skiplist_mask(features["input_ids"], model.skiplist)
+            tokens = torch.nn.functional.normalize(output["token_embeddings"].float(), dim=2).cpu().numpy()
+        for text, row, mask in zip(batch, tokens, kept.cpu().numpy(), strict=True):
+            found[text] = row[mask]
+        tick(len(batch))
+    return found
+
+
+def _batches(model: ColBERT, texts: list[str], is_query: bool, batch_tokens: int) -> Iterator[list[int]]:
+    """Texts of like length together, the longest first (what does not fit into memory fails at once)."""
+    limit = model.query_length if is_query else model.document_length
+    if is_query and model.do_query_expansion:
+        lengths = [limit] * len(texts)
+    else:
+        lengths = [len(ids) for ids in model.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
+    order = sorted(range(len(texts)), key=lambda i: -lengths[i])
+    start = 0
+    while start < len(order):
+        stop = start + max(1, batch_tokens // lengths[order[start]])
+        yield order[start:stop]
+        start = stop

@@ -5,8 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from harness.errors import HarnessError
 
 
 def write_text(path: Path, text: str) -> None:
@@ -27,6 +33,35 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     """`write_text` of a JSON object, one line per top-level key: readable, and small in a diff."""
     lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(item, ensure_ascii=False)}" for key, item in value.items())
     write_text(path, "{\n" + lines + "\n}\n")
+
+
+def write_arrays(path: Path, **arrays: Any) -> None:
+    """Named arrays to one .npz file, all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of `write_arrays`; zip's checksums find damage.
+
+    Raises
+    ------
+    HarnessError
+        If the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise HarnessError(f"{path} is damaged ({error}): delete it and run that shard again.") from error
 
 
 def digest(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from harness import records, trec
+from harness import records, shards, trec
 from harness.config import ROOT, entry, variant
 from harness.errors import HarnessError
 from harness.evaluate import CUT
@@ -57,7 +57,10 @@ def by_model(configs: Sequence[DictConfig]) -> list[tuple[Options, list[Choice]]
         options: Options = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         choice = Choice(options.pop("method"), options.pop("center"), asked=True)
         group = groups.setdefault(json.dumps(options), (options, []))[1]
-        if options["reference"] and choice.method["name"] != options["reference"]:
+        sharded = not shards.parse(options["shard"]).is_whole
+        if sharded and choice.method["name"] == "plaid":
+            raise HarnessError("PLAID's centroids are those of the whole corpus: method=plaid cannot be run in shards.")
+        if options["reference"] and not sharded and choice.method["name"] != options["reference"]:
             group.append(Choice(entry("method", options["reference"]), entry("center", "none"), asked=False))
         group.append(choice)
     return list(groups.values())

@@ -15,21 +15,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from harness import center, maxsim, models, provenance, records, trec
+from harness import center, maxsim, models, partials, provenance, records, trec
 from harness.candidates import Found, Method
 from harness.candidates.exact import Exact, search_and_score
 from harness.candidates.muvera import Muvera
 from harness.candidates.plaid import Plaid
 from harness.candidates.smve import Smve
 from harness.errors import HarnessError
-from harness.evaluate import Judge
 from harness.maxsim import Pairs
+from harness.partials import Partial
 from harness.plan import Cell, Choice, Options, alike, by_model, cell_of, results_dir, selected
 from harness.progress import Stopwatch, bar
 from harness.ranking import Ranking, drop_self_matches, reorder
@@ -61,7 +62,7 @@ def run_cells(configs: Sequence[DictConfig]) -> list[str]:
 
 @dataclass(frozen=True)
 class FirstStage:
-    """What a cell's first stage found: as it came, and without self matches."""
+    """What a cell's first stage found: as it came, and without self matches (rows are those of the shard)."""
 
     cell: Cell
     found: Found
@@ -88,20 +89,15 @@ def measure(subject: Subject, choices: Sequence[Choice]) -> list[str]:
         with _noted(failures, "\n  ".join(map(_title, together))):
             for stage in _first_stages(subject, together):
                 if stage.cell.whole:  # nothing more to compute: not lost if something stops the rest
-                    _record(subject, stage, None, {}, started)
+                    _finish(subject, stage, None, {}, started)
                 else:
                     stages.append(stage)
     with _noted(failures, "\n  ".join(_title(cell) for cell in [*exact, *(stage.cell for stage in stages)])):
         ranked, pairs, scores, seconds = _maxsim(subject, stages, exact)
         for stage in ranked:
             with _noted(failures, _title(stage.cell)):
-                _record(
-                    subject,
-                    stage,
-                    None if stage.cell.whole else pairs.look_up(scores, _deepest(stage)),
-                    seconds,
-                    started,
-                )
+                scores_of_cell = None if stage.cell.whole else pairs.look_up(scores, _deepest(stage))
+                _finish(subject, stage, scores_of_cell, {} if stage.cell.whole else seconds, started)
     return failures
 
 
@@ -118,7 +114,7 @@ def _first_stages(subject: Subject, cells: list[Cell]) -> list[FirstStage]:
     for i, cell in enumerate(cells):
         rows = slice(i * count, (i + 1) * count)
         ranking = Ranking(found.ranking.rows[rows], found.ranking.scores[rows])
-        first, dropped = drop_self_matches(ranking, subject.self_rows, k)
+        first, dropped = drop_self_matches(ranking, subject.self_rows_of_shard, k)
         stages.append(FirstStage(cell, found, first, dropped, watch.seconds))
     return stages
 
@@ -142,7 +138,10 @@ def _maxsim(
         if exact:
             k = exact[0].k
             found, scores = search_and_score(docs, queries, k + 1, pairs, resources)
-            stages = [*stages, FirstStage(exact[0], found, *drop_self_matches(found.ranking, subject.self_rows, k), {})]
+            stages = [
+                *stages,
+                FirstStage(exact[0], found, *drop_self_matches(found.ranking, subject.self_rows_of_shard, k), {}),
+            ]
         elif len(pairs):
             with bar("MaxSim", len(docs), resources.show) as progress:
                 scores = maxsim.score(
@@ -151,48 +150,69 @@ def _maxsim(
     return stages, pairs, scores, watch.seconds
 
 
-def _record(
-    subject: Subject,
-    stage: FirstStage,
-    scores: np.ndarray | None,
-    rerank_seconds: dict[str, float],
-    started: str,
+def _finish(
+    subject: Subject, stage: FirstStage, scores: np.ndarray | None, rerank_seconds: dict[str, float], started: str
 ) -> None:
+    """The record of a cell; of a shard, its partial result, and the record if it is the last one."""
+    cell, found, docs = stage.cell, stage.found, subject.docs
+    facts = {
+        "documents": len(docs),
+        "tokens": int(docs.offsets[-1]),
+        "token_bytes": docs.nbytes,
+        "index_bytes": found.index_bytes,
+        "self_matches_removed": stage.dropped,
+        "seconds": {
+            **subject.encode_seconds,
+            **stage.seconds,
+            **_of_method(cell.method["name"], found),
+            **rerank_seconds,
+        },
+        "details": found.details,
+    }
+    ranking = Ranking(
+        np.where(stage.ranking.rows < 0, -1, stage.ranking.rows + subject.rows.start), stage.ranking.scores
+    )
+    result = partials.Partial(ranking, scores, facts)
+    if not subject.shard.is_whole:
+        path = partial(partials.path_of, subject.cache, cell.names, cell.identity, cell.k)
+        partials.write(path(subject.shard), result)
+        missing = [shard.name for shard in subject.shard.all if not path(shard).exists()]
+        if missing:
+            log.info("%s: shard %s done, %s to go", _title(cell), subject.shard.name, ", ".join(missing))
+            return
+        result = partials.merge([partials.read(path(shard)) for shard in subject.shard.all], cell.k)
+    _record(subject, cell, result, started)
+
+
+def _record(subject: Subject, cell: Cell, result: Partial, started: str) -> None:
     """Rank at all depths, evaluate, and write the record (and run files) of a cell."""
-    config, cell, found, first = subject.config, stage.cell, stage.found, stage.ranking
-    judge = subject.judge
-    watch = Stopwatch()
-    if scores is None:
+    config, first, facts, watch = subject.config, result.ranking, result.facts, Stopwatch()
+    if result.maxsim is None:
         rankings = {records.FINAL: first.rows}
     else:
-        rankings = {str(depth): rows for depth, rows in reorder(first.rows, scores, cell.depths).items()}
+        rankings = {str(depth): rows for depth, rows in reorder(first.rows, result.maxsim, cell.depths).items()}
     with watch.phase("evaluate"):
-        per_query = {depth: judge.ndcg10(rows) for depth, rows in rankings.items()}
+        per_query = {depth: subject.judge.ndcg10(rows) for depth, rows in rankings.items()}
         deep = [depth for depth in cell.depths if depth]
-        recall = {str(depth): share for depth, share in judge.candidate_recall(first.rows, deep).items()}
+        recall = {str(depth): share for depth, share in subject.judge.candidate_recall(first.rows, deep).items()}
     results = results_dir(config["results_dir"])
     if config["save_runs"]:
         trec.save(results, cell.names, subject.dataset, rankings)
     note = models.weights_note(config["model"], subject.checkpoint.sha256)
-    docs = subject.docs
+    zeros = {} if result.maxsim is None else {"zero_scores": int((first.scores == 0).sum())}
     record = records.Record(
         *cell.names,
         ndcg10={depth: float(np.mean(values)) for depth, values in per_query.items()},
         candidate_recall=recall,
-        candidates={**_counts(subject, first, cell.k), "self_matches_removed": stage.dropped},
-        seconds={
-            **subject.encode_seconds,
-            **stage.seconds,
-            **_of_method(cell.method["name"], found),
-            **({} if scores is None else rerank_seconds),
-            **watch.seconds,
-        },
-        bytes={"tokens": docs.nbytes, "index": found.index_bytes},
+        candidates={**_counts(subject, first, cell.k), "self_matches_removed": facts["self_matches_removed"]},
+        seconds={**facts["seconds"], **watch.seconds},
+        bytes={"tokens": facts["token_bytes"], "index": facts["index_bytes"]},
         details={
-            **found.details,
-            "documents": len(docs),
-            "document_tokens": int(docs.offsets[-1]),
-            **({} if scores is None else {"zero_scores": int((first.scores == 0).sum())}),
+            **facts["details"],
+            **zeros,
+            "documents": facts["documents"],
+            "document_tokens": facts["tokens"],
+            "shards": subject.shard.count,
         },
         notes=([note] if note else []) + ([f"mu_Q: {cell.mean.source}"] if cell.mean else []),
         identity=cell.identity,
@@ -226,7 +246,7 @@ def _deepest(stage: FirstStage) -> np.ndarray:
 
 def _counts(subject: Subject, first: Ranking, k: int) -> Options:
     """How many candidates the queries got, and how many of them got fewer than asked for (and than there are)."""
-    asked = np.minimum(k, len(subject.docs) - (subject.self_rows >= 0))
+    asked = np.minimum(k, len(subject.dataset.docs) - (subject.self_rows >= 0))
     fewer = int((first.counts < asked).sum())
     if fewer:
         shortest, most = int(first.counts.min()), int(asked.max())

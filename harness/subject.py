@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness import datasets, models
+from harness import datasets, models, shards
 from harness.candidates import Resources
-from harness.center import token_mean
+from harness.center import mean_of, token_sums
 from harness.config import entry, safe_name, variant
 from harness.encode import Encoder
 from harness.errors import HarnessError
 from harness.evaluate import Judge
-from harness.files import digest
+from harness.files import digest, read_arrays, write_arrays
 from harness.store import TokenStore
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,15 @@ class Subject:
         self.model_name = variant("model", config["model"], ignored=NOT_IN_NAME)
         self.dataset = _dataset(json.dumps(dataset_options), config["data_dir"], self.cache, config["progress"])
         self.checkpoint = models.locate(config["model"], config["models_dir"])
+        self.shard = shards.parse(config["shard"])
+        self.rows = self.shard.rows(len(self.dataset.docs))
+        if not self.rows:
+            raise HarnessError(
+                f"shard={self.shard.name}: the {len(self.dataset.docs)} documents of {self.dataset_name} are "
+                f"{-(-len(self.dataset.docs) // shards.CHUNK)} chunks of {shards.CHUNK}: take at most as many shards."
+            )
         self.query_length = config["model"]["query_length"] or self.dataset.query_length
-        self._encoder = _encoder(json.dumps(config["model"]), self.checkpoint, self.resources, config["batch_size"])
+        self._encoder = _encoder(json.dumps(config["model"]), self.checkpoint, self.resources, config["batch_tokens"])
 
     @cached_property
     def identity(self) -> Options:
@@ -73,8 +80,8 @@ class Subject:
 
     @cached_property
     def docs(self) -> TokenStore:
-        """Token vectors of the documents."""
-        return self._encoder.encode(self.dataset.docs, self.dataset_name, False, self.query_length)
+        """Token vectors of the documents, of the shard's if there is one."""
+        return self._encoder.encode(self.dataset.docs, self.dataset_name, False, self.query_length, self.shard)
 
     @cached_property
     def queries(self) -> TokenStore:
@@ -88,8 +95,25 @@ class Subject:
 
     @cached_property
     def document_mean(self) -> np.ndarray:
-        """mu_D: mean over all document token vectors, float32 [dim]."""
-        return token_mean(self.docs)
+        """mu_D: mean over all document token vectors, float32 [dim].
+
+        A shard keeps its sums in a small file beside its token vectors; the mean needs those of all shards.
+        """
+        if self.shard.is_whole:
+            return mean_of([token_sums(self.docs)], int(self.docs.offsets[-1]))
+        kept = [
+            self.docs.path.with_name(self.docs.path.name.removesuffix(self.shard.suffix) + f"{shard.suffix}.sums.npz")
+            for shard in self.shard.all
+        ]
+        write_arrays(kept[self.shard.number - 1], sums=token_sums(self.docs), tokens=self.docs.offsets[-1])
+        missing = [shard.name for shard, path in zip(self.shard.all, kept, strict=True) if not path.exists()]
+        if missing:
+            raise HarnessError(
+                f"the mean of the documents needs the sums of shard {', '.join(missing)}: run those shards too (or copy "
+                f"their *.sums.npz to {kept[0].parent}), then run shard={self.shard.name} again; its token vectors are kept."
+            )
+        read = [read_arrays(path) for path in kept]
+        return mean_of([one["sums"] for one in read], sum(int(one["tokens"]) for one in read))
 
     @property
     def encode_seconds(self) -> dict[str, float]:
@@ -98,9 +122,15 @@ class Subject:
 
     @cached_property
     def self_rows(self) -> np.ndarray:
-        """int64 [queries]: the row of the document that has the query's id, -1 if none."""
+        """int64 [queries]: the row (of all documents) of the one that has the query's id, -1 if none."""
         rows = {document: row for row, document in enumerate(self.dataset.docs)}
         return np.array([rows.get(query, -1) for query in self.dataset.queries], dtype=np.int64)
+
+    @property
+    def self_rows_of_shard(self) -> np.ndarray:
+        """The same as rows of the shard; -1 also for documents of other shards."""
+        inside = (self.self_rows >= self.rows.start) & (self.self_rows < self.rows.stop)
+        return np.where(inside, self.self_rows - self.rows.start, -1)
 
     def query_mean(self, centering: Options) -> QueryMean:
         """Queries for mu_Q: of the set's other split, else of other sets' other splits, else (labelled) these."""
@@ -150,6 +180,6 @@ def _dataset(options: str, data_dir: str | None, cache: Path, show: bool) -> dat
 
 
 @lru_cache(maxsize=1)
-def _encoder(model: str, checkpoint: models.Checkpoint, resources: Resources, batch_size: int) -> Encoder:
+def _encoder(model: str, checkpoint: models.Checkpoint, resources: Resources, batch_tokens: int | None) -> Encoder:
     """An encoder, whose model is loaded once for the cells of a sweep."""
-    return Encoder(json.loads(model), checkpoint, resources.cache, resources.device, batch_size, resources.show)
+    return Encoder(json.loads(model), checkpoint, resources.cache, resources.device, batch_tokens, resources.show)

@@ -7,10 +7,11 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
+from harness import shards
 from harness.errors import HarnessError
 
 ONE_OF = {"device": ("auto", "cpu", "cuda"), "format": ("markdown", "csv", "latex"), "reference": (None, "plaid")}
-WHOLE = {"batch_size": False, "memory_mb": False, "threads": True}  # option -> whether null is allowed
+WHOLE = {"batch_tokens": True, "memory_mb": False, "threads": True}  # option -> whether null is allowed
 SWITCHES = ("overwrite", "save_runs", "progress", "strict")
 LENGTHS = ("query_length", "document_length")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -40,6 +41,7 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
     for name, optional in WHOLE.items():
         found = config[name]
         _expect(_whole(found, 1) or (optional and found is None), name, found, "a whole number of at least 1")
+    shards.parse(config.shard)
     for name in SWITCHES:
         _expect(isinstance(config[name], bool), name, config[name], "true or false")
     _expect(bool(config.cache_dir), "cache_dir", config.cache_dir, "a folder")

@@ -47,7 +47,7 @@ def test_stores_follow_lengths_and_expansion(lateon_like, tmp_path):
 
 def test_batch_size_changes_rounding_only_and_not_the_name(lateon_like, tmp_path):
     one, three = encoder(lateon_like, tmp_path / "1"), encoder(lateon_like, tmp_path / "3")
-    one.batch_size, three.batch_size = 1, 3
+    one.batch_tokens, three.batch_tokens = 1, 40
     a, b = one.encode(TEXTS, "x", False, None), three.encode(TEXTS, "x", False, None)
     assert a.path.name == b.path.name
     np.testing.assert_allclose(a.flat, b.flat, atol=2e-3)

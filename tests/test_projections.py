@@ -7,8 +7,8 @@ import pytest
 import reference
 import torch
 
-from harness.candidates.muvera import FixedDimensionalEncoding, Muvera
 from harness import anchors as anchor_sets
+from harness.candidates.muvera import FixedDimensionalEncoding, Muvera
 from harness.candidates.smve import Smve, SparseEncoding
 from harness.errors import HarnessError
 
