@@ -6,7 +6,8 @@
                the smallest power of two that is at least dim): a structured rotation (exactly so where dim = n), on
                which a token is projected with log2(n) additions for each anchor instead of dim multiply-adds
 
-The k largest projections are exact whichever way they are found (`harness.kernels.anchors`, `harness.kernels.hadamard`).
+The k largest projections are exact whichever way they are found (`harness.kernels.anchors`,
+`harness.kernels.hadamard`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +38,7 @@ class DenseAnchors:
         self._in_bfloat16 = fast_bfloat16() if in_bfloat16 is None else in_bfloat16
 
     @cached_property
-    def _pieces(self) -> list[np.ndarray] | list[torch.Tensor]:
+    def _pieces(self) -> list[Any]:
         """The matrix in pieces of columns for the coarse products, filled up with zeros to whole groups.
 
         A column of zeros projects to 0, which is never among the survivors.
@@ -56,7 +58,7 @@ class DenseAnchors:
         anchors, values = np.empty((count, room), np.int32), np.empty((count, room), bits)
         floors = np.zeros(count, bits)
         reach = self._reach(tokens)
-        coarse = torch.from_numpy(tokens).bfloat16() if self._in_bfloat16 else tokens
+        coarse: Any = torch.from_numpy(tokens).bfloat16() if self._in_bfloat16 else tokens
         for piece, matrix in enumerate(self._pieces):
             projections = coarse @ matrix
             if isinstance(projections, torch.Tensor):
@@ -155,5 +157,5 @@ def _orthogonal(dim: int, rng: np.random.Generator) -> np.ndarray:
 @lru_cache(maxsize=1)
 def fast_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 numbers by itself (elsewhere torch emulates it, slowly)."""
-    found = getattr(torch.cpu, "get_capabilities", dict)()
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))

@@ -1,4 +1,4 @@
-"""The command line: run, table, check, ls. Every word after the command is an override of conf/."""
+"""The command line: run, table, check, bench, ls. Every word after the command is an override of conf/."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ USAGE = """usage: python -m harness COMMAND [overrides]
   table  [overrides] [format=markdown|csv|latex]
                                          the results table of what was measured
   check  [overrides]                     measured against expected values (results/expected); exit code 1 if any fails
+  bench  [what=rerank|muvera|smve|search|encode|grid|scale] [overrides]
+                                         time the inner loops against peers and the machine's limit
   ls     models|datasets|methods|suites|centers|experiments
 
 examples:
@@ -37,7 +39,7 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code, 2 for bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"run": run, "table": table, "check": check, "ls": ls}
+    commands = {"run": run, "table": table, "check": check, "bench": bench, "ls": ls}
     try:
         if not words or words[0] in ("-h", "--help", "help"):
             sys.stdout.write(USAGE)
@@ -177,6 +179,16 @@ def check(words: Sequence[str]) -> int:
     sys.stdout.write(f"\n{checks.summary(done).to_string()}\n")
     bad = {"FAIL", "MISSING"} if options.strict else {"FAIL"}
     return int(any(one.verdict in bad for one in done) or all(one.verdict == "MISSING" for one in done))
+
+
+def bench(words: Sequence[str]) -> int:
+    """Time the inner loops on one data set, by default the demonstration's."""
+    from harness import bench as benchmark
+
+    expanded = config.expand(words)
+    if not {word.split("=")[0] for word in expanded} & {"dataset", "suite", "experiment"}:
+        expanded.append("suite=demo")  # nobody downloads eight data sets for a benchmark
+    return benchmark.run(config.composed(expanded))
 
 
 def ls(words: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """Texts to token vectors: PyLate's model encodes, chunk by chunk, into a TokenStore of the cache.
 
-The texts of a chunk are sorted by their number of tokens and encoded in batches of about as many tokens as the cache of a
-CPU (or the memory of a GPU) takes well; PyLate's own `encode` sorts by characters and takes a fixed number of texts.
+The texts of a chunk are sorted by their number of tokens and encoded in batches of about as many tokens as the cache of
+a CPU (or the memory of a GPU) takes well; PyLate's own `encode` sorts by characters and takes a fixed number of texts.
 
 The store's folder is named by what changes its bytes: the weights' sha256, lengths, expansion, dtype, attention, the
 side (documents or queries), the texts, and the shard. Batch size and device are not among them: they move a result by
@@ -80,7 +80,8 @@ class Encoder:
                 progress.n = start
                 model, limit = self._pylate(query_length), self.batch_tokens
                 limit = limit or (65_536 if self.device.type == "cuda" else 2_048)
-                return vectors(model, contents[start:stop], is_query, limit, progress.update)
+                dtype = getattr(torch, self.model["dtype"])
+                return vectors(model, contents[start:stop], is_query, limit, dtype, progress.update)
 
             store = build_store(path, ids, rows, identity, CHUNK)
         self._check(store, ids, is_query)
@@ -125,11 +126,20 @@ def vectors(
     texts: Sequence[str],
     is_query: bool,
     batch_tokens: int,
+    dtype: torch.dtype = torch.float32,
     tick: Callable[[int], object] = lambda _: None,
 ) -> list[Float[np.ndarray, "tokens dim"]]:
-    """Unit token vectors of each text, as `ColBERT.encode` gives them; `tick` is called with the texts of each batch.
+    """Unit token vectors of each text, as `ColBERT.encode` gives them.
 
     A query keeps all its tokens if it is expanded; else, padding is left out, and of documents the skip list.
+
+    Parameters
+    ----------
+    dtype
+        Of the products. Weights and sums stay in float32, which costs no time and is closer to float32 throughout than a
+        model that is loaded in bfloat16.
+    tick
+        Called with the number of texts of each batch.
     """
     from sentence_transformers.util import batch_to_device  # seconds to import, and needed for encoding only
 
@@ -137,7 +147,8 @@ def vectors(
     texts = [prompt + text for text in texts]
     found: list[np.ndarray] = [np.empty(0)] * len(texts)
     for batch in _batches(model, texts, is_query, batch_tokens):
-        with torch.inference_mode():
+        autocast = torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32)
+        with torch.inference_mode(), autocast:
             features = batch_to_device(model.tokenize([texts[i] for i in batch], is_query=is_query), model.device)
             output = model.forward(features)
             kept = output["attention_mask"].bool()
@@ -154,7 +165,7 @@ def vectors(
 
 def _batches(model: ColBERT, texts: list[str], is_query: bool, batch_tokens: int) -> Iterator[list[int]]:
     """Texts of like length together, the longest first (what does not fit into memory fails at once)."""
-    limit = model.query_length if is_query else model.document_length
+    limit = int((model.query_length if is_query else model.document_length) or 512)
     if is_query and model.do_query_expansion:
         lengths = [limit] * len(texts)
     else:

@@ -1,4 +1,4 @@
-"""The operations of the CPU kernels (`harness.kernels`) in torch, for a GPU. They run on any torch device (tests: on CPUs).
+"""The operations of the CPU kernels (`harness.kernels`) in torch, for a GPU; the tests run them on a CPU.
 
 Everything is padded and batched as a GPU likes it. Two facts let ragged texts go through dense products without a mask:
 
@@ -133,8 +133,8 @@ def _nearest(
     """For each empty cell of a text with tokens: the cell, and the token that fills it.
 
     The nearest token is the minimum of (Hamming distance, token), as one number: distance * step + token. Hamming
-    distance is a sum over bits, so that this minimum over all buckets is taken one bit at a time: k passes in which each
-    bucket looks only at the one across that bit.
+    distance is a sum over bits, so that this minimum over all buckets is taken one bit at a time: k passes in which
+    each bucket looks only at the one across that bit.
     """
     buckets, step = 1 << bits, len(cells) + 1
     nearest = torch.full((len(counts),), (bits + 1) * step, dtype=torch.int64, device=cells.device)

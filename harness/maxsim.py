@@ -4,10 +4,11 @@
 
 A document without tokens scores -inf: it can never be retrieved.
 
-One pass over the corpus serves everybody who asks: each document's tokens are read once and multiplied with those of all
-queries that want it, as many at a time as the cache can hold; there `harness.kernels.maxima` takes the maxima. A pair is a
-product of its own in BLAS's batch, [tokens, dim] @ [dim, query tokens]: as fast as a large product, and its score does not
-depend on what else is computed, to the last bit. Equal documents tie, in any block, shard and number of threads.
+One pass over the corpus serves everybody who asks: each document's tokens are read once and multiplied with those of
+all queries that want it, as many at a time as the cache can hold; there `harness.kernels.maxima` takes the maxima. A
+pair is a product of its own in BLAS's batch, [tokens, dim] @ [dim, query tokens]: as fast as a large product, and its
+score does not depend on what else is computed, to the last bit. Equal documents tie, in any block, shard and number of
+threads.
 
 Queries are padded with zero vectors, which keeps their scores: max_j 0 . d_j = 0 adds nothing to the sum. Documents are
 never padded (with zeros, the padding would win as soon as all similarities of a query token are negative).
@@ -98,7 +99,7 @@ def score(
     """
     scores = np.full(len(pairs), -np.inf, dtype=np.float32)
     on_gpu = device.type == "cuda"
-    asked = gpu.pad_queries(queries, device) if on_gpu else stack(queries)
+    asked: Any = gpu.pad_queries(queries, device) if on_gpu else stack(queries)
     row_bytes = 4 * len(queries) if take is not None else 0
     for block in docs.blocks(_TOKEN_COPIES * 4 * docs.dim, row_bytes, block_bytes):
         bounds, wanted, first = pairs.of_rows(block.start, block.stop)

@@ -70,14 +70,14 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
 
 
 def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, query_length: int | None) -> ColBERT:
-    """PyLate's ColBERT, with the configured lengths, expansion, dtype and attention implementation.
+    """PyLate's ColBERT in float32, with the configured lengths, expansion and attention implementation.
 
     A checkpoint without a projection gets a random one from PyLate; torch is seeded with ``model.seed`` for it, and its
     global state put back.
     """
     from pylate.models import ColBERT  # seconds to import, and needed for encoding only
 
-    options = {"attn_implementation": model.get("attention"), "dtype": getattr(torch, model["dtype"])}
+    options = {"attn_implementation": model.get("attention"), "dtype": torch.float32}  # products: `harness.encode`
     try:
         with torch.random.fork_rng(devices=[]), _quiet():
             torch.manual_seed(model.get("seed") or 0)

@@ -2,8 +2,8 @@
 
     cache_dir/shards/<data set>/<model>/<center>/<method>-<identity>-shard-i-of-n.npz
 
-Each shard keeps its best k documents with their first-stage scores and, where they are reranked, their MaxSim. The k best
-of all shards are those of the whole corpus, in the same order, with the same scores.
+Each shard keeps its best k documents with their first-stage scores and, where they are reranked, their MaxSim. The k
+best of all shards are those of the whole corpus, in the same order, with the same scores.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ def merge(parts: list[Partial], k: int) -> Partial:
     rows = np.concatenate([part.ranking.rows for part in parts], axis=1)
     scores = np.concatenate([part.ranking.scores for part in parts], axis=1)
     order = np.lexsort((rows, -scores, rows < 0), axis=1)[:, :k]
+    reranked = [part.maxsim for part in parts if part.maxsim is not None]
     maxsim = None
-    if all(part.maxsim is not None for part in parts):
-        width = rows.shape[1] // len(parts)
-        padded = [np.pad(part.maxsim, ((0, 0), (0, width - part.maxsim.shape[1]))) for part in parts]
-        depth = max(part.maxsim.shape[1] for part in parts)
+    if len(reranked) == len(parts):
+        widths, depth = [part.ranking.rows.shape[1] for part in parts], max(one.shape[1] for one in reranked)
+        padded = [np.pad(one, ((0, 0), (0, w - one.shape[1]))) for one, w in zip(reranked, widths, strict=True)]
         maxsim = np.take_along_axis(np.concatenate(padded, axis=1), order, axis=1)[:, :depth]
     ranking = Ranking(np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1))
     return Partial(ranking, maxsim, _together([part.facts for part in parts]))

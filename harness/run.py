@@ -2,10 +2,10 @@
 
     data set -> token vectors -> centering -> candidates -> self matches out -> MaxSim reranking -> NDCG@10 -> record
 
-What cells have in common is computed once: the documents' codes for centerings that treat documents alike (``corpus`` and
-``own``), and the MaxSim of a (query, document) pair, whichever methods, centerings and depths ask for it. PLAID, exact
-search and reranking see the model's own vectors; centering is for MUVERA and SMVE alone. A cell whose record is there is
-not computed again.
+What cells have in common is computed once: the documents' codes for centerings that treat documents alike (``corpus``
+and ``own``), and the MaxSim of a (query, document) pair, whichever methods, centerings and depths ask for it. PLAID,
+exact search and reranking see the model's own vectors; centering is for MUVERA and SMVE alone. A cell whose record is
+there is not computed again.
 """
 
 from __future__ import annotations
@@ -76,14 +76,14 @@ def measure(subject: Subject, choices: Sequence[Choice]) -> list[str]:
     failures: list[str] = []
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     cells: dict[tuple[str, ...], Cell] = {}
-    for choice in sorted(choices, key=lambda choice: choice.asked):
+    for choice in sorted(choices, key=lambda choice: choice.asked):  # what is asked for replaces the same as reference
         with _noted(failures, f"{subject.dataset_name}  {choice.center['name']}  {choice.method['name']}"):
             cell = cell_of(subject, choice)
-            if cell.depths:
-                cells[cell.names] = cell
-            else:
-                cells.pop(cell.names, None)
+            known = cell.names in cells
+            cells[cell.names] = cell
+            if not cell.depths and not known:
                 log.log(logging.INFO if choice.asked else logging.DEBUG, "%s: finished before", _title(cell))
+    cells = {names: cell for names, cell in cells.items() if cell.depths}
     exact, stages = [cell for cell in cells.values() if cell.method["name"] == "exact"], []
     for together in alike(list(cells.values())):
         with _noted(failures, "\n  ".join(map(_title, together))):

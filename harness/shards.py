@@ -1,8 +1,8 @@
 """Shards: a corpus in n parts of consecutive documents, for several machines or one after the other.
 
-A shard is a whole number of chunks of `CHUNK` documents. Everything that adds up numbers (the corpus mean, the products of
-MUVERA's search) does so in tiles that divide a chunk, so that shards add up the same numbers in the same order as the
-whole corpus does: the merged result is identical, to the last bit.
+A shard is a whole number of chunks of `CHUNK` documents. Everything that adds up numbers (the corpus mean, the products
+of MUVERA's search) does so in tiles that divide a chunk, so that shards add up the same numbers in the same order as
+the whole corpus does: the merged result is identical, to the last bit.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class TokenStore:
         return read_tokens(self.path, first, last, self.dim)
 
     def map(self, transform: Callable[[np.ndarray], np.ndarray] | None) -> TokenStore:
-        """A view whose rows pass through `transform` (float32 [t, dim] to the same, may overwrite) when they are read."""
+        """A view whose rows pass through `transform` (float32 [t, dim] to the same; it may overwrite) when read."""
         if self._transform is not None:
             raise ValueError("a transformed view cannot be transformed again")
         view = copy.copy(self)
@@ -120,9 +120,9 @@ class TokenStore:
     def blocks(self, token_bytes: int, row_bytes: int, budget: int, tile: int = 1) -> Iterator[Block]:
         """All rows in order, in blocks that cost at most `budget` bytes (a dearer single row is a block of its own).
 
-        A block costs `token_bytes` for each of its tokens and `row_bytes` for each of its rows. Where the budget allows,
-        it begins and ends at a multiple of `tile` rows, so that what is computed tile by tile does not depend on the
-        budget, down to the last bit.
+        A block costs `token_bytes` for each of its tokens and `row_bytes` for each of its rows. Where the budget
+        allows, it begins and ends at a multiple of `tile` rows, so that what is computed tile by tile does not depend
+        on the budget, down to the last bit.
         """
         cost = self.offsets * token_bytes + np.arange(len(self) + 1) * row_bytes
         start = 0

@@ -109,8 +109,9 @@ class Subject:
         missing = [shard.name for shard, path in zip(self.shard.all, kept, strict=True) if not path.exists()]
         if missing:
             raise HarnessError(
-                f"the mean of the documents needs the sums of shard {', '.join(missing)}: run those shards too (or copy "
-                f"their *.sums.npz to {kept[0].parent}), then run shard={self.shard.name} again; its token vectors are kept."
+                f"the mean of the documents needs the sums of shard {', '.join(missing)}: run those shards too (or "
+                f"copy their *.sums.npz to {kept[0].parent}), then run shard={self.shard.name} again; its token "
+                "vectors are kept."
             )
         read = [read_arrays(path) for path in kept]
         return mean_of([one["sums"] for one in read], sum(int(one["tokens"]) for one in read))

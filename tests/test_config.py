@@ -86,8 +86,9 @@ def test_the_configuration_is_plain_data():
 
 
 ORDER = (
-    "errors files progress threads kernels shards store store_build docstrings datasets validation config models encode "
-    "center ranking gpu maxsim anchors candidates evaluate provenance records partials trec subject plan run tables checks cli __main__"
+    "errors files progress threads kernels shards store store_build docstrings datasets validation config models "
+    "encode center ranking gpu maxsim anchors candidates evaluate provenance records partials trec subject plan run "
+    "bench tables checks cli __main__"
 ).split()
 
 

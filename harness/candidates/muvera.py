@@ -16,6 +16,8 @@ hand nor on the number of threads or shards, down to the last bit.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -159,8 +161,11 @@ class Muvera:
 
 def dot_products(
     queries: Float[torch.Tensor, "queries size"], documents: Float[torch.Tensor, "docs size"], block: Block
-) -> Float[torch.Tensor, "queries docs"] | Float[np.ndarray, "queries docs"]:
-    """``queries @ documents.T`` in tiles of documents; -inf for those without tokens."""
+) -> Any:
+    """``queries @ documents.T`` in tiles of documents, float32 [queries, docs] (numpy, or on the GPU).
+
+    -inf for documents without tokens.
+    """
     if queries.is_cuda:
         scores = queries @ documents.T
         scores[:, torch.from_numpy(block.lengths == 0).to(scores.device)] = -torch.inf

@@ -9,8 +9,8 @@
     4. exact    survivors, a few more than k, are projected again in float32, and the k largest kept
 
 Steps 1 to 3 drop nothing that could be among the k largest, so that the result does not depend on the product's
-precision. Positive floats compare like their bits as integers: both precisions go through one kernel. Tokens whose floor
-is not positive, or with too many survivors, are left to step 4 with all anchors.
+precision. Positive floats compare like their bits as integers: both precisions go through one kernel. Tokens whose
+floor is not positive, or with too many survivors, are left to step 4 with all anchors.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Projections on structured rotations: signs, then a fast Walsh-Hadamard transform, for many tokens at once.
 
-A block of n = 2^m anchors is D H / sqrt(dim): random signs D, then the Hadamard matrix H. Projecting a token on all n of
-them takes n log2(n) additions instead of n * dim multiply-adds: at dim 128, 7 for each anchor instead of 128.
+A block of n = 2^m anchors is D H / sqrt(dim): random signs D, then the Hadamard matrix H. Projecting a token on all n
+of them takes n log2(n) additions instead of n * dim multiply-adds: at dim 128, 7 for each anchor instead of 128.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ ROWS = 16
 def transform(values):
     """``values[a, l] = sum_i (-1)^popcount(a & i) values[i, l]`` for every lane l, in place.
 
-    values : float32 [2^m * LANES]. Three steps of the butterfly at once (eight runs of rows), which makes a third of the
-    loads and stores; then one at a time. A run is a slice, so that the inner loop is long and vectorized.
+    values : float32 [2^m * LANES]. Three steps of the butterfly at once (eight runs of rows), which makes a third of
+    the loads and stores; then one at a time. A run is a slice, so that the inner loop is long and vectorized.
     """
     run = LANES
     while 8 * run <= len(values):
@@ -53,8 +53,8 @@ def transform(values):
 def turn(tokens, rotation):
     """``(tokens @ rotation).T`` with one token a lane, float32 [dim, LANES]; zeros where there is no token.
 
-    tokens : float32 [at most LANES, dim], rotation : float32 [dim, dim]. Not left to BLAS, whose rounding depends on how
-    many tokens there are.
+    tokens : float32 [at most LANES, dim], rotation : float32 [dim, dim]. Not left to BLAS, whose rounding depends on
+    how many tokens there are.
     """
     dim = len(rotation)
     lanes = np.zeros((dim, LANES), np.float32)

@@ -13,8 +13,8 @@ from numba import njit
 def maxsim_of_similarities(similarities, scores):
     """MaxSim of one document with some queries: ``scores[q] = sum_i max_j similarities[q, j, i]``.
 
-    One comparison for each similarity, 16 of them at a time: a few percent of the time of the product that made them, as
-    long as they are in the cache. The sum is in float64.
+    One comparison for each similarity, 16 of them at a time: a few percent of the time of the product that made them,
+    as long as they are in the cache. The sum is in float64.
 
     Parameters
     ----------

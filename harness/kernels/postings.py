@@ -1,7 +1,7 @@
 """Sparse codes of SMVE on a CPU: made from kept projections, turned into an inverted index, and scored.
 
-All three walk each kept number once: kept numbers additions to make the codes, as many moves to invert them, and for each
-query one multiply-add for each posting of its anchors.
+All three walk each kept number once: kept numbers additions to make the codes, as many moves to invert them, and for
+each query one multiply-add for each posting of its anchors.
 """
 
 from __future__ import annotations

@@ -1,0 +1,61 @@
+"""The benchmark: what this harness does in its inner loops, against named peers and against the machine's limit.
+
+    python -m harness bench [what=rerank|muvera|smve|search|encode|grid|scale] [model=... dataset=...]
+
+Everything is measured in one run, on the same inputs: real token vectors of the data set. Ours, the peer and the limit
+take turns, so that whatever else the machine does meets all of them; figures are medians.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import torch
+from omegaconf import DictConfig
+
+from harness.errors import unknown
+
+WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "scale")
+
+
+def run(config: DictConfig) -> int:
+    """Time what ``what`` names (null: all but scale), print the table, write bench.json and the chart."""
+    from harness.bench import report
+    from harness.plan import by_model, results_dir
+
+    if config.what is not None and config.what not in WHAT:
+        raise unknown("benchmark", config.what, WHAT)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    options = by_model([config])[0][0]
+    rows = []
+    for row in _rows(config, options):
+        sys.stderr.write(f"{row.what}: {row.case}: {row.ours_seconds:.3f} s\n")
+        rows.append(row)
+    folder = results_dir(config.results_dir) / "bench"
+    report.chart(folder, report.keep(folder, rows))
+    sys.stdout.write(f"{report.table(rows)}\n\nRows: {folder / 'bench.json'}\n")
+    return 0
+
+
+def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-arg]
+    from harness.bench import kernels, whole
+    from harness.bench.timing import timed
+    from harness.plan import selected
+    from harness.subject import Subject
+
+    chosen = [config.what] if config.what else list(WHAT[:-1])
+    if chosen != ["scale"]:
+        subject = Subject(options, selected(options)[0])
+    for what in chosen:
+        if what == "scale":
+            yield from whole.scale(config.memory_mb)
+        elif what == "grid":
+            yield from whole.grid(subject, 4096, 8, config.runs)
+        else:
+            cases = (
+                whole.encoding(subject) if what == "encode" else getattr(kernels, what)(subject.docs, subject.queries)
+            )
+            for case in cases:
+                yield timed(case, config.runs)

@@ -1,0 +1,79 @@
+"""The benchmark's table, its file results/bench/bench.json, and its chart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from harness.bench.timing import Row
+from harness.files import write_text
+
+
+def keep(folder: Path, rows: Iterable[Row]) -> list[dict[str, object]]:
+    """Put rows into bench.json in place of earlier ones of the same case and peer; all rows that it then has."""
+    path = folder / "bench.json"
+    before = json.loads(path.read_text()) if path.exists() else []
+    new = [asdict(row) for row in rows]
+    names = {(row["what"], row["case"], row["peer"]) for row in new}
+    every = [row for row in before if (row["what"], row["case"], row["peer"]) not in names] + new
+    every.sort(key=lambda row: row["what"])
+    write_text(path, "[\n" + ",\n".join(" " + json.dumps(row) for row in every) + "\n]\n")
+    return every
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Markdown: seconds of ours, the peer and the limit, ratios, spread."""
+    lines = [
+        {
+            "what": row.what,
+            "case": row.case,
+            "ours s": _number(row.ours_seconds),
+            "peer": f"{row.peer} {row.peer_version}".strip(),
+            "peer s": _number(row.peer_seconds),
+            "limit s": _number(row.limit_seconds),
+            "peer / ours": _number(row.ratio_peer, 2),
+            "limit / ours": _number(row.ratio_limit, 2),
+            "spread": f"{100 * row.spread:.0f}%",
+            "peak MB": "" if row.peak_mb is None else f"{row.peak_mb:.0f}",
+        }
+        for row in rows
+    ]
+    frame = pd.DataFrame(lines)
+    return str(frame.loc[:, (frame != "").any()].to_markdown(index=False, disable_numparse=True))
+
+
+def chart(folder: Path, rows: list[dict[str, object]]) -> None:
+    """Bars of peer / ours and limit / ours, one line for each case: bench.svg and bench.png."""
+    shown = [row for row in rows if row["ratio_peer"] is not None or row["ratio_limit"] is not None]
+    if not shown:
+        return
+    with matplotlib.rc_context({"svg.hashsalt": "bench", "font.size": 8}):
+        figure = Figure(figsize=(9, 0.42 * len(shown) + 1.2), layout="constrained")
+        axes = figure.subplots()
+        for i, row in enumerate(shown):
+            for offset, key, colour, hatch in ((-0.19, "ratio_peer", "0.25", ""), (0.19, "ratio_limit", "0.7", "//")):
+                value = row[key]
+                if isinstance(value, float):
+                    label = {"ratio_peer": "peer / ours", "ratio_limit": "limit / ours"}[key] if i == 0 else None
+                    axes.barh(i + offset, value, 0.36, color=colour, hatch=hatch, edgecolor="white", label=label)
+                    axes.text(value, i + offset, f" {value:.2g}", va="center")
+        axes.axvline(1, color="black", linewidth=0.8)
+        axes.set_xscale("log")
+        axes.set_yticks(range(len(shown)), [f"{row['case']}\n{row['peer']}" for row in shown], fontsize=6)
+        axes.invert_yaxis()
+        axes.set_xlabel("ratio of seconds (log); right of 1: ours is faster than the peer")
+        axes.legend(loc="lower right")
+        for suffix in ("svg", "png"):
+            figure.savefig(folder / f"bench.{suffix}", dpi=120, metadata={"Date": None} if suffix == "svg" else None)
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{digits}f}" if value < 100 else f"{value:.0f}"

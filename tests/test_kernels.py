@@ -1,0 +1,131 @@
+"""The fast kernels against the references, where it is hard: ragged, empty, one token, ties, and wrong guesses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+import torch
+from conftest import unit
+
+from harness import anchors, gpu
+from harness.anchors import DenseAnchors
+from harness.candidates.smve import SparseEncoding, sparse_products
+from harness.kernels import hadamard
+from harness.kernels.anchors import GROUPS
+from harness.kernels.keys import keep_largest
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 400])
+def test_keep_largest_with_ties(rng, count):
+    for k in {1, count // 2 or 1, count}:
+        values = rng.integers(0, 9, count)
+        kept = values.copy()
+        keep_largest(kept, count, k)
+        assert sorted(kept[:k]) == sorted(values)[count - k :] and kept[k - 1] == sorted(values)[count - k]
+        assert sorted(kept) == sorted(values)
+
+
+def hard_tokens(rng, dim):
+    """Unit tokens, a zero token, tiny and large ones, one that is an anchor's opposite, and the same one twice."""
+    tokens = unit(rng, 40, dim)
+    tokens[1] = 0
+    tokens[2] *= 1e-6
+    tokens[3] *= 50
+    tokens[5] = tokens[6]
+    return tokens
+
+
+def check(found, tokens, matrix, k):
+    """The kept anchors are those of the reference, ties by anchor number, and so are the projections."""
+    chosen, values = found
+    for token, some, projections in zip(tokens, chosen, values, strict=True):
+        wanted = reference.smve_kept(token, matrix[:, None, :], 0, k)
+        assert dict(zip(some.tolist(), projections.tolist(), strict=True)) == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("in_bfloat16", [False, True])
+@pytest.mark.parametrize(("width", "k"), [(5, 5), (GROUPS, 3), (300, 8), (300, 200), (2 * 32 * GROUPS + 77, 32)])
+def test_dense_anchors_keep_what_the_reference_keeps(rng, width, k, in_bfloat16):
+    dim = 12
+    matrix = unit(rng, width, dim).T.copy()
+    matrix[:, 1] = matrix[:, 0]  # equal projections
+    tokens = hard_tokens(rng, dim)[: 40 if width < 1000 else 8]
+    check(DenseAnchors(matrix, in_bfloat16).largest(tokens, k), tokens, matrix, k)
+
+
+@pytest.mark.parametrize("in_bfloat16", [False, True])
+def test_anchors_that_are_nearly_equal_overflow_and_are_still_right(rng, in_bfloat16):
+    """Every projection lies within the error of every other one: all of them survive."""
+    matrix = unit(rng, 6000, 8, cone=300.0).T.copy()
+    tokens = unit(rng, 5, 8, cone=300.0)
+    chosen, values = DenseAnchors(matrix, in_bfloat16).largest(tokens, 4)
+    exact = tokens.astype(np.float64) @ matrix
+    np.testing.assert_allclose(np.sort(values, axis=1), np.sort(exact, axis=1)[:, -4:], rtol=1e-6)
+    np.testing.assert_allclose(np.take_along_axis(exact, chosen.astype(np.int64), axis=1), values, rtol=1e-6)
+
+
+def test_precision_of_the_product_does_not_change_the_result(rng):
+    matrix, tokens = anchors.gaussian(96, 9000, rng).matrix, unit(rng, 300, 96, cone=1.0)
+    (a, b), (c, d) = (DenseAnchors(matrix, narrow).largest(tokens, 16) for narrow in (False, True))
+    np.testing.assert_array_equal(np.sort(a, axis=1), np.sort(c, axis=1))
+    np.testing.assert_array_equal(np.sort(b, axis=1), np.sort(d, axis=1))
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 16, 64, 128])
+def test_the_transform_is_the_hadamard_matrix(rng, size):
+    matrix = np.array([[(-1) ** bin(a & i).count("1") for i in range(size)] for a in range(size)])
+    values = rng.standard_normal((size, hadamard.LANES)).astype(np.float32)
+    flat = values.reshape(-1).copy()
+    hadamard.transform(flat)
+    np.testing.assert_allclose(flat.reshape(size, -1), matrix @ values, atol=1e-4)
+
+
+@pytest.mark.parametrize(("dim", "width", "k"), [(8, 8, 8), (12, 40, 3), (12, 2000, 32), (5, 3, 1), (1, 4, 2)])
+def test_hadamard_anchors_keep_what_their_matrix_says(rng, dim, width, k):
+    made = anchors.structured(dim, width, rng)
+    tokens = hard_tokens(rng, dim) if dim > 1 else unit(rng, 40, 1)
+    chosen, values = made.largest(tokens, k)
+    exact = tokens.astype(np.float64) @ made.matrix
+    assert all(len(set(some)) == k for some in chosen.tolist())
+    np.testing.assert_allclose(np.take_along_axis(exact, chosen.astype(np.int64), axis=1), values, atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(np.sort(values, axis=1), np.sort(exact, axis=1)[:, -k:], atol=1e-4, rtol=1e-4)
+
+
+def test_a_guess_that_is_too_high_is_made_good(rng):
+    made, tokens = anchors.structured(16, 256, rng), unit(rng, 3, 16)
+    turned = hadamard.turn(tokens, made.rotation)
+    results = []
+    for guess in (-np.inf, 0.0, np.inf, np.nan):
+        chosen, values = np.empty((3, 5), np.int32), np.empty((3, 5), np.float32)
+        floors = np.full(hadamard.LANES, guess, np.float32)
+        hadamard.largest(turned, made.signs, 256, 5, floors, np.float32(0.25), chosen, values)
+        results.append((np.sort(chosen, axis=1).tolist(), np.sort(values, axis=1).tolist()))
+    assert all(result == results[0] for result in results)
+
+
+def test_sparse_products_are_the_dense_ones(make_store, ragged, query_texts):
+    encoding = SparseEncoding(8, 40, 3, 2, "gaussian", 5, CPU)
+    docs, queries = (make_store(texts).rows(0, len(texts)) for texts in (ragged, query_texts))
+    documents, asked = encoding.documents(docs), encoding.queries(queries)
+    np.testing.assert_allclose(sparse_products(asked, documents), asked.dense() @ documents.dense().T, atol=1e-5)
+
+
+def test_the_gpu_path_gives_the_references_codes(make_store, ragged):
+    from harness.candidates.muvera import FixedDimensionalEncoding
+
+    block = make_store(ragged).rows(0, len(ragged))
+    for projection in (None, 3):
+        fde = FixedDimensionalEncoding(8, 4, 3, projection, 5, CPU)
+        planes = fde.planes.numpy().reshape(8, 4, 3)
+        projections = None if projection is None else fde.projections.numpy().reshape(8, 4, projection)
+        for fill, oracle in ((True, reference.muvera_document), (False, reference.muvera_query)):
+            codes = gpu.fde(block, fde.planes, fde.projections, 3, fill).numpy()
+            np.testing.assert_allclose(codes, [oracle(text, planes, projections) for text in ragged], atol=1e-5)
+    for kind in anchors.KINDS:
+        encoding = SparseEncoding(8, 40, 3, 2, kind, 5, CPU)
+        matrix = np.stack([one.matrix for one in encoding.sets], axis=1)
+        codes = encoding._on_gpu(block, mean=True).dense()
+        np.testing.assert_allclose(codes, [reference.smve_document(text, matrix, 3) for text in ragged], atol=1e-5)

@@ -1,0 +1,97 @@
+"""Shards: the merged result is that of the whole corpus, to the last bit."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from harness import center, encode, records, shards
+from harness.candidates import muvera, smve
+from harness.cli import main
+from harness.errors import HarnessError
+from harness.partials import Partial, merge
+from harness.ranking import Ranking
+from harness.shards import Shard, parse
+
+
+def test_shards_cover_all_documents_in_whole_chunks():
+    for documents in (1, 1024, 5000, 10_240):
+        for count in (1, 2, 3, 7):
+            rows = [row for shard in Shard(1, count).all for row in shard.rows(documents)]
+            assert rows == list(range(documents))
+            assert all(
+                shard.rows(documents).start % shards.CHUNK == 0
+                for shard in Shard(1, count).all
+                if shard.rows(documents)
+            )
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
+def test_a_shard_that_is_none_is_a_sentence(text):
+    with pytest.raises(HarnessError, match="expected i/n"):
+        parse(text)
+
+
+def test_merging_keeps_the_best_with_ties_by_row():
+    left = Ranking(np.array([[0, 1, -1]]), np.array([[2, 1, -np.inf]], np.float32))
+    right = Ranking(np.array([[6, 5, 7]]), np.array([[2, 2, 1]], np.float32))
+    facts = {"documents": 2, "seconds": {"a": 1.0}, "details": {"size": 4, "kept": 1.0}}
+    other = {"documents": 6, "seconds": {"a": 2.0}, "details": {"size": 4, "kept": 3.0}}
+    found = merge(
+        [Partial(left, np.array([[9, 8]], np.float32), facts), Partial(right, np.array([[7, 6]], np.float32), other)], 4
+    )
+    assert found.ranking.rows.tolist() == [[0, 5, 6, 1]]
+    assert found.maxsim.tolist() == [[9, 6]]
+    assert found.facts == {"documents": 8, "seconds": {"a": 3.0}, "details": {"size": 4, "kept": 2.5}}
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Chunks of 16 documents, so that 60 documents make shards; tiles that divide them."""
+    for module in (shards, encode, center):
+        monkeypatch.setattr(module, "CHUNK", 16)
+    monkeypatch.setattr(muvera, "TILE", 8)
+    monkeypatch.setattr(smve, "_TILE", 16)
+
+
+def test_the_merged_result_is_that_of_the_whole_corpus(small_chunks, lateon_like, tiny_dataset, tmp_path, capsys):
+    words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", "depths=[0,5,20]", "save_runs=true"]
+    words += ["progress=false", "reference=null", "-m", "center=none,corpus,own", "method=exact,muvera,smve"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(["run", *words, f"results_dir={whole}", f"cache_dir={whole}"]) == 0
+    sharded = [*words, f"results_dir={parts}", f"cache_dir={parts}"]
+    assert main(["run", *sharded, "shard=1/3"]) == 1  # no mean without the others' sums
+    assert "needs the sums of shard 2/3, 3/3" in capsys.readouterr().err
+    assert main(["run", *sharded, "shard=2/3"]) == 1
+    assert main(["run", *sharded, "shard=3/3"]) == 0  # all sums are there: centered, too, as far as this shard goes
+    assert {record.center for record in records.read_all(parts)} == {"none"}  # of these, all three shards are done
+    assert main(["run", *sharded, "shard=1/3"]) == 0
+    assert main(["run", *sharded, "shard=2/3"]) == 0
+    expected = {record.center + record.method: record for record in records.read_all(whole)}
+    found = {record.center + record.method: record for record in records.read_all(parts)}
+    assert found.keys() == expected.keys() and len(found) == 7
+    for name, record in expected.items():
+        for one in (record, found[name]):  # shards look deeper, and so meet more self matches
+            one.candidates.pop("self_matches_removed")
+        for field in ("per_query", "ndcg10", "candidate_recall", "candidates", "identity"):
+            assert getattr(found[name], field) == getattr(record, field), (name, field)
+        assert found[name].details == pytest.approx({**record.details, "shards": 3})
+    files = {path.relative_to(whole): path for path in whole.rglob("*.trec.gz")}
+    assert len(files) == 6 * 3 + 1
+    for name, path in files.items():
+        assert gzip.decompress((parts / name).read_bytes()) == gzip.decompress(path.read_bytes())
+
+
+def test_plaid_and_too_many_shards_are_refused(lateon_like, tiny_dataset, tmp_path, capsys):
+    words = [
+        "run",
+        f"model.path={lateon_like}",
+        f"dataset.path={tiny_dataset}",
+        f"cache_dir={tmp_path}",
+        f"results_dir={tmp_path}",
+    ]
+    assert main([*words, "method=plaid", "shard=1/2"]) == 2
+    assert "cannot be run in shards" in capsys.readouterr().err
+    assert main([*words, "method=smve", "shard=2/2"]) == 1 or main([*words, "method=smve", "shard=1/2"]) == 1
