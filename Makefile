@@ -14,7 +14,7 @@ unexport HARNESS_MODELS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint lock results
+.PHONY: help install demo test test-slow lint lock results peers bench
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -45,6 +45,14 @@ lint: install  ## ruff and mypy
 lock:  ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --all-extras pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --no-deps --group bench -o requirements-bench.lock
+
+peers: install  ## the peers of the benchmark (Linux x86-64 with glibc 2.34, or macOS)
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock
+
+bench: install  ## time the inner loops against the peers that are installed
+	$(PY) -m harness bench
 
 results: install  ## results/tables from results/records
 	$(PY) results/make_tables.py

@@ -136,8 +136,8 @@ def vectors(
     Parameters
     ----------
     dtype
-        Of the products. Weights and sums stay in float32, which costs no time and is closer to float32 throughout than a
-        model that is loaded in bfloat16.
+        Of the products. Weights and sums stay in float32, which costs no time and is closer to float32 throughout than
+        a model that is loaded in bfloat16.
     tick
         Called with the number of texts of each batch.
     """
