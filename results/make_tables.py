@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from harness import cli, records
+from harness.bench.report import table as bench_table
+from harness.bench.timing import Row
 from harness.config import ROOT
 from harness.files import write_text
 
@@ -82,6 +85,17 @@ def phases() -> str:
     return str(text.to_markdown(index=False, disable_numparse=True)) + "\n"
 
 
+def scale_table(rows: list[Row]) -> str:
+    """Seconds and peak memory of the synthetic corpora."""
+    lines = []
+    for row in rows:
+        method, documents = row.case.split(",")[0], int(row.case.split()[1])
+        line = {"method": method.upper(), "documents": f"{documents:,}", "seconds": f"{row.ours_seconds:.1f}"}
+        rate = {"documents / s": f"{documents / row.ours_seconds:,.0f}", "peak memory, MB": f"{row.peak_mb or 0:,.0f}"}
+        lines.append({**line, **rate})
+    return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
+
+
 def splice(path: Path, name: str, text: str) -> None:
     """Put `text` between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` of a file."""
     content = path.read_text(encoding="utf-8")
@@ -101,6 +115,9 @@ def main() -> None:
     write_text(TABLES / "phases.md", phases())
     splice(ROOT / "README.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
+    rows = [Row(**row) for row in json.loads((RESULTS / "bench" / "bench.json").read_text(encoding="utf-8"))]
+    splice(ROOT / "README.md", "bench", bench_table([row for row in rows if row.what != "scale"]))
+    splice(ROOT / "README.md", "scale", scale_table([row for row in rows if row.what == "scale"]))
     splice(RESULTS / "README.md", "smve curve", (TABLES / "smve_curve.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "phases", (TABLES / "phases.md").read_text(encoding="utf-8"))
     if (RESULTS / "records" / "docstrings").exists():  # after `make demo`; these records are not kept in git
