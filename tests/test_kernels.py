@@ -10,7 +10,7 @@ from conftest import unit
 
 from harness import anchors, gpu
 from harness.anchors import DenseAnchors
-from harness.candidates.smve import SparseEncoding, sparse_products
+from harness.candidates.smve import InvertedIndex, SparseEncoding
 from harness.kernels import hadamard
 from harness.kernels.anchors import GROUPS
 from harness.kernels.keys import keep_largest
@@ -110,7 +110,7 @@ def test_sparse_products_are_the_dense_ones(make_store, ragged, query_texts):
     encoding = SparseEncoding(8, 40, 3, 2, "gaussian", 5, CPU)
     docs, queries = (make_store(texts).rows(0, len(texts)) for texts in (ragged, query_texts))
     documents, asked = encoding.documents(docs), encoding.queries(queries)
-    np.testing.assert_allclose(sparse_products(asked, documents), asked.dense() @ documents.dense().T, atol=1e-5)
+    np.testing.assert_allclose(InvertedIndex(documents).scores(asked), asked.dense() @ documents.dense().T, atol=1e-5)
 
 
 def test_the_gpu_path_gives_the_references_codes(make_store, ragged):

@@ -143,7 +143,7 @@ class Muvera:
         fde = FixedDimensionalEncoding(docs.dim, *self.options, resources.device)
         with watch.phase("encode_queries"):
             blocks = queries.blocks(12 * docs.dim + fde.token_bytes, fde.row_bytes, resources.block_bytes)
-            query_codes = torch.cat([fde.queries(block) for block in blocks])
+            query_codes = torch.cat([fde.queries(block) for block in blocks]).T.contiguous()
         best = resources.top_k(len(queries), min(k, len(docs)))
         token_bytes, row_bytes = 12 * docs.dim + fde.token_bytes, fde.row_bytes + 12 * len(queries)
         with bar("MUVERA", len(docs), resources.show) as progress:
@@ -160,20 +160,21 @@ class Muvera:
 
 
 def dot_products(
-    queries: Float[torch.Tensor, "queries size"], documents: Float[torch.Tensor, "docs size"], block: Block
+    queries: Float[torch.Tensor, "size queries"], documents: Float[torch.Tensor, "docs size"], block: Block
 ) -> Any:
-    """``queries @ documents.T`` in tiles of documents, float32 [queries, docs] (numpy, or on the GPU).
+    """``(documents @ queries).T`` in tiles of documents, float32 [queries, docs] (numpy, or on the GPU).
 
-    -inf for documents without tokens.
+    -inf for documents without tokens. BLAS is a quarter faster where the queries' codes are columns.
     """
     if queries.is_cuda:
-        scores = queries @ documents.T
+        scores = (documents @ queries).T.contiguous()
         scores[:, torch.from_numpy(block.lengths == 0).to(scores.device)] = -torch.inf
         return scores
-    result, asked, codes = np.empty((len(queries), len(documents)), np.float32), queries.numpy(), documents.numpy()
+    asked, codes = queries.numpy(), documents.numpy()
+    result = np.empty((asked.shape[1], len(codes)), dtype=np.float32)
 
     def some(rows: range) -> None:
-        result[:, rows.start : rows.stop] = asked @ codes[rows.start : rows.stop].T
+        result[:, rows.start : rows.stop] = (codes[rows.start : rows.stop] @ asked).T
 
     each(some, _tiles(block))
     result[:, block.lengths == 0] = -np.inf

@@ -51,7 +51,7 @@ def invert(ends, anchors, weights, starts, texts, posted):
     """Codes by text to postings by anchor, texts ascending (a counting sort).
 
     ends, anchors, weights : of `sum_anchors`
-    starts : int64 [size + 1], texts : int32 [numbers], posted : float32 [numbers], written: anchor a is kept by
+    starts : int64 [size + 1], texts : uint16 [numbers], posted : float32 [numbers], written: anchor a is kept by
         ``texts[starts[a]:starts[a + 1]]`` with ``posted[starts[a]:starts[a + 1]]``
     """
     starts[:] = 0
@@ -80,7 +80,8 @@ def score_postings(ends, anchors, weights, starts, texts, posted, first, last, s
     """
     scores[:] = 0
     for query in range(first, last):
+        of_query = scores[query - first]
         for i in range(ends[query], ends[query + 1]):
-            weight = weights[i]
-            for j in range(starts[anchors[i]], starts[anchors[i] + 1]):
-                scores[query - first, texts[j]] += weight * posted[j]
+            anchor, weight = anchors[i], weights[i]
+            for j in range(starts[anchor], starts[anchor + 1]):
+                of_query[texts[j]] += weight * posted[j]  # an unsigned number: numba need not look for negative ones
