@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from harness.shards import CHUNK
@@ -77,8 +78,10 @@ def _shifted(store: TokenStore, mean: np.ndarray | None, renormalize: bool) -> T
     if mean is None:
         return store
 
+    subtrahend = torch.from_numpy(mean)
+
     def shift(tokens: np.ndarray) -> np.ndarray:
-        tokens -= mean
+        torch.from_numpy(tokens).sub_(subtrahend)  # in place, on all threads
         if renormalize:
             norms = np.linalg.norm(tokens, axis=1, keepdims=True)
             tokens /= np.where(norms > 0, norms, 1)  # a token that equals the mean stays the zero vector

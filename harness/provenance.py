@@ -25,6 +25,7 @@ PACKAGES = (
 )
 
 
+@lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Versions of Python, this harness, and everything that touches a number."""
     found = {"python": platform.python_version()}

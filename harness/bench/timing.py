@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_info
 from harness import provenance
 
 Work = Callable[[], Any]
+_REST = 0.2  # seconds before each run: BLAS's and OpenMP's threads go on spinning for a while after theirs
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def timed(case: Case, runs: int) -> Row:
     seconds: dict[str, list[float]] = {name: [] for name, work in works.items() if work is not None}
     for _ in range(runs):
         for name in seconds:
+            time.sleep(_REST)
             began = time.perf_counter()
             works[name]()  # type: ignore[misc]
             seconds[name].append(time.perf_counter() - began)
