@@ -65,10 +65,13 @@ def chart(folder: Path, rows: list[dict[str, object]]) -> None:
                     axes.text(value, i + offset, f" {value:.2g}", va="center")
         axes.axvline(1, color="black", linewidth=0.8)
         axes.set_xscale("log")
-        axes.set_yticks(range(len(shown)), [f"{row['case']}\n{row['peer']}" for row in shown], fontsize=6)
+        axes.set_yticks(
+            range(len(shown)), [f"{row['what']}: {row['case']}\n{row['peer']}" for row in shown], fontsize=6
+        )
         axes.invert_yaxis()
         axes.set_xlabel("ratio of seconds (log); right of 1: ours is faster than the peer")
-        axes.legend(loc="lower right")
+        axes.margins(x=0.12, y=0.01)
+        figure.legend(loc="outside upper right", ncols=2)
         for suffix in ("svg", "png"):
             figure.savefig(folder / f"bench.{suffix}", dpi=120, metadata={"Date": None} if suffix == "svg" else None)
 

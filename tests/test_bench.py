@@ -1,0 +1,72 @@
+"""The benchmark on tiny inputs: every case runs and agrees with its peer, missing peers are named, rows are kept once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.bench import kernels, report, timing, whole
+from harness.cli import main
+
+FIELDS = {"what", "case", "peer", "peer_version", "ours_seconds", "peer_seconds", "limit_seconds", "ratio_peer"}
+FIELDS |= {"ratio_limit", "runs", "host"}
+
+
+@pytest.fixture
+def words(lateon_like, tiny_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(timing, "_REST", 0)
+    folders = [f"results_dir={tmp_path}", f"cache_dir={tmp_path}"]
+    return [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", "runs=2", "progress=false", *folders]
+
+
+def rows(folder):
+    return json.loads((folder / "bench" / "bench.json").read_text())
+
+
+@pytest.mark.parametrize("what", ["rerank", "muvera", "smve", "search", "encode", "grid"])
+def test_every_case_runs_and_agrees_with_its_peer(words, tmp_path, capsys, what):
+    assert main(["bench", *words, f"what={what}"]) == 0
+    found = rows(tmp_path)
+    assert found and all(row["what"] == what and set(row) >= FIELDS and row["runs"] == 2 for row in found)
+    for row in found:
+        if row["peer_seconds"] is not None:
+            assert row["ratio_peer"] == pytest.approx(row["peer_seconds"] / row["ours_seconds"])
+        else:
+            assert row["peer_version"] in ("missing", "") or row["peer_version"].endswith("not timed")
+    assert "ours s" in capsys.readouterr().out
+    assert (tmp_path / "bench" / "bench.svg").read_text().count("ours is faster") == 1
+    assert main(["bench", *words, f"what={what}"]) == 0
+    assert len(rows(tmp_path)) == len(found)  # replaced, not added
+
+
+def test_a_missing_peer_is_named_as_missing(words, tmp_path, capsys, monkeypatch):
+    for module in (kernels, timing):
+        monkeypatch.setattr(module, "installed", lambda package: "missing")
+    assert main(["bench", *words, "what=muvera"]) == 0
+    assert "missing" in capsys.readouterr().out
+    assert rows(tmp_path)[0]["peer_version"] == "missing" and rows(tmp_path)[0]["peer_seconds"] is None
+
+
+def test_a_peer_that_gives_other_results_is_not_timed():
+    def differ(ours, theirs):
+        assert ours == theirs
+
+    row = timing.timed(timing.Case("x", "y", lambda: 1, ("torch", "z"), lambda: 2, agree=differ), 1)
+    assert row.peer_version.endswith("gives other results: not timed") and row.peer_seconds is row.ratio_peer is None
+
+
+def test_a_corpus_that_is_made_as_it_is_read(monkeypatch):
+    monkeypatch.setattr(whole, "SCALES", (50,))
+    monkeypatch.setattr(whole, "host", lambda: {})
+    made = list(whole.scale(memory_mb=8))
+    assert [row.case.split(",")[:2] for row in made] == [
+        [method, f" 50 documents x {whole.LENGTH} tokens x {whole.DIM}"] for method in ("muvera", "smve")
+    ]
+    assert all(row.peak_mb > 50 and row.ours_seconds > 0 for row in made)
+    assert "peak MB" in report.table(made)
+
+
+def test_an_unknown_benchmark_is_a_sentence(capsys):
+    assert main(["bench", "what=everything"]) == 2
+    assert "unknown benchmark 'everything'. Known: encode, grid" in capsys.readouterr().err
