@@ -1,4 +1,4 @@
-"""The benchmark on tiny inputs: every case runs and agrees with its peer, missing peers are named, rows are kept once."""
+"""The benchmark on tiny inputs: every case runs and agrees with its peer, missing peers are named, rows are kept."""
 
 from __future__ import annotations
 
