@@ -79,10 +79,6 @@ class DenseAnchors:
         error = 2 * u + u * u + 2 * tokens.shape[1] * _FLOAT32
         return (2.01 * error * np.linalg.norm(tokens, axis=1)).astype(np.float32)
 
-    def on(self, device: torch.device) -> Float[torch.Tensor, "dim width"]:
-        """The matrix on a GPU."""
-        return torch.from_numpy(self.matrix).to(device)
-
 
 class HadamardAnchors:
     """Structured rotations."""
@@ -92,9 +88,9 @@ class HadamardAnchors:
     ) -> None:
         self.rotation, self.signs, self.width = rotation, signs, width
 
-    @property
+    @cached_property
     def matrix(self) -> Float[np.ndarray, "dim width"]:
-        """The directions as columns, for those who want to see them."""
+        """The directions as columns, for a GPU, and for those who want to see them."""
         dim, n = len(self.rotation), self.signs.shape[1]
         numbers = np.arange(n)
         parity = np.array([[bin(a & i).count("1") & 1 for a in numbers] for i in range(dim)])
@@ -115,10 +111,6 @@ class HadamardAnchors:
             guess = normal * np.sqrt((turned * turned).sum(axis=0))
             hadamard.largest(turned, self.signs, self.width, k, guess, scale, chosen[some], values[some])
         return chosen, values
-
-    def on(self, device: torch.device) -> Float[torch.Tensor, "dim width"]:
-        """The directions on a GPU, as columns."""
-        return torch.from_numpy(self.matrix).to(device)
 
 
 def gaussian(dim: int, width: int, rng: np.random.Generator) -> DenseAnchors:

@@ -7,26 +7,35 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from harness.errors import HarnessError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` so that `path` holds either its old content or all of the new."""
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to; afterwards `path` holds either its old content or all of the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(temporary, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text`, all of it or nothing."""
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -36,17 +45,9 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def write_arrays(path: Path, **arrays: Any) -> None:
-    """Named arrays to one .npz file, all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write named arrays as one .npz file, all of it or nothing."""
+    with replacing(path) as file:
+        np.savez(file, **arrays)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

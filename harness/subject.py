@@ -15,7 +15,7 @@ import torch
 
 from harness import datasets, models, shards
 from harness.candidates import Resources
-from harness.center import mean_of, token_sums
+from harness.center import mean_of, token_mean, token_sums
 from harness.config import entry, safe_name, variant
 from harness.encode import Encoder
 from harness.errors import HarnessError
@@ -100,12 +100,14 @@ class Subject:
         A shard keeps its sums in a small file beside its token vectors; the mean needs those of all shards.
         """
         if self.shard.is_whole:
-            return mean_of([token_sums(self.docs)], int(self.docs.offsets[-1]))
+            return token_mean(self.docs)
         kept = [
             self.docs.path.with_name(self.docs.path.name.removesuffix(self.shard.suffix) + f"{shard.suffix}.sums.npz")
             for shard in self.shard.all
         ]
-        write_arrays(kept[self.shard.number - 1], sums=token_sums(self.docs), tokens=self.docs.offsets[-1])
+        own = kept[self.shard.number - 1]
+        if not own.exists():
+            write_arrays(own, sums=token_sums(self.docs), tokens=self.docs.offsets[-1])
         missing = [shard.name for shard, path in zip(self.shard.all, kept, strict=True) if not path.exists()]
         if missing:
             raise HarnessError(

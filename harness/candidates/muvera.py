@@ -141,11 +141,11 @@ class Muvera:
         """The k best documents of each query by F_q . F_d."""
         watch = Stopwatch()
         fde = FixedDimensionalEncoding(docs.dim, *self.options, resources.device)
+        token_bytes, row_bytes = 12 * docs.dim + fde.token_bytes, fde.row_bytes + 12 * len(queries)
         with watch.phase("encode_queries"):
-            blocks = queries.blocks(12 * docs.dim + fde.token_bytes, fde.row_bytes, resources.block_bytes)
+            blocks = queries.blocks(token_bytes, fde.row_bytes, resources.block_bytes)
             query_codes = torch.cat([fde.queries(block) for block in blocks]).T.contiguous()
         best = resources.top_k(len(queries), min(k, len(docs)))
-        token_bytes, row_bytes = 12 * docs.dim + fde.token_bytes, fde.row_bytes + 12 * len(queries)
         with bar("MUVERA", len(docs), resources.show) as progress:
             for block in docs.blocks(token_bytes, row_bytes, resources.block_bytes, TILE):
                 with watch.phase("encode_documents"):

@@ -150,7 +150,9 @@ class SparseEncoding:
     def _on_gpu(self, block: Block, mean: bool) -> SparseCodes:
         tokens, kept = torch.from_numpy(block.tokens).to(self.device), []
         for r, anchors in enumerate(self.sets):
-            values, chosen = gpu.largest_projections(tokens, anchors.on(self.device), self.keep)
+            values, chosen = gpu.largest_projections(
+                tokens, torch.from_numpy(anchors.matrix).to(self.device), self.keep
+            )
             kept.append((values, chosen + r * self.width))
         values, chosen = (torch.cat(parts, dim=1) for parts in zip(*kept, strict=True))
         sums, counts = gpu.sparse_codes(values, chosen, block.lengths, self.size)
