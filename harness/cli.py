@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from harness import config
 from harness.errors import HarnessError, unknown
@@ -20,9 +21,11 @@ USAGE = """usage: python -m harness COMMAND [overrides]
   table  [overrides] [format=markdown|csv|latex]
                                          the results table of what was measured
   check  [overrides]                     measured against expected values (results/expected); exit code 1 if any fails
+  train  [objective=contrastive|ste_muvera|ste_smve] [train_data=...] [alpha=...] [train.trainable=head|all]
+                                         train a model whose vectors survive the projections
   bench  [what=rerank|muvera|smve|search|encode|grid|scale] [overrides]
                                          time the inner loops against peers and the machine's limit
-  ls     models|datasets|methods|suites|centers|experiments
+  ls     models|datasets|methods|suites|centers|objectives|train_data|experiments
 
 examples:
   python -m harness run
@@ -39,7 +42,7 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code, 2 for bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"run": run, "table": table, "check": check, "bench": bench, "ls": ls}
+    commands = {"run": run, "table": table, "check": check, "train": train, "bench": bench, "ls": ls}
     try:
         if not words or words[0] in ("-h", "--help", "help"):
             sys.stdout.write(USAGE)
@@ -179,6 +182,24 @@ def check(words: Sequence[str]) -> int:
     sys.stdout.write(f"\n{checks.summary(done).to_string()}\n")
     bad = {"FAIL", "MISSING"} if options.strict else {"FAIL"}
     return int(any(one.verdict in bad for one in done) or all(one.verdict == "MISSING" for one in done))
+
+
+def train(words: Sequence[str]) -> int:
+    """Train with one objective, or with each of a sweep (-m); says where the result is and how to evaluate it."""
+    flags = [word for word in words if word in ("-m", "--multirun")]
+    overrides = [word for word in config.expand(words) if word not in flags and word != "experiment=demo"]
+    config.composed(overrides)
+    composed: list[DictConfig] = []
+    _hydra([*flags, *overrides], lambda options: composed.append(config.prepare(options)))
+    from harness.training import train as training
+
+    for options in composed:
+        plain: Any = OmegaConf.to_container(options)
+        output = training.train(plain)
+        known = options.model.name in config.choices("model")
+        model = f"model={options.model.name}" if known else f"model.path={options.model.path}"
+        sys.stdout.write(f"{output}\n  python -m harness run {model} model.head={output / training.HEAD}\n")
+    return 0
 
 
 def bench(words: Sequence[str]) -> int:

@@ -1,11 +1,12 @@
 """Options: Hydra composes them from conf/, this file checks them and says what is wrong in one sentence.
 
-A run is described by overrides, `group=choice` or `option=value`, comma-separated in a sweep (``-m``). Three short
+A run is described by overrides, `group=choice` or `option=value`, comma-separated in a sweep (``-m``). Some short
 forms are expanded here, before Hydra sees them:
 
     (no model, suite, data set or experiment)      experiment=demo
     model.path=FOLDER   without model=             model=local
     dataset.path=FOLDER without dataset=           dataset=local
+    train_data.path=FOLDER without train_data=     train_data=local
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from harness.errors import HarnessError, unknown
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF_DIR = ROOT / "conf"
-GROUPS = ("model", "dataset", "suite", "center", "method", "experiment")
+GROUPS = ("model", "dataset", "suite", "center", "method", "objective", "train_data", "experiment")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 
@@ -57,7 +58,7 @@ def expand(overrides: Sequence[str]) -> list[str]:
     """The overrides with the short forms of the module's docstring written out."""
     words = [_quoted(word) for word in overrides]
     keys = {word.lstrip("+~").split("=")[0] for word in words}
-    for group in ("model", "dataset"):
+    for group in ("model", "dataset", "train_data"):
         if f"{group}.path" in keys and group not in keys:
             words.append(f"{group}=local")
     if not keys & {"model", "model.path", "dataset", "dataset.path", "suite", "experiment"}:
@@ -69,7 +70,7 @@ def _quoted(word: str) -> str:
     """A path with characters that mean something to Hydra, such as blanks or brackets, in quotes."""
     key, _, value = word.partition("=")
     if (
-        key.endswith((".path", "_dir"))
+        key.endswith((".path", ".head", ".output", "_dir"))
         and re.search(r"[^\w./,~+:@%\\-]", value)
         and not value.startswith(("'", '"', "$"))
     ):
@@ -163,11 +164,19 @@ def variant(group: str, options: dict[str, Any], ignored: Sequence[str] = ()) ->
     For instance ``smve+keep=16``: a result of other options can neither hide nor overwrite one of the shipped ones.
     """
     name = safe_name(group, options["name"])
-    if name not in choices(group):  # a local model: nothing to differ from
-        return name
+    if name not in choices(group):  # a local model: nothing to differ from but its head
+        return name if not options.get("head") else safe_name(group, f"{name}+head={_head_title(options['head'])}")
     shipped = entry(group, name)
     changed = {key: value for key, value in options.items() if key not in ignored and value != shipped.get(key)}
+    if changed.get("head"):
+        changed["head"] = _head_title(changed["head"])
     return safe_name(group, "+".join([name, *(f"{key}={_plain(value)}" for key, value in sorted(changed.items()))]))
+
+
+def _head_title(name: str) -> str:
+    """A head's file without its ending; its folder where the file is just head.safetensors, as `train` calls it."""
+    path = Path(name)
+    return path.resolve().parent.name if path.stem == "head" else path.stem
 
 
 def safe_name(what: str, name: str) -> str:

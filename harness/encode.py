@@ -6,6 +6,9 @@ a CPU (or the memory of a GPU) takes well; PyLate's own `encode` sorts by charac
 The store's folder is named by what changes its bytes: the weights' sha256, lengths, expansion, dtype, attention, the
 side (documents or queries), the texts, and the shard. Batch size and device are not among them: they move a result by
 float rounding only, and are kept in the record.
+
+Models that share all but the head (`harness.heads`) share a store of the backbone's vectors, in float16 as well, which
+each head then projects.
 """
 
 from __future__ import annotations
@@ -19,16 +22,46 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from harness import models
+from harness import heads, models
 from harness.errors import HarnessError
 from harness.files import digest
 from harness.progress import bar
 from harness.shards import CHUNK, WHOLE, Shard
 from harness.store import TokenStore
-from harness.store_build import build_store
+from harness.store_build import Encode, build_store
 
 if TYPE_CHECKING:
     from pylate.models import ColBERT
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of one side, in order, and how they are read: what a token store is made of.
+
+    Attributes
+    ----------
+    texts : id -> text
+    name : readable part of the store's name
+    query_length : tokens of a query; None: the checkpoint's own
+    shard : which of the texts
+    """
+
+    texts: Mapping[str, str]
+    name: str
+    is_query: bool
+    query_length: int | None
+    shard: Shard = WHOLE
+
+    @property
+    def side(self) -> str:
+        """``queries`` or ``documents``."""
+        return "queries" if self.is_query else "documents"
+
+    @property
+    def part(self) -> dict[str, str]:
+        """The shard's texts."""
+        rows = self.shard.rows(len(self.texts))
+        return dict(list(self.texts.items())[rows.start : rows.stop])
 
 
 @dataclass
@@ -52,59 +85,75 @@ class Encoder:
     def encode(
         self, texts: Mapping[str, str], name: str, is_query: bool, query_length: int | None, shard: Shard = WHOLE
     ) -> TokenStore:
-        """Token vectors of `texts` (id -> text) in their order, or of one shard of them.
-
-        Parameters
-        ----------
-        name
-            Readable part of the folder's name.
-        query_length
-            Tokens of a query, None: the checkpoint's own.
+        """Token vectors of `texts` (id -> text) in their order, or of one shard of them; parameters as in `Texts`.
 
         Raises
         ------
         HarnessError
             If a query has no token vectors, or the vectors are not of the configured dimension.
         """
-        ids, contents = list(texts), list(texts.values())
-        identity = self._identity(ids, contents, is_query, query_length)
-        side = "queries" if is_query else "documents"
-        path = self.cache / "tokens" / f"{self.model['name']}-{name}-{side}-{digest(identity)[:16]}{shard.suffix}"
-        part = shard.rows(len(ids))
-        ids, contents = ids[part.start : part.stop], contents[part.start : part.stop]
-        if not shard.is_whole:
-            identity["shard"] = shard.name
-        with bar(f"encode {name} {side}", len(ids), self.show) as progress:
-
-            def rows(start: int, stop: int) -> list[np.ndarray]:
-                progress.n = start
-                model, limit = self._pylate(query_length), self.batch_tokens
-                limit = limit or (65_536 if self.device.type == "cuda" else 2_048)
-                dtype = getattr(torch, self.model["dtype"])
-                return vectors(model, contents[start:stop], is_query, limit, dtype, progress.update)
-
-            store = build_store(path, ids, rows, identity, CHUNK)
-        self._check(store, ids, is_query)
+        source = Texts(texts, name, is_query, query_length, shard)
+        rows = self._through_head(source) if self.checkpoint.head else self._through_model(source, upto_head=False)
+        weights = {"weights": self.checkpoint.sha256, "seed": self.model.get("seed")}
+        store = self._store(source, self.model["name"], weights, rows)
+        self._check(store, list(texts), is_query)
         return store
 
-    def _identity(self, ids: list[str], texts: list[str], is_query: bool, query_length: int | None) -> dict[str, Any]:
-        options = {name: self.model.get(name) for name in ("dtype", "attention")}
-        if is_query:
-            options |= {"query_length": query_length, "query_expansion": self.model.get("query_expansion")}
-        else:
-            options |= {"document_length": self.model.get("document_length")}
-        return {
-            "side": "queries" if is_query else "documents",
-            "weights": self.checkpoint.sha256,
-            "texts": digest([ids, texts]),
-            "seed": self.model.get("seed"),
-            **options,
-        }
+    def backbone(self, source: Texts) -> TokenStore:
+        """What the head projects: the backbone's vectors (not of unit length) of the tokens that `encode` keeps.
 
-    def _pylate(self, query_length: int | None) -> Any:
+        One store for all models that differ in the head alone.
+        """
+        sha256 = self.checkpoint.backbone
+        rows = self._through_model(source, upto_head=True)
+        return self._store(source, f"backbone-{sha256[:8]}", {"backbone": sha256}, rows)
+
+    def pylate(self, query_length: int | None) -> Any:
+        """The model, loaded once."""
         if query_length not in self._loaded:
             self._loaded = {query_length: models.load(self.model, self.checkpoint, self.device, query_length)}
         return self._loaded[query_length]
+
+    def _through_model(self, source: Texts, upto_head: bool) -> Encode:
+        """Rows of a store from texts."""
+        contents = list(source.part.values())
+        limit = self.batch_tokens or (65_536 if self.device.type == "cuda" else 2_048)
+        dtype = getattr(torch, self.model["dtype"])
+
+        def rows(start: int, stop: int) -> list[np.ndarray]:
+            with bar(f"encode {source.name} {source.side}", len(contents), self.show) as progress:
+                progress.n = start
+                model = self.pylate(source.query_length)
+                return vectors(model, contents[start:stop], source.is_query, limit, dtype, progress.update, upto_head)
+
+        return rows
+
+    def _through_head(self, source: Texts) -> Encode:
+        """Rows of a store from the backbone's."""
+        backbone = self.backbone(source)
+
+        def rows(start: int, stop: int) -> list[np.ndarray]:
+            block = backbone.rows(start, stop)
+            return np.split(heads.project(self.pylate(source.query_length), block.tokens), block.offsets[1:-1])
+
+        return rows
+
+    def _store(self, source: Texts, of: str, weights: dict[str, Any], rows: Encode) -> TokenStore:
+        identity = {**self._identity(source), **weights}
+        folder = f"{of}-{source.name}-{source.side}-{digest(identity)[:16]}{source.shard.suffix}"
+        if not source.shard.is_whole:
+            identity["shard"] = source.shard.name
+        return build_store(self.cache / "tokens" / folder, list(source.part), rows, identity, CHUNK)
+
+    def _identity(self, source: Texts) -> dict[str, Any]:
+        """What changes the bytes of a store, beside the weights."""
+        options = {name: self.model.get(name) for name in ("dtype", "attention")}
+        if source.is_query:
+            options |= {"query_length": source.query_length, "query_expansion": self.model.get("query_expansion")}
+        else:
+            options |= {"document_length": self.model.get("document_length")}
+        texts = digest([list(source.texts), list(source.texts.values())])
+        return {"side": source.side, "texts": texts, **options}
 
     def _check(self, store: TokenStore, ids: list[str], is_query: bool) -> None:
         expected = self.model.get("dim")
@@ -128,6 +177,7 @@ def vectors(
     batch_tokens: int,
     dtype: torch.dtype = torch.float32,
     tick: Callable[[int], object] = lambda _: None,
+    upto_head: bool = False,
 ) -> list[Float[np.ndarray, "tokens dim"]]:
     """Unit token vectors of each text, as `ColBERT.encode` gives them.
 
@@ -140,6 +190,8 @@ def vectors(
         a model that is loaded in bfloat16.
     tick
         Called with the number of texts of each batch.
+    upto_head
+        Give the backbone's vectors of the same tokens instead, [tokens, hidden size] and not of unit length.
     """
     from sentence_transformers.util import batch_to_device  # seconds to import, and needed for encoding only
 
@@ -150,14 +202,15 @@ def vectors(
         autocast = torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32)
         with torch.inference_mode(), autocast:
             features = batch_to_device(model.tokenize([texts[i] for i in batch], is_query=is_query), model.device)
-            output = model.forward(features)
+            output = (model[0] if upto_head else model).forward(features)
             kept = output["attention_mask"].bool()
             if is_query and model.do_query_expansion:
                 kept = torch.ones_like(kept)
             if not is_query:
                 kept &= model.skiplist_mask(features["input_ids"], model.skiplist)
-            tokens = torch.nn.functional.normalize(output["token_embeddings"].float(), dim=2).cpu().numpy()
-        for text, row, mask in zip(batch, tokens, kept.cpu().numpy(), strict=True):
+            tokens = output["token_embeddings"].float()
+            tokens = tokens if upto_head else torch.nn.functional.normalize(tokens, dim=2)
+        for text, row, mask in zip(batch, tokens.cpu().numpy(), kept.cpu().numpy(), strict=True):
             found[text] = row[mask]
         tick(len(batch))
     return found

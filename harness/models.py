@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness import heads
 from harness.errors import HarnessError
 from harness.files import digest, file_digest
 
@@ -33,10 +34,19 @@ _READ_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "artifact
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with a model, and the sha256 of all that PyLate reads from it."""
+    """A folder with a model, and the sha256 of all that is read from it.
+
+    Attributes
+    ----------
+    sha256 : of the folder's files and the head
+    head : the file with the projection that replaces the folder's (`harness.heads`), if any
+    backbone : sha256 of the folder's files alone
+    """
 
     folder: Path
     sha256: str
+    head: Path | None = None
+    backbone: str = ""
 
 
 def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
@@ -66,7 +76,11 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
                 "another version; install them again."
             )
     names = {str(path.relative_to(folder)): _digest(path) for path in files}
-    return Checkpoint(folder, digest(names))
+    weights = digest(names)
+    if not model.get("head"):
+        return Checkpoint(folder, weights, backbone=weights)
+    head = heads.find(model["head"])
+    return Checkpoint(folder, digest([weights, _digest(head)]), head, weights)
 
 
 def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, query_length: int | None) -> ColBERT:
@@ -81,7 +95,7 @@ def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, qu
     try:
         with torch.random.fork_rng(devices=[]), _quiet():
             torch.manual_seed(model.get("seed") or 0)
-            return ColBERT(
+            loaded = ColBERT(
                 str(checkpoint.folder),
                 device=str(device),
                 query_length=query_length,
@@ -101,6 +115,9 @@ def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, qu
         raise HarnessError(
             f"cannot read the weights in {checkpoint.folder} ({type(error).__name__}: {error}): fetch them again."
         ) from error
+    if checkpoint.head:
+        heads.put(loaded, checkpoint.head)
+    return loaded
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from harness.store import stacked
 from harness.subject import Subject
 
 log = logging.getLogger(__name__)
+OF_TRAINING = ("objective", "train_data", "alpha", "train")
 METHODS: dict[str, type[Method]] = {"exact": Exact, "muvera": Muvera, "plaid": Plaid, "smve": Smve}
 
 
@@ -261,10 +262,10 @@ def _counts(subject: Subject, first: Ranking, k: int) -> Options:
 
 def _portable(config: Options) -> Options:
     """The configuration without what says nothing elsewhere: folders of this machine, and where a path leads."""
-    kept = {key: value for key, value in config.items() if not key.endswith("_dir")}
+    kept = {key: value for key, value in config.items() if not key.endswith("_dir") and key not in OF_TRAINING}
     for group in ("model", "dataset"):
-        path = kept[group].get("path")
-        kept[group] = {**kept[group], "path": path and Path(path).name}
+        named = {key: Path(kept[group][key]).name for key in ("path", "head") if kept[group].get(key)}
+        kept[group] = {**kept[group], **named}
     return kept
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from harness import shards
 from harness.errors import HarnessError
 
 ONE_OF = {"device": ("auto", "cpu", "cuda"), "format": ("markdown", "csv", "latex"), "reference": (None, "plaid")}
 WHOLE = {"batch_tokens": True, "memory_mb": False, "threads": True}  # option -> whether null is allowed
-SWITCHES = ("overwrite", "save_runs", "progress", "strict")
+SWITCHES = ("overwrite", "save_runs", "progress", "strict", "train.save_model")
 LENGTHS = ("query_length", "document_length")
+CENTERS = ("none", "corpus", "own")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -43,7 +44,8 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
         _expect(_whole(found, 1) or (optional and found is None), name, found, "a whole number of at least 1")
     shards.parse(config.shard)
     for name in SWITCHES:
-        _expect(isinstance(config[name], bool), name, config[name], "true or false")
+        found = OmegaConf.select(config, name)
+        _expect(isinstance(found, bool), name, found, "true or false")
     _expect(bool(config.cache_dir), "cache_dir", config.cache_dir, "a folder")
     for group, entry in shipped.items():
         for key, default in entry.items():
@@ -56,8 +58,38 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
     _expect(model.dtype in DTYPES, "model.dtype", model.dtype, "float32, bfloat16 or float16")
     if center.name == "none":
         _expect(not center.renormalize, "center.renormalize", True, "false where nothing is subtracted (center=none)")
+    _check_training(config)
     if center.name == "own":
         _expect(_whole(center.max_queries, 1), "center.max_queries", center.max_queries, "at least 1")
+
+
+def _check_training(config: DictConfig) -> None:
+    """Options of `train`."""
+    alpha, train, objective = config.alpha, config.train, config.objective
+    share = "a number from 0 to 1"
+    _expect(alpha is None or _number(alpha, 0, 1), "alpha", alpha, f"{share}, or null")
+    _expect(_number(objective.alpha, 0, 1), "objective.alpha", objective.alpha, share)
+    contrastive = objective.name == "contrastive"
+    _expect(not (contrastive and alpha), "alpha", alpha, "0 or null with objective=contrastive, which has no codes")
+    _expect(train.trainable in ("head", "all"), "train.trainable", train.trainable, "head or all")
+    for name in ("batch_size", "validate_every", "save_every", "log_every"):
+        _expect(_whole(train[name], 1), f"train.{name}", train[name], "a whole number of at least 1")
+    for name in ("warmup", "seed"):
+        _expect(_whole(train[name], 0), f"train.{name}", train[name], "a whole number from 0 up")
+    steps = train.max_steps
+    _expect(steps is None or _whole(steps, 1), "train.max_steps", steps, "at least 1 step, or null")
+    for group, name in (
+        (train, "epochs"),
+        (train, "learning_rate"),
+        (train, "temperature"),
+        (objective, "temperature"),
+    ):
+        key = f"{'train' if group is train else 'objective'}.{name}"
+        _expect(_number(group[name], 0) and group[name] > 0, key, group[name], "a number above 0")
+    slope = objective.slope
+    _expect(slope is None or _number(slope, 0), "objective.slope", slope, "a number from 0 up, or null for hard")
+    _expect(objective.center in CENTERS, "objective.center", objective.center, "one of " + ", ".join(CENTERS))
+    _expect(_number(objective.momentum, 0, 1), "objective.momentum", objective.momentum, share)
 
 
 def _check_option(group: str, key: str, found: Any, default: Any) -> None:
@@ -83,6 +115,10 @@ def _expect(right: bool, name: str, found: Any, expected: str) -> None:
 
 def _whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _number(value: Any, least: float | int, most: float | int = float("inf")) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
 
 
 def _shown(value: Any) -> str:

@@ -6,6 +6,7 @@ holds real tokens only (no padding). All arithmetic is done one token and one nu
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -186,6 +187,110 @@ def smve_document(tokens: np.ndarray, anchors: np.ndarray, keep: int) -> np.ndar
                 total += projection
             output[r * w + a] = total / len(kept)
     return output
+
+
+def sigmoid(value: float) -> float:
+    """1 / (1 + exp(-value))."""
+    return 1.0 / (1.0 + math.exp(-value))
+
+
+def muvera_soft(token: np.ndarray, planes: np.ndarray, repetition: int, bucket: int, slope: float) -> float:
+    """How much a token [dim] is in a bucket: product over bits j of sigmoid(+-slope h_j . x), + where bit j is 1."""
+    share = 1.0
+    for j in range(planes.shape[2]):
+        sign = 1.0 if bucket >> j & 1 else -1.0
+        share *= sigmoid(sign * slope * dot(planes[:, repetition, j], token))
+    return share
+
+
+def muvera_straight_through(
+    tokens: np.ndarray,
+    at: np.ndarray,
+    planes: np.ndarray,
+    projections: np.ndarray | None,
+    slope: float | None,
+    is_query: bool,
+) -> np.ndarray:
+    """The code of tokens [tokens, dim] near a point `at` of the same shape, [R * 2^k * d]; it equals MUVERA's there.
+
+    A token's membership in a bucket is hard(at) + soft(token) - soft(at), 0/1 plus what `muvera_soft` changed; without
+    a slope it is hard(at). Which buckets are empty, and which token fills them, is decided at `at`.
+    """
+    _, repetitions, k = planes.shape
+    output: list[float] = []
+    for r in range(repetitions):
+        for bucket in range(2**k):
+            members = []
+            count = 0
+            nearest, nearest_distance = 0, k + 1
+            for i in range(len(tokens)):
+                own_bucket = muvera_bucket(at[i], planes, r)
+                distance = bin(own_bucket ^ bucket).count("1")
+                if distance < nearest_distance:
+                    nearest, nearest_distance = i, distance
+                count += distance == 0
+                member = 1.0 if distance == 0 else 0.0
+                if slope is not None:
+                    member += muvera_soft(tokens[i], planes, r, bucket, slope)
+                    member -= muvera_soft(at[i], planes, r, bucket, slope)
+                members.append(member)
+            if not is_query and count == 0:
+                output.extend(muvera_project(tokens[nearest], projections, r))
+                continue
+            projected = [muvera_project(token, projections, r) for token in tokens]
+            divisor = 1.0 if is_query else sum(members)
+            for c in range(len(projected[0])):
+                output.append(sum(members[i] * projected[i][c] for i in range(len(tokens))) / divisor)
+    return np.array(output, dtype=np.float64)
+
+
+def smve_straight_through(
+    tokens: np.ndarray, at: np.ndarray, anchors: np.ndarray, keep: int, near: int, slope: float | None, is_query: bool
+) -> np.ndarray:
+    """The code of tokens [tokens, dim] near a point `at` of the same shape, [repetitions * w]; it equals SMVE's there.
+
+    A token's membership at an anchor is hard(at) + soft(token) - soft(at) with soft(x) = sigmoid(slope (a . x - t)) for
+    the `near` anchors with the largest projections at `at`, t halfway between the `keep`-th and the next projection at
+    `at`; elsewhere, and without a slope, it is hard(at). An anchor that no token keeps at `at` is divided by 1.
+    """
+    _, repetitions, w = anchors.shape
+    output = np.zeros(repetitions * w, dtype=np.float64)
+    for r in range(repetitions):
+        for a in range(w):
+            total, members, count = 0.0, 0.0, 0
+            for i in range(len(tokens)):
+                before = [dot(anchors[:, r, b], at[i]) for b in range(w)]
+                value = dot(anchors[:, r, a], tokens[i])
+                falling = sorted(before, reverse=True)
+                kept = before[a] >= falling[keep - 1]
+                member = 1.0 if kept else 0.0
+                if slope is not None and before[a] >= falling[near - 1]:
+                    threshold = (falling[keep - 1] + falling[keep]) / 2
+                    member += sigmoid(slope * (value - threshold)) - sigmoid(slope * (before[a] - threshold))
+                total += member * value
+                members += member
+                count += kept
+            output[r * w + a] = total if is_query or count == 0 else total / members
+    return output
+
+
+def gradient(function: Callable[[np.ndarray], float], point: np.ndarray, step: float = 1e-5) -> np.ndarray:
+    """Central finite differences of a function of an array, at a point."""
+    result = np.zeros(point.shape, dtype=np.float64)
+    for index in np.ndindex(*point.shape):
+        above, below = point.astype(np.float64), point.astype(np.float64)
+        above[index] += step
+        below[index] -= step
+        result[index] = (function(above) - function(below)) / (2 * step)
+    return result
+
+
+def contrastive(scores: list[list[float]]) -> float:
+    """Mean cross-entropy of query i for document i: log(sum_j exp(s_ij)) - s_ii."""
+    total = 0.0
+    for i, row in enumerate(scores):
+        total += math.log(sum(math.exp(score) for score in row)) - row[i]
+    return total / len(scores)
 
 
 def rank(scores: list[float], ids: list[str]) -> list[str]:

@@ -56,8 +56,9 @@ def test_short_forms(words, added):
     assert config.expand(words) == [*words, *added]
 
 
-def test_the_demo_is_a_sweep_over_methods_and_centers():
+def test_the_demo_is_a_sweep_over_heads_methods_and_centers():
     assert config.entry("experiment", "demo")["hydra"]["sweeper"]["params"] == {
+        "model": "demo,demo_contrastive,demo_ste_muvera,demo_ste_smve",
         "center": "none,corpus",
         "method": "plaid,muvera,smve",
     }
@@ -86,9 +87,9 @@ def test_the_configuration_is_plain_data():
 
 
 ORDER = (
-    "errors files progress threads kernels shards store store_build docstrings datasets validation config models "
-    "encode center ranking gpu maxsim anchors candidates evaluate provenance records partials trec subject plan run "
-    "bench tables checks cli __main__"
+    "errors files progress threads kernels shards store store_build docstrings datasets validation config "
+    "heads models encode center geometry ranking gpu maxsim anchors candidates evaluate significance provenance "
+    "records partials trec subject plan run training bench tables checks cli __main__"
 ).split()
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -58,6 +58,7 @@ class Found:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Method(Protocol):
     """A way to find candidates."""
 

@@ -1,0 +1,389 @@
+"""From records to the report: per_query.npz, transfer.csv and geometry.csv, then tables and claims from these alone.
+
+Means are over queries, then data sets, then training seeds. Tests are paired over queries, whose differences are
+averaged over training seeds first (`harness.significance`); p values are Holm's, over all claims together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from harness import records
+from harness.files import read_arrays, write_arrays, write_json, write_text
+from harness.significance import Comparison, compare, holm
+
+HERE = Path(__file__).resolve().parent
+ARMS = ("untrained", "contrastive", "ste_muvera", "ste_smve")
+METHODS = {"muvera": "MUVERA", "smve": "SMVE"}
+CENTERS = {"none": "no", "corpus": "yes", "own": "own"}
+DEPTHS = ("0", "50", "100", "200", "400", "1000")
+DEFAULT_SEED = 42
+MARGIN = 0.005  # half a point of NDCG@10: a fall that is surely smaller than this is none
+LEVEL = 0.05
+MEASURES = ("mean_pairwise_cosine", "stable_rank", "participation_ratio", "effective_rank", "top_share")
+PROJECTION = ("seed",)  # of a method's options: what makes other codes of the same kind
+
+
+def collect(cache: Path) -> None:
+    """Write the files that the report is made from, from the records and geometries of `study.py measure`."""
+    rows: list[dict[str, Any]] = []
+    scores: dict[str, Any] = {}
+    for record in records.read_all(cache):
+        trained, train_seed = _arm(record.model)
+        method, *changed = record.method.split("+")
+        params = sorted(change for change in changed if not change.startswith(("seed=", "anchors=")))
+        seed = next((int(change[5:]) for change in changed if change.startswith("seed=")), DEFAULT_SEED)
+        if method == "exact":
+            seed = 0
+        row = {"trained": trained, "method": method, "center": record.center.split("+")[0]}
+        for depth, value in record.ndcg10.items():
+            more = {"train_seed": train_seed, "projection_seed": seed, "params": " ".join(params)}
+            rows.append({**row, "depth": depth, "dataset": record.dataset, **more, "ndcg10": round(value, 6)})
+        if not params and (method == "exact" or seed == DEFAULT_SEED):
+            key = f"{record.dataset}/{trained}/{train_seed}/{row['center']}/{method}"
+            values = [record.per_query[depth] for depth in record.ndcg10]
+            scores[key] = np.array(values, dtype=np.float32)
+    columns = ["trained", "method", "center", "depth", "dataset", "train_seed", "projection_seed", "params", "ndcg10"]
+    table = pd.DataFrame(rows)[columns].sort_values(columns[:-1])
+    write_text(HERE / "transfer.csv", table.to_csv(index=False))
+    write_arrays(HERE / "per_query.npz", **scores)
+    found = [json.loads(path.read_text()) for path in sorted((cache / "geometry").glob("*.json"))]
+    write_text(HERE / "geometry.csv", pd.DataFrame(_flat(found)).to_csv(index=False, float_format="%.6g"))
+
+
+def _arm(model: str) -> tuple[str, int]:
+    found = re.search(r"head=(\w+)_s(\d+)$", model)
+    if not found:
+        raise SystemExit(f"the record of {model} is not of this study: expected a head such as ste_muvera_s0.")
+    return found[1], int(found[2])
+
+
+def _flat(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    rows = []
+    for one in found:
+        for side in ("documents", "queries"):
+            for space, measures in one[side].items():
+                if isinstance(measures, dict):
+                    names = {"dataset": one["dataset"], "trained": one["arm"], "train_seed": one["seed"]}
+                    rows.append({**names, "side": side, "space": space, "n": one[side]["n"], **measures})
+    return rows
+
+
+class Scores:
+    """Per-query NDCG@10 of the main cells, and the means of all cells."""
+
+    def __init__(self) -> None:
+        self.main = read_arrays(HERE / "per_query.npz")
+        self.table = pd.read_csv(HERE / "transfer.csv", keep_default_na=False, dtype={"depth": str})
+        keys = [key.split("/") for key in self.main]
+        self.datasets = sorted({key[0] for key in keys})
+        self.seeds = {arm: sorted({int(key[2]) for key in keys if key[1] == arm}) for arm in ARMS}
+
+    def of(
+        self, arm: str, center: str, method: str, depth: str, seeds: list[int] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Data set -> NDCG@10 of each query, mean over training seeds."""
+        row = 0 if method == "exact" else DEPTHS.index(depth)
+        center = "none" if method == "exact" else center
+        seeds = self.seeds[arm] if seeds is None else seeds
+        return {
+            dataset: np.mean([self.main[f"{dataset}/{arm}/{s}/{center}/{method}"][row] for s in seeds], axis=0)
+            for dataset in self.datasets
+        }
+
+    def mean(self, *cell: Any) -> float:
+        """Mean over queries, then data sets."""
+        return float(np.mean([values.mean() for values in self.of(*cell).values()]))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence that was tested."""
+
+    claim: str
+    compared: str
+    verdict: str
+    delta: float
+    ci_low: float
+    ci_high: float
+    p: float
+    n_queries: int
+    seeds: int
+
+
+def claims(scores: Scores) -> list[Claim]:
+    """Each claim of the study, tested against the control and the untrained start."""
+    open_claims: list[tuple[str, str, Comparison, Callable[[Comparison, float], str], int]] = []
+
+    def differ(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> Comparison:
+        return compare({dataset: left[dataset] - right[dataset] for dataset in left})
+
+    def add(
+        claim: str, compared: str, found: Comparison, verdict: Callable[[Comparison, float], str], seeds: int
+    ) -> None:
+        open_claims.append((claim, compared, found, verdict, seeds))
+
+    for method in METHODS:
+        arm, other = f"ste_{method}", next(name for name in METHODS if name != method)
+        seeds = len(scores.seeds[arm])
+        for base in ("contrastive", "untrained"):
+            exact = differ(scores.of(arm, "none", "exact", "0"), scores.of(base, "none", "exact", "0"))
+            add(f"exact MaxSim does not fall ({arm})", f"{arm} - {base}", exact, _not_worse, seeds)
+            for center in ("corpus", "own"):
+                for depth in ("0", "100"):
+                    for judge, words in ((method, "the trained method"), (other, "the other method")):
+                        found = differ(scores.of(arm, center, judge, depth), scores.of(base, center, judge, depth))
+                        claim = f"rk={depth} rises for {words} ({METHODS[judge]}, center={center})"
+                        add(claim, f"{arm} - {base}", found, _rises, seeds)
+        for judge in METHODS:
+            gains = [
+                differ(scores.of(arm, center, judge, "0"), scores.of("contrastive", center, judge, "0"))
+                for center in ("corpus", "own")
+            ]
+            both = {
+                dataset: (own - other_own) - (corpus - other_corpus)
+                for dataset, own, other_own, corpus, other_corpus in _four(scores, arm, judge)
+            }
+            claim = f"the gains of training and of center=own add up at rk=0 ({METHODS[judge]})"
+            note = f"({arm} - contrastive) at own minus the same at corpus ({100 * gains[0].delta:.2f} at corpus)"
+            add(claim, note, compare(both), _not_worse, seeds)
+    for judge in METHODS:
+        for base in ("contrastive", "untrained"):
+            found = differ(scores.of(base, "own", judge, "0"), scores.of(f"ste_{judge}", "corpus", judge, "0"))
+            claim = (
+                f"center=own without regularization does as well as regularization with center=corpus at rk=0 "
+                f"({METHODS[judge]})"
+            )
+            add(claim, f"{base} at own - ste_{judge} at corpus", found, _not_worse, len(scores.seeds["ste_muvera"]))
+    corrected = holm([found.p for _, _, found, _, _ in open_claims])
+    return [
+        Claim(claim, compared, verdict(found, p), **_rounded({**asdict(found), "p": p}), seeds=seeds)
+        for (claim, compared, found, verdict, seeds), p in zip(open_claims, corrected, strict=True)
+    ]
+
+
+def _four(scores: Scores, arm: str, judge: str) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    cells = [scores.of(a, center, judge, "0") for center in ("own", "corpus") for a in (arm, "contrastive")]
+    return [(dataset, *(cell[dataset] for cell in cells)) for dataset in scores.datasets]  # type: ignore[misc]
+
+
+def _rises(found: Comparison, p: float) -> str:
+    if found.delta > 0 and p < LEVEL and found.ci_low > 0:
+        return "holds"
+    return "does not hold" if found.ci_high < 0 or found.ci_high < MARGIN else "cannot be told here"
+
+
+def _not_worse(found: Comparison, _p: float) -> str:
+    if found.ci_low > -MARGIN:
+        return "holds"
+    return "does not hold" if found.ci_high < 0 else "cannot be told here"
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 5) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def spectrum_claims() -> list[Claim]:
+    """Does the space get fewer effective dimensions? Paired over data sets, means over training seeds."""
+    table = pd.read_csv(HERE / "geometry.csv")
+    found, open_claims = [], []
+    table = table[(table["side"] == "documents") & (table["space"].isin(["raw", "covariance"]))]
+    means = table.groupby(["trained", "space", "dataset"])[list(MEASURES)].mean()
+    for arm in ("ste_muvera", "ste_smve"):
+        for base in ("contrastive", "untrained"):
+            for space in ("raw", "covariance"):
+                for measure in ("stable_rank", "effective_rank"):
+                    change = (means.loc[(arm, space)] / means.loc[(base, space)] - 1)[measure].dropna()
+                    test = stats.ttest_1samp(change, 0.0)
+                    low, high = test.confidence_interval()
+                    name = measure.replace("_", " ")
+                    claim = f"the documents' {name} falls ({'raw' if space == 'raw' else 'centered'}, share of change)"
+                    open_claims.append(
+                        (claim, f"{arm} / {base} - 1", float(change.mean()), low, high, test.pvalue, arm)
+                    )
+    corrected = holm([one[5] for one in open_claims])
+    seeds = table.groupby("trained")["train_seed"].nunique()
+    for (claim, compared, delta, low, high, _, arm), p in zip(open_claims, corrected, strict=True):
+        fell = (
+            "holds"
+            if delta < 0 and p < LEVEL
+            else "does not hold"
+            if delta > 0 and p < LEVEL
+            else "cannot be told here"
+        )
+        numbers = _rounded({"delta": delta, "ci_low": float(low), "ci_high": float(high), "p": p})
+        found.append(Claim(claim, compared, fell, **numbers, n_queries=0, seeds=int(seeds[arm])))
+    return found
+
+
+def main_table(scores: Scores) -> str:
+    """The card's table for the arms: exact MaxSim in PLAID's place."""
+    lines = []
+    for arm in ARMS:
+        exact = scores.mean(arm, "none", "exact", "0")
+        for center, shown in CENTERS.items():
+            for method, title in METHODS.items():
+                values = [scores.mean(arm, center, method, depth) for depth in DEPTHS]
+                cells = {f"rk={d}": _cell(value, value - exact) for d, value in zip(DEPTHS, values, strict=True)}
+                lines.append({"Model": arm, "Center": shown, "Exact": f"{100 * exact:.2f}", "Method": title, **cells})
+    return _markdown(pd.DataFrame(lines))
+
+
+def seed_table(scores: Scores) -> str:
+    """rk=0 of each training seed: how far seeds differ."""
+    lines = []
+    for arm in ARMS[1:]:
+        for center in ("corpus", "own"):
+            for method, title in METHODS.items():
+                values = [scores.mean(arm, center, method, "0", [seed]) for seed in scores.seeds[arm]]
+                spread = {f"seed {seed}": f"{100 * v:.2f}" for seed, v in zip(scores.seeds[arm], values, strict=True)}
+                lines.append({"Model": arm, "Center": CENTERS[center], "Method": title, **spread})
+    return _markdown(pd.DataFrame(lines))
+
+
+def transfer_matrix(scores: Scores, center: str) -> str:
+    """Trained through x evaluated with, rk=0; in brackets against the control."""
+    lines = []
+    for arm in ARMS:
+        line = {"trained": arm}
+        for method, title in METHODS.items():
+            value = scores.mean(arm, center, method, "0")
+            line[title] = _cell(value, value - scores.mean("contrastive", center, method, "0"))
+        lines.append(line)
+    return _markdown(pd.DataFrame(lines))
+
+
+def other_codes(scores: Scores, what: str, center: str) -> str:
+    """rk=0 with other projection seeds, or other hyperparameters, of the models of training seed 0."""
+    table = scores.table
+    table = table[(table["depth"] == "0") & (table["train_seed"] == 0) & (table["center"] == center)]
+    if what == "seeds":
+        table = table[(table["params"] == "") & (table["method"] != "exact")]
+        key = "projection_seed"
+    else:
+        table = table[(table["projection_seed"] == DEFAULT_SEED) & (table["method"] != "exact")]
+        key = "params"
+    counts = table.groupby(["method", key])["dataset"].nunique()
+    everywhere = table[table["dataset"].isin(_transfer_sets(scores))]
+    mean = everywhere.groupby(["method", key, "trained"])["ndcg10"].mean().unstack("trained")[list(ARMS)]
+    mean = mean[counts.loc[mean.index] > 1]
+    lines = []
+    for (method, value), row in mean.iterrows():  # type: ignore[misc]
+        cells = {arm: _cell(row[arm], row[arm] - row["contrastive"]) for arm in ARMS}
+        lines.append({"Method": METHODS[method], key.replace("_", " "): value if value != "" else "default", **cells})
+    return _markdown(pd.DataFrame(lines))
+
+
+def _transfer_sets(scores: Scores) -> list[str]:
+    """The data sets that every variant was measured on."""
+    table = scores.table
+    return sorted(table[table["params"] != ""]["dataset"].unique())
+
+
+def transfer_claims(scores: Scores) -> list[Claim]:
+    """Do the gains over the control transfer to other seeds and hyperparameters? Paired over (variant, data set)."""
+    found, table = [], scores.table
+    table = table[(table["depth"] == "0") & (table["train_seed"] == 0) & table["dataset"].isin(_transfer_sets(scores))]
+    seeds = table[(table["params"] == "") & (table["projection_seed"] != DEFAULT_SEED)]
+    params = table[table["params"] != ""]
+    for what, some in (("projection seeds", seeds), ("hyperparameters", params)):
+        for method in METHODS:
+            for center in ("corpus", "own"):
+                part = some[(some["method"] == method) & (some["center"] == center)]
+                wide = part.pivot_table(
+                    index=["projection_seed", "params", "dataset"], columns="trained", values="ndcg10"
+                )
+                change = wide[f"ste_{method}"] - wide["contrastive"]
+                by_variant = change.groupby(level=[0, 1]).mean()
+                test = stats.ttest_1samp(by_variant, 0.0)
+                low, high = test.confidence_interval()
+                claim = f"the gain at rk=0 transfers to other {what} ({METHODS[method]}, center={center})"
+                verdict = "holds" if low > 0 else "does not hold" if high < MARGIN else "cannot be told here"
+                numbers = {"delta": float(change.mean()), "ci_low": float(low), "ci_high": float(high)}
+                numbers["p"] = float(test.pvalue)
+                note = f"ste_{method} - contrastive, {len(by_variant)} variants, training seed 0"
+                found.append(Claim(claim, note, verdict, **_rounded(numbers), n_queries=_queries(scores), seeds=1))
+    corrected = holm([one.p for one in found])
+    return [Claim(**{**asdict(one), "p": round(p, 5)}) for one, p in zip(found, corrected, strict=True)]
+
+
+def _queries(scores: Scores) -> int:
+    return sum(scores.main[f"{dataset}/untrained/0/none/exact"].shape[1] for dataset in _transfer_sets(scores))
+
+
+def geometry_table() -> str:
+    """Documents' and queries' measures, mean over data sets and training seeds."""
+    table = pd.read_csv(HERE / "geometry.csv")
+    mean = table.groupby(["side", "space", "trained"])[list(MEASURES)].mean()
+    lines = []
+    for side in ("documents", "queries"):
+        for space in ("raw", "covariance", "corpus", "own"):
+            for arm in ARMS:
+                row = mean.loc[(side, space, arm)]
+                shown = {m.replace("_", " "): "" if np.isnan(row[m]) else f"{row[m]:.3f}" for m in MEASURES}
+                lines.append({"of": side, "space": space, "model": arm, **shown})
+    return _markdown(pd.DataFrame(lines))
+
+
+def claims_table(found: list[Claim]) -> str:
+    """All claims with their verdicts."""
+    lines = [
+        {
+            "Claim": one.claim,
+            "Compared": one.compared,
+            "Verdict": one.verdict,
+            "Delta": f"{100 * one.delta:+.2f}",
+            "95 %": f"{100 * one.ci_low:+.2f} .. {100 * one.ci_high:+.2f}",
+            "p (Holm)": f"{one.p:.4f}",
+        }
+        for one in found
+    ]
+    return _markdown(pd.DataFrame(lines))
+
+
+def write(cache: Path) -> int:
+    """Write everything; without records, from the committed files."""
+    if (cache / "records").is_dir():
+        collect(cache)
+    scores = Scores()
+    tested = [*claims(scores), *transfer_claims(scores), *spectrum_claims()]
+    write_json(HERE / "claims.json", {"claims": [asdict(one) for one in tested]})
+    text = json.dumps([asdict(one) for one in tested], indent=1)
+    write_text(HERE / "claims.json", text + "\n")
+    tables = {
+        "main": main_table(scores),
+        "train-seeds": seed_table(scores),
+        "matrix-corpus": transfer_matrix(scores, "corpus"),
+        "matrix-own": transfer_matrix(scores, "own"),
+        **{
+            f"{what}-{center}": other_codes(scores, what, center)
+            for what in ("seeds", "params")
+            for center in ("corpus", "own")
+        },
+        "geometry": geometry_table(),
+        "claims": claims_table(tested),
+    }
+    path = HERE / "README.md"
+    readme = path.read_text()
+    for name, table in tables.items():
+        pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
+        readme = re.sub(pattern, lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", readme, flags=re.S)
+    write_text(path, readme)
+    return 0
+
+
+def _cell(value: float, delta: float) -> str:
+    return f"{100 * value:.2f} ({100 * delta:+.1f})"
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    return str(table.to_markdown(index=False, disable_numparse=True)) + "\n"

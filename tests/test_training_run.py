@@ -1,0 +1,326 @@
+"""`train`, end to end: what it writes, what it says, and that a run is finished, gone on with, and repeated."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import WORDS, write_dataset
+from safetensors.torch import load_file
+
+from harness import config, heads, models
+from harness.cli import main
+from harness.encode import Encoder
+
+CPU = torch.device("cpu")
+SMALL = "batch_size=4 max_steps=6 warmup=1 learning_rate=1e-3 log_every=1 validate_every=3 save_every=2".split()
+RUNS = {"contrastive": "head", "ste_muvera": "head", "ste_smve": "head", "ste_muvera all": "all"}
+TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Two folders of 40 documents; a query is the first words of its document; another one is judged 0."""
+    rng, made = np.random.default_rng(5), []
+    for name in ("one", "two"):
+        docs = {f"d{i}": " ".join(rng.choice(WORDS, int(rng.integers(4, 12)))) for i in range(40)}
+        queries = {f"q{i}": " ".join(docs[f"d{i}"].split()[:4]) for i in range(30)}
+        qrels = {f"q{i}": {f"d{i}": 1, f"d{i + 7}": 0} for i in range(30)}
+        made.append(write_dataset(tmp_path_factory.mktemp("sources") / name, docs, queries, qrels))
+    return made
+
+
+@pytest.fixture(scope="module")
+def words(lateon_like, sources, tmp_path_factory):
+    """The words of a command on the first source."""
+    cache = tmp_path_factory.mktemp("cache")
+    place = [f"model.path={lateon_like}", f"train_data.path={sources[0]}", f"cache_dir={cache}", "progress=false"]
+    return [*place, "train_data.split=test", "train_data.validation_share=0.4", *(f"train.{word}" for word in SMALL)]
+
+
+@pytest.fixture(scope="module")
+def runs(words, tmp_path_factory):
+    """Every objective's run of the head, and one of all weights."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, trainable in RUNS.items():
+        more = [f"objective={name.split()[0]}", f"train.trainable={trainable}", f"train.output={folder / name}"]
+        assert main(["train", *words, *more]) == 0
+    return {name: folder / name for name in RUNS}
+
+
+def facts(run):
+    return json.loads((run / "training.json").read_text())
+
+
+def log(run):
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def encoder(path, cache, **changes):
+    options = {**config.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
+    return Encoder(options, models.locate(options, None), cache, CPU)
+
+
+def same(one, other):
+    """Whether two runs have the same head, to the last bit."""
+    found = [load_file(run / "head.safetensors") for run in (one, other)]
+    return all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+EVERY = pytest.mark.parametrize("name", RUNS)
+
+
+@EVERY
+def test_a_run_leaves_these_files(runs, name):
+    names = {path.name for path in runs[name].iterdir()}
+    assert {"head.safetensors", "model", "training.json", "log.jsonl"} <= names and "checkpoints" not in names
+
+
+@EVERY
+def test_the_head_is_trained_and_the_backbone_if_asked(runs, lateon_like, tmp_path, name):
+    before = encoder(lateon_like, tmp_path).pylate(None).state_dict()
+    after = encoder(runs[name] / "model", tmp_path).pylate(None).state_dict()
+    for part, value in load_file(runs[name] / "head.safetensors").items():
+        assert torch.equal(value, after[part]) and torch.isfinite(value).all()
+    moved = {part.split(".")[0] for part in before if not torch.equal(before[part], after[part])}
+    assert moved == ({"0", "1", "2", "3"} if RUNS[name] == "all" else {"1", "2", "3"})
+
+
+@EVERY
+def test_the_log_has_both_terms_and_the_validation(runs, name):
+    lines = log(runs[name])
+    trained = [line for line in lines if "loss" in line]
+    terms = {"maxsim"} if name == "contrastive" else {"maxsim", "codes"}
+    assert [line["step"] for line in trained] == [1, 2, 3, 4, 5, 6]
+    for line in trained:
+        assert terms == {"maxsim", "codes"} & line.keys() and np.isfinite(line["grad_norm"])
+        assert sum(line[term] for term in terms) == pytest.approx(line["loss"], abs=2e-3)
+    measured = [line for line in lines if "eval_validation_exact" in line]
+    assert [line["step"] for line in measured] == [0, 3, 6]
+    kinds = {f"{method}_{kind}" for method in ("muvera", "smve") for kind in ("none", "corpus", "own")}
+    for line in measured:
+        assert {key.removeprefix("eval_validation_") for key in line if "validation" in key} == {
+            "exact",
+            "cosine",
+        } | kinds
+        assert all(0 <= line[f"eval_validation_{kind}"] <= 1 for kind in kinds)
+
+
+@EVERY
+def test_a_run_says_what_was_done(runs, words, name):
+    found = facts(runs[name])
+    assert found["steps"] == 6 and found["pairs"].keys() == {"one"} and found["pairs"]["one"] >= 8
+    assert found["removed"] == {"one": {"queries": 0, "documents": 0}} and found["validation"]["documents"] == 40
+    assert found["identity"]["objective"]["name"] == name.split()[0] and found["versions"]["torch"]
+    assert found["before"] == {
+        k.removeprefix("eval_validation_"): v for k, v in log(runs[name])[0].items() if k != "step"
+    }
+    last = [line for line in log(runs[name]) if "eval_validation_exact" in line][-1]
+    assert found["after"] == pytest.approx({key: last[f"eval_validation_{key}"] for key in found["after"]})
+
+
+@pytest.mark.parametrize("name", [name for name, trainable in RUNS.items() if trainable == "head"])
+def test_the_head_gives_what_the_whole_model_gives(runs, lateon_like, tmp_path, name):
+    for is_query, length in ((True, 12), (False, None)):
+        whole = encoder(runs[name] / "model", tmp_path).encode(TEXTS, "x", is_query, length)
+        head = encoder(lateon_like, tmp_path, head=str(runs[name] / "head.safetensors"))
+        through, before = head.encode(TEXTS, "x", is_query, length), encoder(lateon_like, tmp_path)
+        np.testing.assert_allclose(through.flat, whole.flat, atol=2e-3)
+        assert np.abs(whole.flat - before.encode(TEXTS, "x", is_query, length).flat).max() > 0.01
+
+
+def test_pylate_loads_the_model(runs):
+    from pylate.models import ColBERT
+
+    model = ColBERT(str(runs["ste_smve"] / "model"), device="cpu")
+    (vectors,) = model.encode(["wing flow heat"], is_query=False)
+    assert vectors.shape[1] == 16 and np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_validation_is_what_evaluation_measures(runs, lateon_like, sources, tmp_path):
+    """NDCG@10 of exact search with the trained head, on the held-out split, from the encoder on."""
+    from harness.candidates import Resources
+    from harness.candidates.exact import Exact
+    from harness.evaluate import Judge
+    from harness.training import pairs
+
+    named = {**config.entry("train_data", "local"), "path": str(sources[0]), "split": "test", "validation_share": 0.4}
+    held_out = pairs.load(named, None, tmp_path).validation
+    trained = encoder(lateon_like, tmp_path, head=str(runs["ste_smve"] / "head.safetensors"))
+    docs = trained.encode(held_out.docs, "docs", False, None)
+    queries = trained.encode(held_out.queries, "queries", True, None)
+    found = Exact().search(docs, queries, 10, Resources(CPU, 1 << 26, tmp_path)).ranking
+    score = np.mean(Judge(held_out).ndcg10(found.rows))
+    assert facts(runs["ste_smve"])["after"]["exact"] == pytest.approx(score, abs=0.02)
+
+
+def command(words, output, *more):
+    return main(["train", *words, f"train.output={output}", *more])
+
+
+def contents(folder):
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_is_not_repeated(runs, words, capsys):
+    run = runs["ste_smve"]
+    before = contents(run)
+    assert command(words, run, "objective=ste_smve") == 0
+    found = capsys.readouterr()
+    assert contents(run) == before and "finished before" in found.err
+    assert f"model.head={run / 'head.safetensors'}" in found.out
+
+
+def test_what_does_not_change_the_weights_is_no_other_run(runs, words):
+    before = contents(runs["ste_smve"])
+    more = ["objective=ste_smve", "train.log_every=3", "train.save_every=5", "train.save_model=false"]
+    assert command(words, runs["ste_smve"], *more) == 0 and contents(runs["ste_smve"]) == before
+
+
+OTHERS = {
+    "objective=ste_smve train.learning_rate=1e-4": "train",
+    "objective=ste_smve alpha=0.3": "alpha",
+    "objective=ste_smve objective.codes.keep=8": "objective",
+    "objective=ste_smve train_data.seed=1": "data",
+    "objective=ste_smve model.query_length=20": "model",
+    "objective=ste_smve model.seed=1": "model",
+    "objective=contrastive": "alpha, objective",
+}
+
+
+@pytest.mark.parametrize("more", OTHERS)
+def test_another_run_does_not_go_into_the_same_folder(runs, words, capsys, more):
+    before = contents(runs["ste_smve"])
+    assert command(words, runs["ste_smve"], *more.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and f"holds a run with another {OTHERS[more]}: set train.output" in error
+    assert contents(runs["ste_smve"]) == before
+
+
+def test_overwrite_replaces_a_run(runs, words, tmp_path):
+    run = shutil.copytree(runs["contrastive"], tmp_path / "copy")
+    assert command(words, run, "objective=ste_smve", "overwrite=true") == 0
+    assert same(run, runs["ste_smve"]) and not same(run, runs["contrastive"])
+
+
+def test_the_same_seed_gives_the_same_weights(runs, words, tmp_path):
+    """In another folder, and with validation and checkpoints at other steps."""
+    more = ["objective=ste_smve", "train.validate_every=5", "train.save_every=100"]
+    assert command(words, tmp_path / "again", *more, "train.save_model=false") == 0
+    assert same(tmp_path / "again", runs["ste_smve"]) and not (tmp_path / "again" / "model").exists()
+
+
+def test_the_seed_orders_the_batches(runs, words, tmp_path):
+    assert command(words, tmp_path / "other", "objective=ste_smve", "train.seed=1") == 0
+    assert not same(tmp_path / "other", runs["ste_smve"])
+
+
+@pytest.fixture
+def kill(monkeypatch):
+    """Kill the next run in the validation of step 3, after the checkpoint of step 2."""
+    from harness.training.validate import Validation
+
+    def at_the_second_call(*command_words):
+        measure, calls = Validation.measure, []
+
+        def measured(self, model):
+            calls.append(1)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return measure(self, model)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Validation, "measure", measured)
+            command(*command_words)
+
+    return at_the_second_call
+
+
+@pytest.mark.parametrize("trainable", ["head", "all"])
+def test_a_killed_run_goes_on_to_the_same_weights(words, sources, tmp_path, kill, capsys, trainable):
+    """Of two sources, a batch from one of them; means that run over the batches."""
+    both = [f"+train_data.sources.{path.name}={{split: test, pairs: 99, path: '{path}'}}" for path in sources]
+    more = [*both, "objective=ste_smve", "objective.center=own", f"train.trainable={trainable}"]
+    assert command(words, tmp_path / "whole", *more) == 0
+    kill(words, tmp_path / "cut", *more)
+    assert (tmp_path / "cut" / "checkpoints" / "checkpoint-2").is_dir()
+    assert not (tmp_path / "cut" / "training.json").exists()
+    assert command(words, tmp_path / "cut", *more) == 0
+    assert "resumed from" in capsys.readouterr().err and same(tmp_path / "cut", tmp_path / "whole")
+    assert facts(tmp_path / "cut")["before"] == facts(tmp_path / "whole")["before"]
+    assert [line["step"] for line in log(tmp_path / "cut")] == [line["step"] for line in log(tmp_path / "whole")]
+
+
+def test_a_killed_run_of_other_options_is_not_gone_on_with(runs, words, tmp_path, kill, capsys):
+    kill(words, tmp_path / "cut", "objective=ste_smve")
+    assert command(words, tmp_path / "cut", "objective=contrastive") == 0
+    assert "resumed" not in capsys.readouterr().err and same(tmp_path / "cut", runs["contrastive"])
+
+
+def test_a_trained_head_is_trained_on(runs, words, tmp_path):
+    head = runs["contrastive"] / "head.safetensors"
+    assert command(words, tmp_path / "more", "objective=ste_smve", f"model.head={head}") == 0
+    assert facts(tmp_path / "more")["before"] == pytest.approx(facts(runs["contrastive"])["after"], abs=1e-6)
+    assert not same(tmp_path / "more", runs["ste_smve"])
+
+
+def test_a_sweep_has_a_folder_for_each(words, tmp_path, capsys):
+    """Without train.output: in the cache, named by what the run depends on."""
+    elsewhere = [word for word in words if not word.startswith("cache_dir")]
+    more = [f"cache_dir={tmp_path}", "train.save_model=false", "train.max_steps=1", "alpha=0.1,0.9"]
+    assert main(["train", "-m", *elsewhere, *more, "objective=ste_smve"]) == 0
+    folders = sorted((tmp_path / "training").iterdir())
+    assert len(folders) == 2 and all(path.name.startswith("lateon-like-ste_smve-") for path in folders)
+    assert {facts(path)["identity"]["alpha"] for path in folders} == {0.1, 0.9}
+    out = capsys.readouterr().out
+    assert all(str(path) in out for path in folders)
+    assert len([path for path in (tmp_path / "tokens").iterdir() if path.is_dir()]) == 2  # one backbone for both
+
+
+def test_the_backbone_is_read_from_the_cache(runs, words, tmp_path, monkeypatch):
+    """A head's training encodes nothing that was encoded before."""
+    monkeypatch.setattr("harness.encode.vectors", lambda *_: pytest.fail("texts were encoded again"))
+    assert command(words, tmp_path / "run", "objective=contrastive", "train.max_steps=1") == 0
+
+
+FAILING = {
+    "train.batch_size=1000": "no source has 1000 training pairs, a batch: set train.batch_size to fewer",
+    "train_data.path=/nowhere": "/nowhere does not exist",
+    "train_data.split=dev": "this data set has the splits test",
+    "train_data.validation_share=0": "expected some of both",
+    "objective=ste_smve objective.codes.anchors=cosine": "anchors",
+    "objective=ste_smve objective.codes.keep=0": "keep",
+    "objective=ste_mvuera": "unknown objective 'ste_mvuera'; did you mean 'ste_muvera'?",
+    "objective.center=mean": "objective.center=mean: expected one of none, corpus, own.",
+    "alpha=1.5": "alpha=1.5: expected a number from 0 to 1",
+    "objective=contrastive alpha=0.5": "alpha=0.5: expected 0 or null with objective=contrastive",
+    "train.trainable=heads": "train.trainable=heads: expected head or all.",
+    "model.head=/nowhere.safetensors": "the head /nowhere.safetensors does not exist",
+}
+
+
+@pytest.mark.parametrize("more", FAILING)
+def test_what_cannot_be_trained_is_a_sentence(words, tmp_path, capsys, more):
+    changed = {word.split("=")[0] for word in more.split()}
+    kept = [word for word in words if word.split("=")[0] not in changed]
+    assert command(kept, tmp_path / "run", *more.split()) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and FAILING[more] in error
+    assert not (tmp_path / "run" / "training.json").exists()
+
+
+def test_the_shipped_objectives_differ_in_codes_alone():
+    shipped = {name: config.entry("objective", name) for name in config.choices("objective")}
+    assert all(entry["name"] == name for name, entry in shipped.items())
+    assert shipped["contrastive"]["alpha"] == 0 and len({tuple(entry) for entry in shipped.values()}) == 1
+    evaluated = {config.entry("method", name)["seed"] for name in ("muvera", "smve")}
+    assert not evaluated & {entry["codes"].get("seed") for entry in shipped.values()}
+
+
+def test_heads_of_a_run_are_those_of_its_model(runs, tmp_path):
+    for name, run in runs.items():
+        model = encoder(run / "model", tmp_path).pylate(None)
+        assert heads.parameters(model).keys() == load_file(run / "head.safetensors").keys(), name
