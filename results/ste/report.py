@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from harness import records
-from harness.files import read_arrays, write_arrays, write_json, write_text
+from harness.files import read_arrays, write_arrays, write_text
 from harness.significance import Comparison, compare, holm
 
 HERE = Path(__file__).resolve().parent
@@ -27,10 +27,10 @@ METHODS = {"muvera": "MUVERA", "smve": "SMVE"}
 CENTERS = {"none": "no", "corpus": "yes", "own": "own"}
 DEPTHS = ("0", "50", "100", "200", "400", "1000")
 DEFAULT_SEED = 42
+SMVE_MAIN = "width=16384 keep=16"
 MARGIN = 0.005  # half a point of NDCG@10: a fall that is surely smaller than this is none
 LEVEL = 0.05
 MEASURES = ("mean_pairwise_cosine", "stable_rank", "participation_ratio", "effective_rank", "top_share")
-PROJECTION = ("seed",)  # of a method's options: what makes other codes of the same kind
 
 
 def collect(cache: Path) -> None:
@@ -40,13 +40,12 @@ def collect(cache: Path) -> None:
     for record in records.read_all(cache):
         trained, train_seed = _arm(record.model)
         method, *changed = record.method.split("+")
-        params = sorted(change for change in changed if not change.startswith(("seed=", "anchors=")))
-        seed = next((int(change[5:]) for change in changed if change.startswith("seed=")), DEFAULT_SEED)
-        if method == "exact":
-            seed = 0
+        options = dict(change.split("=") for change in changed)
+        seed = 0 if method == "exact" else int(options.pop("seed", DEFAULT_SEED))
+        params = _params(method, options)
         row = {"trained": trained, "method": method, "center": record.center.split("+")[0]}
         for depth, value in record.ndcg10.items():
-            more = {"train_seed": train_seed, "projection_seed": seed, "params": " ".join(params)}
+            more = {"train_seed": train_seed, "projection_seed": seed, "params": params}
             rows.append({**row, "depth": depth, "dataset": record.dataset, **more, "ndcg10": round(value, 6)})
         if not params and (method == "exact" or seed == DEFAULT_SEED):
             key = f"{record.dataset}/{trained}/{train_seed}/{row['center']}/{method}"
@@ -58,6 +57,14 @@ def collect(cache: Path) -> None:
     write_arrays(HERE / "per_query.npz", **scores)
     found = [json.loads(path.read_text()) for path in sorted((cache / "geometry").glob("*.json"))]
     write_text(HERE / "geometry.csv", pd.DataFrame(_flat(found)).to_csv(index=False, float_format="%.6g"))
+
+
+def _params(method: str, changed: dict[str, str]) -> str:
+    """What differs from the study's own setting of a method, in words; empty: nothing."""
+    if method == "smve":
+        sizes = f"width={changed.get('width', 65536)} keep={changed.get('keep', 32)}"
+        return "" if sizes == SMVE_MAIN else sizes
+    return " ".join(f"{name}={value}" for name, value in sorted(changed.items()))
 
 
 def _arm(model: str) -> tuple[str, int]:
@@ -356,7 +363,6 @@ def write(cache: Path) -> int:
         collect(cache)
     scores = Scores()
     tested = [*claims(scores), *transfer_claims(scores), *spectrum_claims()]
-    write_json(HERE / "claims.json", {"claims": [asdict(one) for one in tested]})
     text = json.dumps([asdict(one) for one in tested], indent=1)
     write_text(HERE / "claims.json", text + "\n")
     tables = {
