@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ examples:
   python -m harness run --help           (all options)
 """
 
+FLAGS = ("-m", "--multirun")
 log = logging.getLogger(__name__)
 
 
@@ -60,11 +61,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(words: Sequence[str]) -> int:
     """Measure what the overrides describe, then print its table."""
-    flags = [word for word in words if word in ("-m", "--multirun")]
+    flags = [word for word in words if word in FLAGS]
     overrides = config.expand([word for word in words if word not in flags])
-    if any(word.startswith("-") for word in overrides):  # --help, --cfg job, --info: Hydra's own business
-        _hydra([*flags, *overrides], lambda _: None)
+    if _is_for_hydra(flags, overrides):
         return 0
+
+    def check(options: DictConfig) -> None:
+        from harness.plan import results_dir  # torch and PyLate take seconds to import
+
+        _writable("results_dir", results_dir(options.results_dir))
+
+    cells, failures = _cells(flags, overrides, check)
+    from harness.run import run_cells
+
+    failures.extend(run_cells(cells))  # all at once: what they have in common is computed once
+    return _say_failures(failures) if failures else _print_table(overrides, only_measured=True)
+
+
+def _is_for_hydra(flags: Sequence[str], overrides: Sequence[str]) -> bool:
+    """Whether it is --help, --cfg job or --info, which Hydra then answers."""
+    if not any(word.startswith("-") for word in overrides):
+        return False
+    _hydra([*flags, *overrides], lambda _: None)
+    return True
+
+
+def _cells(
+    flags: Sequence[str], overrides: Sequence[str], check: Callable[[DictConfig], None]
+) -> tuple[list[DictConfig], list[str]]:
+    """The configurations of a run or sweep, and one sentence for each that cannot be used."""
     composed = config.composed(overrides)
     parsed = config.parse(overrides)
     swept = [override.input_line for override in parsed if override.is_sweep_override()]
@@ -75,25 +100,22 @@ def run(words: Sequence[str]) -> int:
     cells: list[DictConfig] = []
 
     def collect(options: DictConfig) -> None:
-        from harness.plan import results_dir  # torch and PyLate take seconds to import
-
         try:
             prepared = config.prepare(options)
-            _writable("results_dir", results_dir(prepared.results_dir))
+            check(prepared)
             cells.append(prepared)
         except HarnessError as error:  # of this cell of a sweep: the others go on
             log.error("error: %s", error)
             failures.append(str(error))
 
     _hydra([*flags, *overrides], collect)
-    from harness.run import run_cells
+    return cells, failures
 
-    failures.extend(run_cells(cells))  # all at once: what they have in common is computed once
-    if failures:
-        if len(failures) > 1:  # a single one was just said
-            sys.stderr.write(f"{len(failures)} failed:\n" + "".join(f"  {failure}\n" for failure in failures))
-        return 1
-    return _print_table(overrides, only_measured=True)
+
+def _say_failures(failures: Sequence[str]) -> int:
+    if len(failures) > 1:  # a single one was just said
+        sys.stderr.write(f"{len(failures)} failed:\n" + "".join(f"  {failure}\n" for failure in failures))
+    return 1
 
 
 def table(words: Sequence[str]) -> int:
@@ -186,20 +208,38 @@ def check(words: Sequence[str]) -> int:
 
 def train(words: Sequence[str]) -> int:
     """Train with one objective, or with each of a sweep (-m); says where the result is and how to evaluate it."""
-    flags = [word for word in words if word in ("-m", "--multirun")]
-    overrides = [word for word in config.expand(words) if word not in flags and word != "experiment=demo"]
-    config.composed(overrides)
-    composed: list[DictConfig] = []
-    _hydra([*flags, *overrides], lambda options: composed.append(config.prepare(options)))
+    flags = [word for word in words if word in FLAGS]
+    expanded = config.expand([word for word in words if word not in flags])
+    overrides = [word for word in expanded if word != "experiment=demo"]
+    if _is_for_hydra(flags, overrides):
+        return 0
+    cells, failures = _cells(flags, overrides, lambda options: None)
+    if len({str(cell.train.output) for cell in cells}) < len(cells) and cells[0].train.output:
+        raise HarnessError("train.output is one folder, for a sweep of several runs: leave it out.")
     from harness.training import train as training
 
-    for options in composed:
+    for options in cells:
         plain: Any = OmegaConf.to_container(options)
-        output = training.train(plain)
-        known = options.model.name in config.choices("model")
-        model = f"model={options.model.name}" if known else f"model.path={options.model.path}"
-        sys.stdout.write(f"{output}\n  python -m harness run {model} model.head={output / training.HEAD}\n")
-    return 0
+        try:
+            output = training.train(plain)
+        except HarnessError as error:
+            if len(cells) == 1:
+                raise
+            log.error("error: %s", error)  # of this run of a sweep: the others go on
+            failures.append(str(error))
+            continue
+        sys.stdout.write(f"{output}\n  python -m harness run {_trained(options, output)}\n")
+    return _say_failures(failures) if failures else 0
+
+
+def _trained(options: DictConfig, output: Path) -> str:
+    """The overrides that evaluate a trained model: its head on the backbone that stayed, or all of it."""
+    if options.train.trainable == "all":
+        return f"model.path={output / 'model'}"
+    known = options.model.name in config.choices("model")
+    words = [f"model={options.model.name}"] if known else []
+    words += [f"model.path={options.model.path}"] if options.model.path else []
+    return " ".join([*words, f"model.dtype={options.model.dtype}", f"model.head={output / 'head.safetensors'}"])
 
 
 def bench(words: Sequence[str]) -> int:
@@ -214,11 +254,12 @@ def bench(words: Sequence[str]) -> int:
 
 def ls(words: Sequence[str]) -> int:
     """List the entries of a group."""
-    groups = {f"{group}s": group for group in config.GROUPS} | {group: group for group in config.GROUPS}
-    names = list(words) or [f"{group}s" for group in config.GROUPS]
+    plurals = [group if group == "train_data" else f"{group}s" for group in config.GROUPS]
+    groups = dict(zip(plurals, config.GROUPS, strict=True)) | {group: group for group in config.GROUPS}
+    names = list(words) or plurals
     for name in names:
         if name not in groups:
-            raise unknown("group", name, [f"{group}s" for group in config.GROUPS])
+            raise unknown("group", name, plurals)
         if len(names) > 1:
             sys.stdout.write(f"{name}:\n")
         entries = config.choices(groups[name])

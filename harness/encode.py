@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,17 @@ class Encoder:
         rows = self._through_model(source, upto_head=True)
         return self._store(source, f"backbone-{sha256[:8]}", {"backbone": sha256}, rows)
 
+    @property
+    def limit(self) -> int:
+        """Tokens encoded at once."""
+        return self.batch_tokens or (65_536 if self.device.type == "cuda" else 2_048)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the products."""
+        found: torch.dtype = getattr(torch, self.model["dtype"])
+        return found
+
     def pylate(self, query_length: int | None) -> Any:
         """The model, loaded once."""
         if query_length not in self._loaded:
@@ -117,23 +129,24 @@ class Encoder:
     def _through_model(self, source: Texts, upto_head: bool) -> Encode:
         """Rows of a store from texts."""
         contents = list(source.part.values())
-        limit = self.batch_tokens or (65_536 if self.device.type == "cuda" else 2_048)
-        dtype = getattr(torch, self.model["dtype"])
 
         def rows(start: int, stop: int) -> list[np.ndarray]:
             with bar(f"encode {source.name} {source.side}", len(contents), self.show) as progress:
                 progress.n = start
                 model = self.pylate(source.query_length)
-                return vectors(model, contents[start:stop], source.is_query, limit, dtype, progress.update, upto_head)
+                texts, tick = contents[start:stop], progress.update
+                return vectors(model, texts, source.is_query, self.limit, self.dtype, tick, upto_head)
 
         return rows
 
     def _through_head(self, source: Texts) -> Encode:
         """Rows of a store from the backbone's."""
-        backbone = self.backbone(source)
+        backbone = cache(
+            lambda: self.backbone(source)
+        )  # opened when a row is asked for, which a finished store does not
 
         def rows(start: int, stop: int) -> list[np.ndarray]:
-            block = backbone.rows(start, stop)
+            block = backbone().rows(start, stop)
             return np.split(heads.project(self.pylate(source.query_length), block.tokens), block.offsets[1:-1])
 
         return rows

@@ -1,4 +1,4 @@
-"""Geometry of a set of token vectors, exactly and in one pass: memory O(dim^2), no sampling.
+"""Geometry of a set of token vectors, exactly and in one pass: no sampling, a few [dim, dim] sums in memory.
 
 Of n unit vectors u with second moment M = sum(u u^T) / n (raw) or covariance M - mean mean^T (centered), and the
 eigenvalues l of that matrix:
@@ -16,6 +16,7 @@ their lengths: moments are taken of the store as it gives them, raw or centered.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +24,8 @@ from jaxtyping import Float
 from harness.shards import CHUNK
 from harness.store import TokenStore
 from harness.threads import each, ranges
+
+_AT_ONCE = 16  # chunks whose sums are in memory
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,13 @@ class Moments:
             units = np.divide(tokens, lengths, out=np.zeros_like(tokens), where=lengths > 0)
             return int((lengths > 0).sum()), tokens.sum(axis=0), units.sum(axis=0), tokens.T @ tokens
 
-        nonzero, total, directions, outer = zip(*each(some, ranges(len(store), CHUNK)), strict=True)
-        return cls(
-            int(store.offsets[-1]),
-            sum(nonzero),
-            np.sum(total, axis=0),
-            np.sum(directions, axis=0),
-            np.sum(outer, axis=0),
-        )
+        chunks = ranges(len(store), CHUNK)
+        sums: Any = [some(range(0))]
+        for first in range(0, len(chunks), _AT_ONCE):
+            parts = [*sums, *each(some, chunks[first : first + _AT_ONCE])]
+            sums = [tuple(sum(column[1:], start=column[0]) for column in zip(*parts, strict=True))]
+        nonzero, total, directions, outer = sums[0]
+        return cls(int(store.offsets[-1]), nonzero, total, directions, outer)
 
     @property
     def mean_pairwise_cosine(self) -> float:

@@ -199,7 +199,7 @@ def _record(subject: Subject, cell: Cell, result: Partial, started: str) -> None
     results = results_dir(config["results_dir"])
     if config["save_runs"]:
         trec.save(results, cell.names, subject.dataset, rankings)
-    note = models.weights_note(config["model"], subject.checkpoint.sha256)
+    note = models.weights_note(config["model"], subject.checkpoint.backbone)
     zeros = {} if result.maxsim is None else {"zero_scores": int((first.scores == 0).sum())}
     record = records.Record(
         *cell.names,

@@ -14,6 +14,7 @@ ONE_OF = {"device": ("auto", "cpu", "cuda"), "format": ("markdown", "csv", "late
 WHOLE = {"batch_tokens": True, "memory_mb": False, "threads": True}  # option -> whether null is allowed
 SWITCHES = ("overwrite", "save_runs", "progress", "strict", "train.save_model")
 LENGTHS = ("query_length", "document_length")
+OBJECTIVES = ("contrastive", "ste_muvera", "ste_smve")
 CENTERS = ("none", "corpus", "own")
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -59,6 +60,7 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
     if center.name == "none":
         _expect(not center.renormalize, "center.renormalize", True, "false where nothing is subtracted (center=none)")
     _check_training(config)
+    _check_train_data(config.train_data)
     if center.name == "own":
         _expect(_whole(center.max_queries, 1), "center.max_queries", center.max_queries, "at least 1")
 
@@ -69,9 +71,16 @@ def _check_training(config: DictConfig) -> None:
     share = "a number from 0 to 1"
     _expect(alpha is None or _number(alpha, 0, 1), "alpha", alpha, f"{share}, or null")
     _expect(_number(objective.alpha, 0, 1), "objective.alpha", objective.alpha, share)
-    contrastive = objective.name == "contrastive"
-    _expect(not (contrastive and alpha), "alpha", alpha, "0 or null with objective=contrastive, which has no codes")
+    _expect(objective.name in OBJECTIVES, "objective.name", objective.name, "one of " + ", ".join(OBJECTIVES))
+    weight = objective.alpha if alpha is None else alpha
+    no_codes = objective.name == "contrastive" and weight
+    _expect(not no_codes, "alpha", weight, "0 with objective=contrastive, which has no codes")
     _expect(train.trainable in ("head", "all"), "train.trainable", train.trainable, "head or all")
+    if train.trainable == "all":
+        _expect(train.save_model, "train.save_model", False, "true where all weights are trained")
+        dtype = config.model.dtype
+        _expect(dtype != "float16", "model.dtype", dtype, "float32 or bfloat16 where all weights are trained")
+    _expect(train.output is None or isinstance(train.output, str), "train.output", train.output, "a folder, or null")
     for name in ("batch_size", "validate_every", "save_every", "log_every"):
         _expect(_whole(train[name], 1), f"train.{name}", train[name], "a whole number of at least 1")
     for name in ("warmup", "seed"):
@@ -90,6 +99,26 @@ def _check_training(config: DictConfig) -> None:
     _expect(slope is None or _number(slope, 0), "objective.slope", slope, "a number from 0 up, or null for hard")
     _expect(objective.center in CENTERS, "objective.center", objective.center, "one of " + ", ".join(CENTERS))
     _expect(_number(objective.momentum, 0, 1), "objective.momentum", objective.momentum, share)
+
+
+def _check_train_data(data: DictConfig) -> None:
+    """An entry of conf/train_data."""
+    _expect(_whole(data.seed, 0), "train_data.seed", data.seed, "a whole number from 0 up")
+    _expect(_number(data.validation_share, 0, 1), "train_data.validation_share", data.validation_share, "0 to 1")
+    for name in ("validation_queries", "validation_documents"):
+        _expect(_whole(data[name], 1), f"train_data.{name}", data[name], "a whole number of at least 1")
+    listed = isinstance(data.exclude, ListConfig)
+    _expect(listed, "train_data.exclude", data.exclude, "a list of data sets, such as [scifact,nfcorpus], or []")
+    for name, source in (data.sources or {}).items():
+        right = (
+            isinstance(source, DictConfig) and isinstance(source.get("split"), str) and _whole(source.get("pairs"), 1)
+        )
+        _expect(
+            right,
+            f"train_data.sources.{name}",
+            source,
+            "a split and a number of pairs, such as {split: train, pairs: 100}",
+        )
 
 
 def _check_option(group: str, key: str, found: Any, default: Any) -> None:

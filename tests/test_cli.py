@@ -13,7 +13,7 @@ from harness import config
 from harness.cli import main
 
 CASES = {
-    "frobnicate": "unknown command 'frobnicate'. Known: bench, check, ls, run, table.",
+    "frobnicate": "unknown command 'frobnicate'. Known: bench, check, ls, run, table, train.",
     "run model=latoen": "unknown model 'latoen'; did you mean 'lateon'?",
     "run model=lateon dataset=scifct": "unknown data set 'scifct'; did you mean 'scifact'?",
     "run model=lateon method=muveraa": "unknown method 'muveraa'; did you mean 'muvera'?",

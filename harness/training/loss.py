@@ -2,8 +2,9 @@
 
 Query i's positive is document i; all other documents of the batch, positives of others and hard negatives alike, are
 negatives. Scores are divided by the query's number of tokens, so that a temperature means the same for short and long
-queries; cross-entropy over documents. MaxSim sees the model's own unit vectors; codes see centered ones, as in the
-evaluation (`harness.center`): ``corpus`` subtracts the documents' mean from both sides, ``own`` each side's own.
+queries; cross-entropy over documents. MaxSim sees the model's own unit vectors; codes see centered ones: ``corpus``
+subtracts the documents' mean from both sides, ``own`` each side's own. The means are running ones over batches, each of
+one source, where the evaluation has those of one corpus.
 """
 
 from __future__ import annotations

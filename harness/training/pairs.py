@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -236,8 +235,3 @@ def _tests(names: list[str], data_dir: str | None, cache: Path) -> list[Dataset]
 def _draw(seed: int, *words: str) -> float:
     """A number in [0, 1) that depends on the words alone."""
     return int.from_bytes(sha256("\0".join([str(seed), *words]).encode()).digest()[:8], "big") / 2**64
-
-
-def summary(data: TrainingData) -> Counter[str]:
-    """What was kept out, over all sources."""
-    return sum((Counter(one) for one in data.removed.values()), Counter())

@@ -1,20 +1,13 @@
 """`python -m harness train`: a head, or all of a model, trained with one objective.
 
 The sentence-transformers trainer does the work (batches of one source each, AdamW, resume); what is ours is the data
-(`pairs`), the loss (`loss`) and the validation (`validate`). The folder of a run:
-
-    head.safetensors    the trained projection, for model.head= (`harness.heads`)
-    model/              the whole model as PyLate saves it, for model.path= (train.save_model=false: not)
-    log.jsonl           loss, both terms, learning rate; validation (NDCG@10 of exact and rk=0, mean pairwise cosine)
-    training.json       options, data, validation before and after, versions, host; written last
-    checkpoints/        the last one, to resume from; gone when the run is finished
+(`pairs`), the loss (`loss`), the validation (`validate`) and the run's folder (`folder`).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,21 +20,20 @@ from harness import heads, models, provenance
 from harness.candidates import Resources
 from harness.encode import Encoder, Texts, vectors
 from harness.errors import HarnessError
-from harness.files import digest, write_json, write_text
+from harness.files import digest, write_text
 from harness.progress import on_terminal
 from harness.store import StoreInMemory, TokenStore
 from harness.subject import device
 from harness.training import codes, pairs
 from harness.training.cached import CachedCollator
+from harness.training.folder import CHECKPOINTS, HEAD, LOG, MODEL, RunFolder
 from harness.training.loss import STEContrastive, TokenMeans
 from harness.training.pairs import TrainingData
 from harness.training.validate import Stores, Validation
 
 log = logging.getLogger(__name__)
 Options = dict[str, Any]
-DONE, HEAD, LOG = "training.json", "head.safetensors", "log.jsonl"
 _MEAN_QUERIES = 500  # training queries whose mean is mu_Q in the validation
-_MEANS = "means.pt"
 
 
 def train(config: Options) -> Path:
@@ -58,10 +50,10 @@ def train(config: Options) -> Path:
     checkpoint = models.locate(config["model"], config["models_dir"])
     data = pairs.load(config["train_data"], config["data_dir"], cache)
     identity = _identity(config, checkpoint, data)
-    output = _output(config, cache, identity)
-    if (output / DONE).exists():
-        log.info("%s: finished before", output)
-        return output
+    folder = _folder(config, cache, identity)
+    if folder.finished:
+        log.info("%s: finished before", folder.path)
+        return folder.path
     for source, removed in data.removed.items():
         if any(removed.values()):
             log.info("kept out of training, from %s: %s", source, removed)
@@ -69,18 +61,19 @@ def train(config: Options) -> Path:
     resources = Resources(device(config["device"]), config["memory_mb"] << 20, cache, config["progress"])
     encoder = Encoder(config["model"], checkpoint, cache, resources.device, config["batch_tokens"], config["progress"])
     began = time.perf_counter()
-    run = _Run(config, encoder, data, resources, output)
+    run = _Run(config, encoder, data, resources, folder)
+    folder.begin()
     before = run.validation.measure(run.model)
     log.info("before: %s", _scores(before))
     run.fit(before)
     after = run.validation.measure(run.model)
     log.info("after: %s", _scores(after))
-    heads.write(run.model, output / HEAD)
+    if config["train"]["trainable"] == "head":
+        heads.write(run.model, folder.path / HEAD)
     if config["train"]["save_model"]:
-        run.model.save(str(output / "model"), create_model_card=False)
+        run.model.save(str(folder.path / MODEL), create_model_card=False)
     facts = {
-        "identity": identity,
-        "pairs": {source: len(triples) for source, triples in data.triples.items()},
+        "pairs": {source: len(triples) for source, triples in run.trained_on.items()},
         "removed": data.removed,
         "checked": data.checked,
         "validation": {"queries": len(data.validation.queries), "documents": len(data.validation.docs)},
@@ -92,18 +85,17 @@ def train(config: Options) -> Path:
         "host": provenance.host(resources.device),
         "commit": provenance.commit(),
     }
-    write_json(output / DONE, facts)
-    shutil.rmtree(output / "checkpoints", ignore_errors=True)
-    return output
+    folder.finish(facts)
+    return folder.path
 
 
 class _Run:
     """A model, its trainer and its validation."""
 
     def __init__(
-        self, config: Options, encoder: Encoder, data: TrainingData, resources: Resources, output: Path
+        self, config: Options, encoder: Encoder, data: TrainingData, resources: Resources, folder: RunFolder
     ) -> None:
-        self.options, self.objective, self.output = config["train"], config["objective"], output
+        self.options, self.objective, self.folder = config["train"], config["objective"], folder
         self.query_length = config["model"]["query_length"]
         self.encoder, self.data = encoder, data
         self.model = encoder.pylate(self.query_length)
@@ -112,17 +104,19 @@ class _Run:
             parameter.requires_grad_(not frozen)
         dim = self.model[-1].out_features
         self.means = TokenMeans(dim, self.objective["center"], self.objective["momentum"])
-        alpha = self.objective["alpha"] if config["alpha"] is None else config["alpha"]
         self.loss = STEContrastive(
             self.model,
             codes.make(self.objective, dim),
             self.means,
-            alpha,
+            _alpha(config),
             self.options["temperature"],
             self.objective["temperature"],
         )
+        trained = {query for triples in data.triples.values() for query, _, _ in triples}
+        self.mean_queries = sorted(trained, key=digest)[:_MEAN_QUERIES]
         self.collator, stores = self._frozen() if frozen else self._live()
         self.validation = Validation(data.validation, stores, resources)
+        self.trained_on = _of_a_batch(data, self.options["batch_size"])
         self.bf16 = config["model"]["dtype"] == "bfloat16" and not frozen
         self.show = config["progress"]
 
@@ -132,16 +126,13 @@ class _Run:
         from sentence_transformers import SentenceTransformerTrainer
         from transformers.trainer_callback import PrinterCallback
 
-        size, seed, sets = self.options["batch_size"], self.options["seed"], {}
-        for source, triples in self.data.triples.items():
-            if len(triples) >= size:
-                # The trainer draws the batches of a source with a seed of its own, always the same.
-                order = np.random.default_rng(seed).permutation(len(triples))
-                columns = zip(*(triples[i] for i in order), strict=True)
-                names = ("query", "positive", "negative")
-                sets[source] = Dataset.from_dict(dict(zip(names, map(list, columns), strict=True)))
-        if not sets:
-            raise HarnessError(f"no source has {size} training pairs, a batch: set train.batch_size to fewer.")
+        sets = {}
+        for source, triples in self.trained_on.items():
+            # The trainer draws the batches of a source with a seed of its own, always the same.
+            order = np.random.default_rng(self.options["seed"]).permutation(len(triples))
+            columns = zip(*(triples[i] for i in order), strict=True)
+            names = ("query", "positive", "negative")
+            sets[source] = Dataset.from_dict(dict(zip(names, map(list, columns), strict=True)))
         self.trainer = trainer = SentenceTransformerTrainer(
             self.model,
             self._arguments(),
@@ -152,19 +143,18 @@ class _Run:
             callbacks=[_callback(self, before)],
         )
         trainer.remove_callback(PrinterCallback)  # which prints to stdout; the log is ours
-        kept = sorted((self.output / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-        whole = [path for path in kept if (path / _MEANS).exists()]
-        if whole:
-            log.info("resumed from %s", whole[-1])
-            self.means.load_state_dict(torch.load(whole[-1] / _MEANS, weights_only=True))
-        self.trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+        last = self.folder.checkpoint()
+        if last:
+            log.info("resumed from %s", last[0])
+            self.means.load_state_dict(last[1])
+        trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
 
     def _arguments(self) -> Any:
         from sentence_transformers.training_args import BatchSamplers, SentenceTransformerTrainingArguments
 
         options = self.options
         return SentenceTransformerTrainingArguments(
-            output_dir=str(self.output / "checkpoints"),
+            output_dir=str(self.folder.path / CHECKPOINTS),
             num_train_epochs=options["epochs"],
             max_steps=options["max_steps"] or -1,
             per_device_train_batch_size=options["batch_size"],
@@ -180,7 +170,7 @@ class _Run:
             eval_steps=options["validate_every"],
             logging_steps=options["log_every"],
             save_steps=options["save_every"],
-            save_total_limit=1,
+            save_total_limit=2,  # one of them is whole at any time
             report_to="none",
             disable_tqdm=not on_terminal(self.show),
         )
@@ -193,9 +183,8 @@ class _Run:
             stores[side], rows[side] = self.encoder.backbone(source), {text: i for i, text in enumerate(texts)}
 
         def projected(texts: list[str], side: str, model: Any) -> TokenStore:
-            found = [stores[side][rows[side][text]] for text in texts]
-            tokens = heads.project(model, np.concatenate(found))
-            return StoreInMemory(tokens, np.array([len(one) for one in found]))
+            found = [heads.project(model, stores[side][rows[side][text]]) for text in texts]
+            return StoreInMemory(np.concatenate(found), np.array([len(one) for one in found]))
 
         def of(model: Any) -> Stores:
             documents, queries, others = self._validation_texts()
@@ -212,9 +201,7 @@ class _Run:
         from pylate.utils import ColBERTCollator
 
         def encoded(texts: list[str], is_query: bool, model: Any) -> TokenStore:
-            limit = self.encoder.batch_tokens or (65_536 if model.device.type == "cuda" else 2_048)
-            dtype = getattr(torch, self.encoder.model["dtype"])
-            found = vectors(model, texts, is_query, limit, dtype)
+            found = vectors(model, texts, is_query, self.encoder.limit, self.encoder.dtype)
             return StoreInMemory(np.concatenate(found), np.array([len(one) for one in found]))
 
         def of(model: Any) -> Stores:
@@ -230,9 +217,17 @@ class _Run:
     def _validation_texts(self) -> tuple[list[str], list[str], list[str]]:
         """Documents and queries of the validation, and the training queries of mu_Q."""
         held_out = self.data.validation
-        trained = {query for triples in self.data.triples.values() for query, _, _ in triples}
-        others = sorted(trained, key=lambda text: digest(text))[:_MEAN_QUERIES]
-        return list(held_out.docs.values()), list(held_out.queries.values()), others
+        return list(held_out.docs.values()), list(held_out.queries.values()), self.mean_queries
+
+
+def _of_a_batch(data: TrainingData, size: int) -> dict[str, list[pairs.Triple]]:
+    """The sources that fill a batch, since a batch is of one source."""
+    small = [source for source, triples in data.triples.items() if len(triples) < size]
+    if small:
+        log.info("not trained on, for want of a batch of %d pairs: %s", size, ", ".join(small))
+    if len(small) == len(data.triples):
+        raise HarnessError(f"no source has {size} training pairs, a batch: set train.batch_size to fewer.")
+    return {source: triples for source, triples in data.triples.items() if source not in small}
 
 
 def _evaluator(validation: Validation) -> Any:
@@ -261,10 +256,10 @@ def _callback(run: _Run, before: dict[str, float]) -> Any:
             if "loss" in state.log_history[-1]:
                 log.info("%s", _progress(state.log_history[-1]))
             lines = [json.dumps(entry) for entry in [first, *state.log_history]]
-            write_text(run.output / LOG, "\n".join(lines) + "\n")
+            write_text(run.folder.path / LOG, "\n".join(lines) + "\n")
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            torch.save(run.means.state_dict(), Path(args.output_dir) / f"checkpoint-{state.global_step}" / _MEANS)
+            run.folder.keep_means(state.global_step, run.means.state_dict())
 
     return Callback()
 
@@ -275,9 +270,14 @@ def _progress(entry: dict[str, float]) -> str:
     return f"step {entry['step']}  epoch {entry['epoch']:.2f}  " + "  ".join(terms)
 
 
+def _alpha(config: Options) -> float:
+    """The weight of the codes' term: as asked for, or the objective's own."""
+    return float(config["objective"]["alpha"] if config["alpha"] is None else config["alpha"])
+
+
 def _identity(config: Options, checkpoint: models.Checkpoint, data: TrainingData) -> Options:
     """What the trained weights depend on."""
-    options = ("document_length", "query_length", "query_expansion", "dtype", "seed")
+    options = ("document_length", "query_length", "query_expansion", "dtype", "attention", "seed")
     model = {name: config["model"].get(name) for name in options}
     not_training = ("output", "save_model", "save_every", "log_every", "validate_every")
     return {
@@ -286,37 +286,18 @@ def _identity(config: Options, checkpoint: models.Checkpoint, data: TrainingData
         "data": digest([data.triples, data.validation.sha256]),
         "train_data": config["train_data"]["name"],
         "objective": config["objective"],
-        "alpha": config["objective"]["alpha"] if config["alpha"] is None else config["alpha"],
+        "alpha": _alpha(config),
         "train": {name: value for name, value in config["train"].items() if name not in not_training},
     }
 
 
-def _output(config: Options, cache: Path, identity: Options) -> Path:
-    """The run's folder, which holds nothing of another run."""
-    named = config["train"]["output"]
+def _folder(config: Options, cache: Path, identity: Options) -> RunFolder:
+    """Where the run goes: `train.output`, or a folder of the cache that is named by what the result depends on."""
     default = f"{config['model']['name']}-{config['objective']['name']}-{digest(identity)[:12]}"
-    output = Path(named).expanduser() if named else cache / "training" / default
-    if (output / DONE).exists():
-        found = json.loads((output / DONE).read_text())["identity"]
-        differs = sorted(name for name in identity if found.get(name) != identity[name])
-        if not differs and not config["overwrite"]:
-            return output
-        if not config["overwrite"]:
-            raise HarnessError(
-                f"{output} holds a run with another {', '.join(differs)}: set train.output to another folder, or "
-                "overwrite=true to replace it."
-            )
-        shutil.rmtree(output)
-    unfinished = output / "started.json"
-    if unfinished.exists() and json.loads(unfinished.read_text()) != identity:
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)
-    try:
-        write_json(unfinished, identity)
-    except OSError as error:
-        raise HarnessError(
-            f"cannot write to {output} ({error.strerror}): set train.output to a folder that can be written."
-        ) from error
-    return output
+    named = config["train"]["output"]
+    path = Path(named).expanduser() if named else cache / "training" / default
+    inputs = [config["model"].get("head"), config["model"].get("path"), config["train_data"].get("path")]
+    return RunFolder.of(path, identity, [name for name in inputs if name], config["overwrite"])
 
 
 def _sizes(data: TrainingData) -> str:

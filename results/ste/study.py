@@ -35,7 +35,7 @@ MODEL = ["model=answerai_colbert_small", "model.dtype=bfloat16"]
 ARMS = ("contrastive", "ste_muvera", "ste_smve")
 SEEDS = (0, 1, 2)
 DATASETS = ("cranfield", "nfcorpus", "msmarco-dl19-pool", "scifact", "arguana")
-TRANSFER_SETS = ("cranfield", "nfcorpus")  # other seeds and hyperparameters are 42 cells a model
+TRANSFER_SETS = ("cranfield", "nfcorpus")  # other seeds and hyperparameters are 34 cells a model
 CENTERS = ("none", "corpus", "own")
 SMVE = ["method=smve", "method.anchors=hadamard"]
 SMVE_MAIN = {
@@ -170,10 +170,10 @@ def measure(words: list[str]) -> int:
 
 def _geometry(arm: str, seed: int, dataset: str, options: Any) -> None:
     path = runs(options) / "geometry" / f"{dataset}-{arm}_s{seed}.json"
-    if path.exists():
-        return
     plain: Any = OmegaConf.to_container(options)
     subject = Subject(plain, plain["dataset"])
+    if path.exists() and json.loads(path.read_text()).get("weights", "") == subject.checkpoint.sha256:
+        return
     own = config.entry("center", "own")
     others = subject.encode_mean(subject.query_mean(own))
     found: dict[str, Any] = {}
@@ -188,7 +188,7 @@ def _geometry(arm: str, seed: int, dataset: str, options: Any) -> None:
             shift = center.fit(where, subject.document_mean, others, own["renormalize"])
             moved = shift.apply_documents(store) if side == "documents" else shift.apply_queries(store)
             found[side][where] = {"mean_pairwise_cosine": Moments.of(moved).mean_pairwise_cosine}
-    write_json(path, {"dataset": dataset, "arm": arm, "seed": seed, **found})
+    write_json(path, {"dataset": dataset, "arm": arm, "seed": seed, "weights": subject.checkpoint.sha256, **found})
 
 
 def write_report() -> int:

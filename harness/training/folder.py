@@ -1,0 +1,119 @@
+"""The folder of a training run: what is in it, what may be replaced, where a stopped run goes on.
+
+started.json        what the result depends on; its presence says that the folder is a run's
+checkpoints/        the last two, to resume from; gone when the run is finished
+head.safetensors    the trained projection (train.trainable=head), for model.head=
+model/              the whole model as PyLate saves it, for model.path= (train.save_model=false: not)
+log.jsonl           loss, both terms, learning rate, validation
+training.json       options, data, validation before and after, versions, host; written last
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.errors import HarnessError
+from harness.files import replacing, write_json
+
+STARTED, DONE, HEAD, MODEL, LOG, CHECKPOINTS = (
+    "started.json",
+    "training.json",
+    "head.safetensors",
+    "model",
+    "log.jsonl",
+    "checkpoints",
+)
+_MEANS = "means.pt"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that holds one run and nothing else.
+
+    Attributes
+    ----------
+    identity : what the result depends on
+    replaces : whether an older run in it is to be thrown away
+    """
+
+    path: Path
+    identity: dict[str, Any]
+    replaces: bool
+
+    @classmethod
+    def of(cls, path: Path, identity: dict[str, Any], inputs: list[str], overwrite: bool) -> RunFolder:
+        """The folder at `path`, checked; nothing in it is touched.
+
+        Raises
+        ------
+        HarnessError
+            If it holds another run (unless `overwrite`), something that is no run, or one of the run's `inputs`.
+        """
+        for name in inputs:
+            if Path(name).expanduser().resolve().is_relative_to(path.resolve()):
+                raise HarnessError(f"train.output={path} holds {name}, which the run reads: choose another folder.")
+        if path.exists() and not path.is_dir():
+            raise HarnessError(f"train.output={path} is a file: choose a folder.")
+        if not path.exists() or not any(path.iterdir()):
+            return cls(path, identity, replaces=False)
+        found = _read(path / STARTED)
+        if found is None:
+            raise HarnessError(f"{path} is not empty and holds no training run: set train.output to another folder.")
+        differs = sorted(name for name in identity if found.get(name) != identity[name])
+        if differs and not overwrite:
+            raise HarnessError(
+                f"{path} holds a run with another {', '.join(differs)}: set train.output to another folder, or "
+                "overwrite=true to replace it."
+            )
+        return cls(path, identity, replaces=overwrite)
+
+    @property
+    def finished(self) -> bool:
+        """Whether this very run is there, whole."""
+        return not self.replaces and (self.path / DONE).exists()
+
+    def begin(self) -> None:
+        """Make it this run's folder; of an older run, what a run writes is removed."""
+        try:
+            if self.replaces:
+                for name in (DONE, HEAD, LOG):
+                    (self.path / name).unlink(missing_ok=True)
+                for name in (MODEL, CHECKPOINTS):
+                    shutil.rmtree(self.path / name, ignore_errors=True)
+            write_json(self.path / STARTED, self.identity)
+        except OSError as error:
+            raise HarnessError(
+                f"cannot write to {self.path} ({error.strerror}): set train.output to a folder that can be written."
+            ) from error
+
+    def keep_means(self, step: int, means: dict[str, torch.Tensor]) -> None:
+        """Write the running means beside a checkpoint, which is usable from then on."""
+        with replacing(self.path / CHECKPOINTS / f"checkpoint-{step}" / _MEANS) as file:
+            torch.save(means, file)
+
+    def checkpoint(self) -> tuple[Path, dict[str, torch.Tensor]] | None:
+        """The last usable checkpoint and its running means, if there is one."""
+        kept = [path.parent for path in (self.path / CHECKPOINTS).glob(f"checkpoint-*/{_MEANS}")]
+        if not kept:
+            return None
+        last = max(kept, key=lambda path: int(path.name.split("-")[1]))
+        return last, torch.load(last / _MEANS, weights_only=True)
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        """Write the completion marker, and remove what only a stopped run needs."""
+        write_json(self.path / DONE, {"identity": self.identity, **facts})
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
