@@ -28,7 +28,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: install  ## the main job on an embedded model and corpus: about a minute
+demo: install  ## the main job on embedded models and a corpus: 2.5 minutes
 	$(PY) -m harness run
 
 test: install  ## all tests but the slow ones
