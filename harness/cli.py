@@ -234,12 +234,14 @@ def train(words: Sequence[str]) -> int:
 
 def _trained(options: DictConfig, output: Path) -> str:
     """The overrides that evaluate a trained model: its head on the backbone that stayed, or all of it."""
+    from harness.training.folder import HEAD, MODEL
+
     if options.train.trainable == "all":
-        return f"model.path={output / 'model'}"
+        return f"model.path={output / MODEL}"
     known = options.model.name in config.choices("model")
     words = [f"model={options.model.name}"] if known else []
     words += [f"model.path={options.model.path}"] if options.model.path else []
-    return " ".join([*words, f"model.dtype={options.model.dtype}", f"model.head={output / 'head.safetensors'}"])
+    return " ".join([*words, f"model.dtype={options.model.dtype}", f"model.head={output / HEAD}"])
 
 
 def bench(words: Sequence[str]) -> int:

@@ -81,10 +81,16 @@ def put(model: ColBERT, path: Path) -> None:
     model.load_state_dict(found, strict=False)
 
 
+def forward(model: ColBERT, tokens: torch.Tensor) -> torch.Tensor:
+    """What the modules after the backbone make of its vectors, [..., hidden] to [..., dim], not of unit length."""
+    features = {"token_embeddings": tokens}
+    for module in list(model)[1:]:
+        features = module(features)
+    return features["token_embeddings"]
+
+
 def project(model: ColBERT, tokens: Float[np.ndarray, "tokens hidden"]) -> Float[np.ndarray, "tokens dim"]:
     """Unit token vectors from the backbone's, by the head alone."""
     with torch.inference_mode():
-        features = {"token_embeddings": torch.from_numpy(tokens).to(model.device)}
-        for module in list(model)[1:]:
-            features = module(features)
-        return torch.nn.functional.normalize(features["token_embeddings"].float(), dim=-1).cpu().numpy()
+        projected = forward(model, torch.from_numpy(tokens).to(model.device))
+        return torch.nn.functional.normalize(projected.float(), dim=-1).cpu().numpy()

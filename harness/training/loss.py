@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import nn
 
+from harness import heads
 from harness.training.codes import Codes
 
 _PIECE = 1 << 26  # similarities held at once: 256 MiB of float32
@@ -143,18 +144,16 @@ class STEContrastive(nn.Module):
         """Unit token vectors of a group of texts, and which of them count: those that `harness.encode` keeps."""
         model = getattr(self.model, "module", self.model)  # (Distributed)DataParallel's
         if "token_embeddings" in features:  # a frozen backbone's, kept tokens only
-            output = {"token_embeddings": features["token_embeddings"]}
-            for module in list(model)[1:]:
-                output = module(output)
+            tokens = heads.forward(model, features["token_embeddings"])
             mask = features["attention_mask"].bool()
         else:
-            output = self.model(dict(features))
+            tokens = self.model(dict(features))["token_embeddings"]
             mask = features["attention_mask"].bool()
             if is_query and model.do_query_expansion:
                 mask = torch.ones_like(mask)
             if not is_query:
                 mask = mask & model.skiplist_mask(features["input_ids"], model.skiplist)
-        return nn.functional.normalize(output["token_embeddings"].float(), dim=-1), mask
+        return nn.functional.normalize(tokens.float(), dim=-1), mask
 
 
 def maxsim(

@@ -140,12 +140,12 @@ class _Source:
     def __init__(self, read: Dataset, options: dict[str, Any], excluded: Excluded) -> None:
         self.name, self.options = read.name, options
         banned = {doc for doc, text in read.docs.items() if excluded.has_document(text)}
-        asked = [query for query, text in read.queries.items() if excluded.has_query(text)]
+        asked = {query for query, text in read.queries.items() if excluded.has_query(text)}
         self.removed = {"queries": len(asked), "documents": len(banned)}
         share = options["validation_share"]
         held = {doc for doc in read.docs if _draw(options["seed"], self.name, doc) < share} - banned
         self.docs = {doc: text for doc, text in read.docs.items() if doc not in banned and text}
-        self.queries = [query for query in read.queries if query not in set(asked)]
+        self.queries = [query for query in read.queries if query not in asked]
         self.queries.sort(key=lambda query: _draw(options["seed"], self.name, query))
         self.texts, self.qrels = read.queries, read.qrels
         self.held = held

@@ -22,7 +22,7 @@ from harness.encode import Encoder, Texts, vectors
 from harness.errors import HarnessError
 from harness.files import digest, write_text
 from harness.progress import on_terminal
-from harness.store import StoreInMemory, TokenStore
+from harness.store import StoreInMemory
 from harness.subject import device
 from harness.training import codes, pairs
 from harness.training.cached import CachedCollator
@@ -33,6 +33,8 @@ from harness.training.validate import Stores, Validation
 
 log = logging.getLogger(__name__)
 Options = dict[str, Any]
+Encoded = Callable[[Any, list[str], bool], list[np.ndarray]]
+"""(model, texts, is_query) -> unit token vectors of each text."""
 _MEAN_QUERIES = 500  # training queries whose mean is mu_Q in the validation
 
 
@@ -114,8 +116,8 @@ class _Run:
         )
         trained = {query for triples in data.triples.values() for query, _, _ in triples}
         self.mean_queries = sorted(trained, key=digest)[:_MEAN_QUERIES]
-        self.collator, stores = self._frozen() if frozen else self._live()
-        self.validation = Validation(data.validation, stores, resources)
+        self.collator, self.encoded = self._frozen() if frozen else self._live()
+        self.validation = Validation(data.validation, self._validation_stores, resources)
         self.trained_on = _of_a_batch(data, self.options["batch_size"])
         self.bf16 = config["model"]["dtype"] == "bfloat16" and not frozen
         self.show = config["progress"]
@@ -175,49 +177,38 @@ class _Run:
             disable_tqdm=not on_terminal(self.show),
         )
 
-    def _frozen(self) -> tuple[Any, Callable[[Any], Stores]]:
-        """Batches and validation from the cached vectors of the backbone."""
+    def _frozen(self) -> tuple[Any, Encoded]:
+        """Batches and token vectors from the cached vectors of the backbone."""
         stores, rows = {}, {}
-        for side, texts in (("query", self.data.queries), ("document", self.data.documents)):
-            source = Texts(texts, "training", side == "query", self.query_length)
-            stores[side], rows[side] = self.encoder.backbone(source), {text: i for i, text in enumerate(texts)}
+        for is_query, texts in ((True, self.data.queries), (False, self.data.documents)):
+            stores[is_query] = self.encoder.backbone(Texts(texts, "training", is_query, self.query_length))
+            rows[is_query] = {text: i for i, text in enumerate(texts)}
 
-        def projected(texts: list[str], side: str, model: Any) -> TokenStore:
-            found = [heads.project(model, stores[side][rows[side][text]]) for text in texts]
-            return StoreInMemory(np.concatenate(found), np.array([len(one) for one in found]))
+        def encoded(model: Any, texts: list[str], is_query: bool) -> list[np.ndarray]:
+            return [heads.project(model, stores[is_query][rows[is_query][text]]) for text in texts]
 
-        def of(model: Any) -> Stores:
-            documents, queries, others = self._validation_texts()
-            return (
-                projected(documents, "document", model),
-                projected(queries, "query", model),
-                projected(others, "query", model),
-            )
+        return CachedCollator((rows[True], stores[True]), (rows[False], stores[False])), encoded
 
-        return CachedCollator((rows["query"], stores["query"]), (rows["document"], stores["document"])), of
-
-    def _live(self) -> tuple[Any, Callable[[Any], Stores]]:
-        """Batches tokenized by PyLate, validation encoded anew each time."""
+    def _live(self) -> tuple[Any, Encoded]:
+        """Batches tokenized by PyLate, and texts encoded anew each time."""
         from pylate.utils import ColBERTCollator
 
-        def encoded(texts: list[str], is_query: bool, model: Any) -> TokenStore:
-            found = vectors(model, texts, is_query, self.encoder.limit, self.encoder.dtype)
-            return StoreInMemory(np.concatenate(found), np.array([len(one) for one in found]))
+        def encoded(model: Any, texts: list[str], is_query: bool) -> list[np.ndarray]:
+            return vectors(model, texts, is_query, self.encoder.limit, self.encoder.dtype)
 
-        def of(model: Any) -> Stores:
-            documents, queries, others = self._validation_texts()
-            was_training = model.training
-            model.eval()
-            found = encoded(documents, False, model), encoded(queries, True, model), encoded(others, True, model)
-            model.train(was_training)
-            return found
+        return ColBERTCollator(self.model.tokenize), encoded
 
-        return ColBERTCollator(self.model.tokenize), of
-
-    def _validation_texts(self) -> tuple[list[str], list[str], list[str]]:
-        """Documents and queries of the validation, and the training queries of mu_Q."""
-        held_out = self.data.validation
-        return list(held_out.docs.values()), list(held_out.queries.values()), self.mean_queries
+    def _validation_stores(self, model: Any) -> Stores:
+        """The validation's documents and queries, and the training queries of mu_Q, as the model sees them now."""
+        held_out, was_training = self.data.validation, model.training
+        model.eval()
+        sides = ((held_out.docs.values(), False), (held_out.queries.values(), True), (self.mean_queries, True))
+        found = [self.encoded(model, list(texts), is_query) for texts, is_query in sides]
+        model.train(was_training)
+        documents, queries, others = (
+            StoreInMemory(np.concatenate(rows), np.array([len(row) for row in rows])) for rows in found
+        )
+        return documents, queries, others
 
 
 def _of_a_batch(data: TrainingData, size: int) -> dict[str, list[pairs.Triple]]:

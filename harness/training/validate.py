@@ -19,6 +19,7 @@ from harness.candidates.smve import Smve
 from harness.config import entry
 from harness.datasets import Dataset
 from harness.evaluate import CUT, Judge
+from harness.geometry import Moments
 from harness.store import TokenStore
 
 SMVE = {"width": 4096, "keep": 16}  # a sixteenth of the default's cost
@@ -49,9 +50,7 @@ class Validation:
             shift = center.fit(kind, mean, others, renormalize=False)
             sides = shift.apply_documents(documents), shift.apply_queries(queries)
             found |= {f"{name}_{kind}": self._ndcg(method, *sides) for name, method in self.methods.items()}
-        count = int(documents.offsets[-1])
-        total = mean.astype(np.float64) * count
-        return {**found, "cosine": float((total @ total - count) / (count * (count - 1)))}
+        return {**found, "cosine": Moments.of(documents).mean_pairwise_cosine}
 
     def _ndcg(self, method: Method, documents: TokenStore, queries: TokenStore) -> float:
         rows = method.search(documents, queries, CUT, self.resources).ranking.rows

@@ -36,12 +36,9 @@ ARMS = ("contrastive", "ste_muvera", "ste_smve")
 SEEDS = (0, 1, 2)
 DATASETS = ("cranfield", "nfcorpus", "msmarco-dl19-pool", "scifact", "arguana")
 TRANSFER_SETS = ("cranfield", "nfcorpus")  # other seeds and hyperparameters are 34 cells a model
-CENTERS = ("none", "corpus", "own")
 SMVE = ["method=smve", "method.anchors=hadamard"]
-SMVE_MAIN = {
-    "width": 16384,
-    "keep": 16,
-}  # an eighth of the default's time with Gaussian anchors; the default is a variant
+# An eighth of the default's time with Gaussian anchors; the default is a variant.
+SMVE_MAIN = {"width": 16384, "keep": 16}
 MUVERA = ["method=muvera"]
 PROJECTION_SEEDS = (1, 2, 3, 4)  # and 42, the default
 MUVERA_OPTIONS = (
@@ -125,12 +122,12 @@ def pilot() -> int:
 def cells(arm: str, seed: int, dataset: str) -> Iterator[list[str]]:
     """Overrides of every cell of a model on a data set."""
     yield ["method=exact"]
-    for where in CENTERS:
+    for where in center.KINDS:
         yield [f"center={where}", *MUVERA]
         yield [f"center={where}", *SMVE, *_changed(SMVE_MAIN)]
     if seed or dataset not in TRANSFER_SETS:
         return
-    for where in CENTERS[1:]:
+    for where in center.KINDS[1:]:
         for other in PROJECTION_SEEDS:
             yield [f"center={where}", *MUVERA, f"method.seed={other}"]
             yield [f"center={where}", *SMVE, *_changed(SMVE_MAIN), f"method.seed={other}"]
@@ -184,7 +181,7 @@ def _geometry(arm: str, seed: int, dataset: str, options: Any) -> None:
             "raw": {"mean_pairwise_cosine": raw.mean_pairwise_cosine, **raw.measures(centered=False)},
             "covariance": raw.measures(centered=True),
         }
-        for where in CENTERS[1:]:
+        for where in center.KINDS[1:]:
             shift = center.fit(where, subject.document_mean, others, own["renormalize"])
             moved = shift.apply_documents(store) if side == "documents" else shift.apply_queries(store)
             found[side][where] = {"mean_pairwise_cosine": Moments.of(moved).mean_pairwise_cosine}
