@@ -1,4 +1,4 @@
-"""The command line: run, table, check, bench, ls. Every word after the command is an override of conf/."""
+"""The command line: a command, and words after it that are overrides of conf/."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -15,14 +15,25 @@ from omegaconf import DictConfig, OmegaConf
 from harness import config
 from harness.errors import HarnessError, unknown
 
+if TYPE_CHECKING:
+    from harness.records import Record
+    from harness.tables import Row, Section
+
 USAGE = """usage: python -m harness COMMAND [overrides]
 
   run    [overrides]                     measure a cell, or a sweep with -m (nothing else: the demonstration)
-  table  [overrides] [format=markdown|csv|latex]
-                                         the results table of what was measured
+  table  [overrides] [format=markdown|csv|latex] [significance=true] [cost=true] [per_query=true]
+                                         the results table of what was measured; with paired tests over queries, with
+                                         bytes and seconds; or the score of each query, as CSV
   check  [overrides]                     measured against expected values (results/expected); exit code 1 if any fails
   train  [objective=contrastive|ste_muvera|ste_smve] [train_data=...] [alpha=...] [train.trainable=head|all]
                                          train a model whose vectors survive the projections
+  geometry [overrides]                   how token vectors lie, what the projections see of it, and how well each
+                                         first stage follows MaxSim; a sweep with -m
+  geometry compare a=MODEL b=MODEL [dataset=...|suite=...]
+                                         two models side by side
+  plot   [what=depth|spectrum|cosines|buckets|overlap|agreement|budget] [overrides]
+                                         figures (SVG and PNG) of what was measured
   bench  [what=rerank|muvera|smve|search|encode|grid|scale] [overrides]
                                          time the inner loops against peers and the machine's limit
   ls     models|datasets|methods|suites|centers|objectives|train_data|experiments
@@ -32,7 +43,7 @@ examples:
   python -m harness run model=lateon_reg method=smve
   python -m harness run -m model=lateon,lateon_reg center=none,corpus method=plaid,muvera,smve
   python -m harness run model.path=my/colbert dataset.path=my/beir-folder method=muvera
-  python -m harness table suite=beir3
+  python -m harness table suite=beir3 significance=true
   python -m harness run --help           (all options)
 """
 
@@ -43,7 +54,16 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code, 2 for bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"run": run, "table": table, "check": check, "train": train, "bench": bench, "ls": ls}
+    commands = {
+        "run": run,
+        "table": table,
+        "check": check,
+        "train": train,
+        "geometry": geometry,
+        "plot": plot,
+        "bench": bench,
+        "ls": ls,
+    }
     try:
         if not words or words[0] in ("-h", "--help", "help"):
             sys.stdout.write(USAGE)
@@ -91,10 +111,7 @@ def _cells(
 ) -> tuple[list[DictConfig], list[str]]:
     """The configurations of a run or sweep, and one sentence for each that cannot be used."""
     composed = config.composed(overrides)
-    parsed = config.parse(overrides)
-    swept = [override.input_line for override in parsed if override.is_sweep_override()]
-    if swept and not flags and "experiment" not in {override.key_or_group for override in parsed}:
-        raise HarnessError(f"{swept[0]} names several values, which is a sweep: add -m.")
+    _says_sweep(flags, overrides)
     _writable("cache_dir", Path(composed.cache_dir))
     failures: list[str] = []
     cells: list[DictConfig] = []
@@ -112,6 +129,14 @@ def _cells(
     return cells, failures
 
 
+def _says_sweep(flags: Sequence[str], overrides: Sequence[str]) -> None:
+    """Refuse several values of an option where no sweep was asked for."""
+    parsed = config.parse(overrides)
+    swept = [override.input_line for override in parsed if override.is_sweep_override()]
+    if swept and not flags and "experiment" not in {override.key_or_group for override in parsed}:
+        raise HarnessError(f"{swept[0]} names several values, which is a sweep: add -m.")
+
+
 def _say_failures(failures: Sequence[str]) -> int:
     if len(failures) > 1:  # a single one was just said
         sys.stderr.write(f"{len(failures)} failed:\n" + "".join(f"  {failure}\n" for failure in failures))
@@ -124,7 +149,7 @@ def table(words: Sequence[str]) -> int:
 
 
 def _print_table(overrides: Sequence[str], only_measured: bool) -> int:
-    from harness import records, tables
+    from harness import per_query, records, tables
     from harness.plan import results_dir
 
     options = config.composed(overrides)
@@ -140,18 +165,53 @@ def _print_table(overrides: Sequence[str], only_measured: bool) -> int:
         rows = [row for row in rows if (row.model, row.center, row.method) in measured]
     if not rows or not found:
         raise HarnessError(f"nothing was measured on {', '.join(datasets)} in {results}: use `run` first.")
-    long = tables.long_form(found, rows, datasets, list(options.depths))
-    if options.format == "csv":
-        sys.stdout.write(tables.csv(long))
-        if missing := tables.missing(long):
-            sys.stderr.write(f"note: {missing} cells were not measured; means that lack a data set are empty.\n")
-        return 0
-    layout, comment = (tables.latex, "% ") if options.format == "latex" else (tables.markdown, "")
-    remarks = [f"{comment}{line}\n\n" for line in tables.remarks(long, found, suite, datasets)]
-    sys.stdout.write((layout(long, datasets) + "\n\n").lstrip("\n") + "".join(remarks))
-    if only_measured:
-        sys.stdout.write(f"Records: {results / 'records'}\n")
+    if options.per_query:
+        sys.stdout.write(per_query.csv(found, rows, datasets, list(options.depths)))
+    elif options.format == "csv":
+        _print_csv(options, found, rows, datasets)
+    else:
+        _print_page(options, found, rows, suite, datasets)
+        if only_measured:
+            sys.stdout.write(f"Records: {results / 'records'}\n")
     return 0
+
+
+def _print_csv(options: DictConfig, found: list[Record], rows: list[Row], datasets: list[str]) -> None:
+    """The long form, with the columns that were asked for."""
+    from harness import comparisons, costs, tables
+
+    depths = list(options.depths)
+    long = tables.long_form(found, rows, datasets, depths)
+    wide = costs.columns(long, costs.measured(found, rows, datasets), datasets) if options.cost else long
+    wide = comparisons.columns(wide, found, rows, datasets, depths) if options.significance else wide
+    sys.stdout.write(tables.csv(wide))
+    if missing := tables.missing(long):
+        sys.stderr.write(f"note: {missing} cells were not measured; means that lack a data set are empty.\n")
+
+
+def _print_page(options: DictConfig, found: list[Record], rows: list[Row], suite: str, datasets: list[str]) -> None:
+    """The table as Markdown or LaTeX, what must be known of it, and the further tables that were asked for."""
+    from harness import comparison_tables, comparisons, costs, tables
+
+    depths = list(options.depths)
+    long, marks = tables.long_form(found, rows, datasets, depths), None
+    sections: list[Section] = []
+    tested: list[str] = []
+    if options.significance:
+        plaid = comparisons.tested(comparisons.to_plaid(rows, depths), found, datasets)
+        methods = comparisons.tested(comparisons.between_methods(rows, depths), found, datasets)
+        marks, tested = comparison_tables.marks(plaid), [comparison_tables.remark(plaid, datasets)]
+        sections += comparison_tables.sections(plaid, methods, datasets)
+    if options.cost:
+        sections += costs.sections(costs.measured(found, rows, datasets), found, datasets)
+    latex = options.format == "latex"
+    layout, further, comment = (tables.latex, tables.tabular, "% ") if latex else (tables.markdown, tables.pipes, "")
+    first, *others = tables.remarks(long, found, suite, datasets, marks)
+    parts = [layout(long, datasets, marks), *(f"{comment}{line}" for line in [first, *tested, *others])]
+    for section in sections:
+        parts += [f"{comment}{section.caption}", "" if section.lines.empty else further(section.lines)]
+        parts += [f"{comment}{line}" for line in section.remarks]
+    sys.stdout.write("".join(f"{part}\n\n" for part in parts if part))
 
 
 def _datasets(chosen: dict[str, list[str]], options: DictConfig) -> tuple[str, list[str]]:
@@ -242,6 +302,71 @@ def _trained(options: DictConfig, output: Path) -> str:
     words = [f"model={options.model.name}"] if known else []
     words += [f"model.path={options.model.path}"] if options.model.path else []
     return " ".join([*words, f"model.dtype={options.model.dtype}", f"model.head={output / HEAD}"])
+
+
+def geometry(words: Sequence[str]) -> int:
+    """Measure the geometry of each (model, data set), or put two models side by side."""
+    if words[:1] == ["compare"]:
+        return _compare_geometries(words[1:])
+    flags = [word for word in words if word in FLAGS]
+    overrides = config.expand([word for word in words if word not in flags])
+    if _is_for_hydra(flags, overrides):
+        return 0
+    _says_sweep(flags, overrides)
+    named = {override.key_or_group for override in config.parse(overrides)}
+    every = {"method": "muvera,smve", "center": "none,corpus,own"}
+    overrides += [f"{group}={names}" for group, names in every.items() if group not in named]
+    cells, failures = _cells(["-m"], overrides, lambda options: None)
+    from harness import diagnosis, geometry_tables
+
+    for path in diagnosis.diagnose_cells(cells, failures):
+        found = diagnosis.read(path)
+        parts = [geometry_tables.measures(found), geometry_tables.first_stages(found), *geometry_tables.remarks(found)]
+        sys.stdout.write("\n\n".join([*parts, f"Record: {path}"]) + "\n\n")
+    return _say_failures(failures) if failures else 0
+
+
+def _compare_geometries(words: Sequence[str]) -> int:
+    from harness import geometry_tables
+    from harness.plan import results_dir
+
+    models = {word[:1]: word[2:] for word in words if word.startswith(("a=", "b="))}
+    if len(models) < 2 or not all(models.values()):
+        raise HarnessError(
+            "geometry compare needs two models: a=MODEL b=MODEL, named as their files in results/geometry."
+        )
+    overrides = [word for word in words if not word.startswith(("a=", "b="))]
+    options = config.composed(overrides)
+    chosen = _chosen(overrides, options)
+    datasets = _datasets(chosen, options)[1] if chosen["dataset"] or chosen["suite"] else []
+    results = results_dir(options.results_dir)
+    sys.stdout.write(geometry_tables.compare(results, [models["a"], models["b"]], datasets))
+    return 0
+
+
+def plot(words: Sequence[str]) -> int:
+    """Draw figures of what was measured, and print their files."""
+    overrides = config.expand(words)
+    options = config.composed(overrides)
+    from harness import diagnosis, figures, records, tables  # matplotlib is for those who plot
+    from harness.plan import results_dir
+
+    figures.check(options.what)
+    chosen = _chosen(overrides, options)
+    results = results_dir(options.results_dir)
+    suite, datasets = _datasets(chosen, options)
+    found = list(records.read_all(results, datasets))
+    tables.check_consistent(found)
+    files = [path for name in datasets for path in sorted(diagnosis.path_of(results, name, "").parent.glob("*.json"))]
+    models = _models(chosen["model"], {record.model for record in found} | {path.stem for path in files})
+    rows = tables.rows_of(found, models, chosen["center"], chosen["method"])
+    geometries = [diagnosis.read(path) for path in files if not models or path.stem in models]
+    inputs = figures.Inputs(results, suite, datasets, list(options.depths), rows, found, geometries)
+    folder = Path(options.figures_dir).expanduser() if options.figures_dir else results / "figures"
+    paths, notes = figures.draw(inputs, options.what, folder)
+    sys.stdout.write("".join(f"{path}\n" for path in paths))
+    sys.stderr.write("".join(f"note: {note}\n" for note in notes))
+    return 0
 
 
 def bench(words: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ sets. Differences are taken before rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -23,6 +23,8 @@ METHODS = {"plaid": "PLAID", "muvera": "MUVERA", "smve": "SMVE", "exact": "exact
 KEY = ["model", "center", "method", "depth"]
 MISSING = "–"
 MEAN = "mean"
+Marks = Mapping[tuple[str, str, str, str], str]
+"""(model, center, method, depth), as in the long form -> what stands behind its difference to PLAID."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,15 @@ class Row:
     model: str
     center: str
     method: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A further table below the main one: a sentence above it, its lines as strings, and sentences below it."""
+
+    caption: str
+    lines: pd.DataFrame
+    remarks: Sequence[str]
 
 
 def long_form(
@@ -121,26 +132,23 @@ def check_consistent(records: Sequence[Record]) -> None:
                     )
 
 
-def markdown(table: pd.DataFrame, datasets: Sequence[str]) -> str:
+def markdown(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = None) -> str:
     """The card's layout; rows centered by each side's own mean, which the card does not have, come after it."""
-    lines = _layout(table, datasets)
+    lines = _layout(table, datasets, marks or {})
     own = [_is_own(center) for center in lines["Center"]]
     parts = []
     if not all(own):
-        parts.append(_pipes(lines[[not flag for flag in own]]))
+        parts.append(pipes(lines[[not flag for flag in own]]))
     if any(own):
         parts.append("Not in the card, this project's addition: each side centered by its own mean.")
-        parts.append(_pipes(lines[own]))
+        parts.append(pipes(lines[own]))
     return "\n\n".join(parts)
 
 
-def latex(table: pd.DataFrame, datasets: Sequence[str]) -> str:
+def latex(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = None) -> str:
     """The same as a LaTeX tabular (booktabs)."""
-    lines = _layout(table, datasets)
-    if lines.empty:
-        return ""
-    escaped = lines.map(lambda cell: str(cell).replace("_", r"\_").replace("%", r"\%").replace("–", "--"))
-    return escaped.style.hide(axis="index").to_latex(hrules=True, column_format="lllr" + "l" * (len(lines.columns) - 3))
+    lines = _layout(table, datasets, marks or {})
+    return "" if lines.empty else tabular(lines, "lllr" + "l" * (len(lines.columns) - 3))
 
 
 def csv(table: pd.DataFrame) -> str:
@@ -152,7 +160,9 @@ def csv(table: pd.DataFrame) -> str:
     return shown.to_csv(index=False, float_format="%.4f")
 
 
-def remarks(table: pd.DataFrame, records: Sequence[Record], suite: str, datasets: Sequence[str]) -> list[str]:
+def remarks(
+    table: pd.DataFrame, records: Sequence[Record], suite: str, datasets: Sequence[str], marks: Marks | None = None
+) -> list[str]:
     """What a reader of the table must know: the sets, what is missing, the ceiling, and the records' own notes."""
     rows = set(table[["model", "center", "method"]].itertuples(index=False, name=None))
     shown = [record for record in records if (record.model, center_label(record.center), record.method) in rows]
@@ -162,11 +172,12 @@ def remarks(table: pd.DataFrame, records: Sequence[Record], suite: str, datasets
     if count := missing(table):
         lines.append(f"Not measured ({MISSING}): {count} of {(table['dataset'] != MEAN).sum()} cells.")
     whole = table[table["method"].map(is_whole) & (table["dataset"] == MEAN)]
-    for model, _, method, _, _, value, _, delta in whole.itertuples(index=False):
+    for model, center, method, depth, _, value, _, delta in whole.itertuples(index=False):
         sets = table[(table["model"] == model) & (table["method"] == method) & (table["dataset"] != MEAN)]["ndcg10"]
-        scope = "" if sets.notna().all() else f" [{sets.notna().sum()} of {len(datasets)} sets]"
+        part = "" if sets.notna().all() else f" [{sets.notna().sum()} of {len(datasets)} sets]"
         difference = math.nan if method == "plaid" else delta  # from itself
-        lines.append(f"{_method_title(method)}, {title(model)}{scope}: {_cell(value, difference)}.")
+        mark = (marks or {}).get((model, center, method, depth), "")
+        lines.append(f"{method_title(method)}, {title(model)}{part}: {_cell(value, difference, mark)}.")
     notes = {(title(r.model), note) for r in shown for note in r.notes if not note.startswith("mu_Q")}
     lines += [f"{name}: {note}." for name, note in sorted(notes)]
     means = {(r.dataset, center_label(r.center), note) for r in shown for note in r.notes if note.startswith("mu_Q")}
@@ -192,12 +203,34 @@ def title(model: str) -> str:
     return " ".join([found or base, *rest])
 
 
-def _method_title(method: str) -> str:
+def method_title(method: str) -> str:
+    """A method's title in tables, with the options of a variant behind it."""
     base, *rest = method.split("+")
     return " ".join([METHODS.get(base, base), *rest])
 
 
-def _layout(table: pd.DataFrame, datasets: Sequence[str]) -> pd.DataFrame:
+def scope(count: int, datasets: Sequence[str]) -> str:
+    """What stands behind the model of a line that is about some of the data sets only."""
+    return f" [{count} of {len(datasets)} sets]" if 0 < count < len(datasets) else ""
+
+
+def pipes(lines: pd.DataFrame) -> str:
+    """A Markdown table of strings."""
+    head, *body = ["| " + " | ".join(cells) + " |" for cells in [list(lines.columns), *lines.to_numpy().tolist()]]
+    return "\n".join([head, "|" + "---|" * len(lines.columns), *body])
+
+
+def tabular(lines: pd.DataFrame, columns: str | None = None) -> str:
+    """A LaTeX tabular (booktabs) of strings; `columns` None: all to the left."""
+
+    def escaped(text: object) -> str:
+        return str(text).replace("_", r"\_").replace("%", r"\%").replace("–", "--")
+
+    style = lines.map(escaped).rename(columns=escaped).style.hide(axis="index")
+    return style.to_latex(hrules=True, column_format=columns or "l" * len(lines.columns))
+
+
+def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> pd.DataFrame:
     """One line for each (model, center, method) of a first stage, as strings."""
     lines = []
     stages = table[~table["method"].map(is_whole)]
@@ -209,13 +242,12 @@ def _layout(table: pd.DataFrame, datasets: Sequence[str]) -> pd.DataFrame:
         if not count:  # nothing measured for this row: PLAID's own mean, if it is whole
             own = table[(table["model"] == model) & (table["method"] == "plaid") & (table["dataset"] != MEAN)]["ndcg10"]
             plaid = pd.Series([own.mean()]) if own.notna().all() and len(own) else plaid
-        scope = f" [{count} of {len(datasets)} sets]" if 0 < count < len(datasets) else ""
-        line = {"Model": title(str(model)) + scope, "Center": center}
+        line = {"Model": title(str(model)) + scope(count, datasets), "Center": center}
         line["PLAID"] = f"{plaid.iloc[0]:.2f}" if len(plaid) else MISSING
-        line["Method"] = _method_title(str(method))
+        line["Method"] = method_title(str(method))
         line |= {
-            f"rk={depth}": _cell(*values)
-            for depth, *values in means[["depth", "ndcg10", "delta"]].itertuples(index=False)
+            f"rk={depth}": _cell(value, delta, marks.get((str(model), str(center), str(method), depth), ""))
+            for depth, value, delta in means[["depth", "ndcg10", "delta"]].itertuples(index=False)
         }
         lines.append(line)
     return pd.DataFrame(lines, columns=list(lines[0]) if lines else ["Center"])
@@ -225,20 +257,15 @@ def _is_own(center: str) -> bool:
     return center.split("+")[0] == "own"
 
 
-def _cell(value: float, delta: float) -> str:
+def _cell(value: float, delta: float, mark: str) -> str:
     if math.isnan(value):
         return MISSING
-    return f"{value:.2f}" + ("" if math.isnan(delta) else f" ({_signed(delta)})")
+    return f"{value:.2f}" + ("" if math.isnan(delta) else f" ({_signed(delta)}{mark})")
 
 
 def _signed(delta: float) -> str:
     """One decimal and a sign; +0.0 for what rounds to nothing."""
     return f"{round(delta, 1) + 0.0:+.1f}"
-
-
-def _pipes(lines: pd.DataFrame) -> str:
-    head, *body = ["| " + " | ".join(cells) + " |" for cells in [list(lines.columns), *lines.to_numpy().tolist()]]
-    return "\n".join([head, "|" + "---|" * len(lines.columns), *body])
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -11,8 +11,14 @@ from harness import shards
 from harness.errors import HarnessError
 
 ONE_OF = {"device": ("auto", "cpu", "cuda"), "format": ("markdown", "csv", "latex"), "reference": (None, "plaid")}
-WHOLE = {"batch_tokens": True, "memory_mb": False, "threads": True}  # option -> whether null is allowed
-SWITCHES = ("overwrite", "save_runs", "progress", "strict", "train.save_model")
+WHOLE = {  # option -> whether null is allowed
+    "batch_tokens": True,
+    "memory_mb": False,
+    "threads": True,
+    "geometry.documents": False,
+    "geometry.queries": False,
+}
+SWITCHES = ("overwrite", "save_runs", "progress", "strict", "significance", "cost", "per_query", "train.save_model")
 LENGTHS = ("query_length", "document_length")
 OBJECTIVES = ("contrastive", "ste_muvera", "ste_smve")
 CENTERS = ("none", "corpus", "own")
@@ -41,12 +47,14 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
     for name, allowed in ONE_OF.items():
         _expect(config[name] in allowed, name, config[name], "one of " + ", ".join(_shown(value) for value in allowed))
     for name, optional in WHOLE.items():
-        found = config[name]
+        found = OmegaConf.select(config, name)
         _expect(_whole(found, 1) or (optional and found is None), name, found, "a whole number of at least 1")
     shards.parse(config.shard)
     for name in SWITCHES:
         found = OmegaConf.select(config, name)
         _expect(isinstance(found, bool), name, found, "true or false")
+    alone = config.format != "latex" and not config.significance and not config.cost
+    _expect(alone or not config.per_query, "per_query", True, "no format=latex, significance or cost beside it")
     _expect(bool(config.cache_dir), "cache_dir", config.cache_dir, "a folder")
     for group, entry in shipped.items():
         for key, default in entry.items():

@@ -109,6 +109,8 @@ def main() -> None:
     for style, suffix in FORMATS.items():
         words = ("table", "suite=beir3", "model=answerai_colbert_small", f"format={style}")
         write_text(TABLES / f"beir3.{suffix}", printed(*words))
+    words = ("table", "suite=beir3", "model=answerai_colbert_small", "significance=true", "cost=true")
+    write_text(TABLES / "beir3_tests.md", printed(*words))
     for name in ("scifact", "nfcorpus", "arguana"):
         write_text(TABLES / f"{name}.md", printed("table", f"dataset={name}", "model=answerai_colbert_small"))
     write_text(TABLES / "smve_curve.md", smve_curve())

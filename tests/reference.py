@@ -351,3 +351,141 @@ def mean_pairwise_cosine(units: np.ndarray) -> float:
     if pairs == 0:
         return math.nan
     return total / pairs
+
+
+def spread(vectors: np.ndarray) -> dict[str, float] | None:
+    """The five measures of a set of vectors [n, dim]; None if fewer than two of them have a direction.
+
+    A vector without length has the cosine 0 with every other. Eigenvalues are the squared singular values over n.
+    """
+    units = []
+    for vector in vectors.tolist():
+        length = math.sqrt(dot(vector, vector))
+        if length > 0.0:
+            units.append([value / length for value in vector])
+    if len(units) < 2:
+        return None
+    cosines = 0.0
+    for i in range(len(units)):
+        for j in range(i):
+            cosines += 2 * dot(units[i], units[j])
+    values = [float(s) ** 2 / len(vectors) for s in np.linalg.svd(vectors.astype(np.float64), compute_uv=False)]
+    entropy = 0.0
+    for value in values:
+        if value > 0.0:
+            entropy -= value / sum(values) * math.log(value / sum(values))
+    return {
+        "mean_pairwise_cosine": cosines / (len(vectors) * (len(vectors) - 1)),
+        "stable_rank": sum(values) / max(values),
+        "participation_ratio": sum(values) ** 2 / sum(value**2 for value in values),
+        "effective_rank": math.exp(entropy),
+        "top_share": max(values) / sum(values),
+    }
+
+
+def spread_within(texts: list[np.ndarray], mean: np.ndarray | None) -> dict[str, float]:
+    """Mean of each measure over the texts that have them, each less the mean; ``n``: how many texts these are."""
+    found = [spread(text if mean is None else center(text, mean)) for text in texts if len(text) > 0]
+    measured = [one for one in found if one is not None]
+    means = {name: sum(one[name] for one in measured) / len(measured) for name in measured[0]}
+    return {**means, "n": len(measured)}
+
+
+def muvera_occupancy(texts: list[np.ndarray], planes: np.ndarray) -> dict[str, object]:
+    """How the tokens of texts fall into the buckets of planes [dim, R, k].
+
+    ``shares`` of the tokens in a repetition's buckets, descending, and their ``entropy`` in bits, both means over
+    repetitions; ``empty``, the mean share of a text's buckets that hold none of its tokens, over texts with tokens.
+    """
+    repetitions, count = planes.shape[1], 2 ** planes.shape[2]
+    tokens = [token for text in texts for token in text]
+    shares, entropy, empty = [0.0] * count, 0.0, []
+    for r in range(repetitions):
+        held = [0] * count
+        for token in tokens:
+            held[muvera_bucket(token, planes, r)] += 1
+        for place, number in enumerate(sorted(held, reverse=True)):
+            share = number / len(tokens)
+            shares[place] += share / repetitions
+            entropy -= share * math.log2(share) / repetitions if share > 0.0 else 0.0
+        for text in texts:
+            if len(text) > 0:
+                empty.append(1 - len({muvera_bucket(token, planes, r) for token in text}) / count)
+    return {"shares": shares, "entropy": entropy, "empty": sum(empty) / len(empty), "n": len(tokens)}
+
+
+def muvera_together(tokens: np.ndarray, planes: np.ndarray) -> tuple[float, float | None]:
+    """Over all pairs of different tokens: (collision, agreement); see `harness.occupancy`."""
+    repetitions = planes.shape[1]
+    buckets = [[muvera_bucket(token, planes, r) for r in range(repetitions)] for token in tokens]
+    places, shared, again, chances = 0, 0, 0, 0
+    for i in range(len(tokens)):
+        for j in range(i):
+            for r in range(repetitions):
+                places += 1
+                if buckets[i][r] != buckets[j][r]:
+                    continue
+                shared += 1
+                for other in range(repetitions):
+                    if other != r:
+                        chances += 1
+                        again += buckets[i][other] == buckets[j][other]
+    return shared / places, again / chances if chances else None
+
+
+def smve_load(tokens: np.ndarray, anchors: np.ndarray, keep: int) -> dict[str, object]:
+    """How many tokens keep each anchor of anchors [dim, repetitions, w].
+
+    ``lorenz``: share of all kept places on the least loaded 0, 1, 2, ... anchors; ``gini``: mean difference of the
+    numbers of two anchors, over twice their mean.
+    """
+    _, repetitions, w = anchors.shape
+    held = [0] * (repetitions * w)
+    for token in tokens:
+        for r in range(repetitions):
+            for a in smve_kept(token, anchors, r, keep):
+                held[r * w + a] += 1
+    return load(held)
+
+
+def load(held: list[int]) -> dict[str, object]:
+    """Of the numbers of tokens that keep each anchor: see `smve_load`."""
+    total, size = sum(held), len(held)
+    differences = 0
+    for a in held:
+        for b in held:
+            differences += abs(a - b)
+    lorenz = [0.0]
+    for number in sorted(held):
+        lorenz.append(lorenz[-1] + number / total)
+    return {
+        "gini": differences / (2 * size * total),
+        "unused": sum(number == 0 for number in held) / size,
+        "largest": max(held) / total,
+        "lorenz": lorenz,
+    }
+
+
+def mean_ranks(scores: list[float]) -> list[float]:
+    """1 for the largest score; equal scores all have the mean of their ranks."""
+    ranks = []
+    for score in scores:
+        larger = sum(other > score for other in scores)
+        equal = sum(other == score for other in scores)
+        ranks.append(larger + (equal + 1) / 2)
+    return ranks
+
+
+def spearman(first: list[float], exact: list[float]) -> float:
+    """Correlation of the ranks of the same documents by two scores; 0 if one of them is the same for all."""
+    a, b = mean_ranks(first), mean_ranks(exact)
+    mean = (len(a) + 1) / 2
+    both = sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True))
+    squares = sum((x - mean) ** 2 for x in a) * sum((y - mean) ** 2 for y in b)
+    return both / math.sqrt(squares) if squares > 0.0 else 0.0
+
+
+def share_found(first: list[int], exact: list[int], top: int, depth: int) -> float:
+    """Share of the first `top` of the exact ranking that are among the first `depth` of the other."""
+    wanted = exact[:top]
+    return sum(document in first[:depth] for document in wanted) / len(wanted)

@@ -13,7 +13,7 @@ from harness import config
 from harness.cli import main
 
 CASES = {
-    "frobnicate": "unknown command 'frobnicate'. Known: bench, check, ls, run, table, train.",
+    "frobnicate": "unknown command 'frobnicate'. Known: bench, check, geometry, ls, plot, run, table, train.",
     "run model=latoen": "unknown model 'latoen'; did you mean 'lateon'?",
     "run model=lateon dataset=scifct": "unknown data set 'scifct'; did you mean 'scifact'?",
     "run model=lateon method=muveraa": "unknown method 'muveraa'; did you mean 'muvera'?",
@@ -50,6 +50,8 @@ CASES = {
     "run model=lateon center=own center.max_queries=0": "center.max_queries=0: expected at least 1.",
     "run -m model=lateon method=glob(x*)": "matches nothing",
     "table format=html": "format=html: expected one of markdown, csv, latex.",
+    "table significance=yes": "significance=yes: expected true or false.",
+    "table cost=1": "cost=1: expected true or false.",
     "table model=lateon suite=beir8 results_dir=/nowhere": "nothing was measured on arguana",
     "ls methdos": "unknown group 'methdos'; did you mean 'methods'?",
 }

@@ -88,8 +88,9 @@ def test_the_configuration_is_plain_data():
 
 ORDER = (
     "errors files progress threads kernels shards store store_build docstrings datasets validation config "
-    "heads models encode center geometry ranking gpu maxsim anchors candidates evaluate significance provenance "
-    "records partials trec subject plan run training bench tables checks cli __main__"
+    "heads models encode center geometry ranking gpu maxsim anchors candidates occupancy evaluate agreement "
+    "significance provenance records partials trec subject plan diagnosis geometry_tables run training bench tables "
+    "per_query comparisons comparison_tables costs figures checks cli __main__"
 ).split()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.significance import compare, holm
+from harness.significance import compare, compare_all, holm
 
 
 def test_delta_is_the_mean_of_means(rng):
@@ -32,6 +32,21 @@ def test_p_and_interval_agree_with_scipy(rng):
     interval = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
     assert found.p == pytest.approx(theirs.pvalue, abs=0.01)
     assert (found.ci_low, found.ci_high) == pytest.approx((interval.low, interval.high), abs=0.01)
+
+
+def test_p_is_close_to_the_paired_t_test(rng):
+    """On well-behaved data: many queries, normal differences."""
+    for shift in (0.0, 0.1, 0.2):
+        first, second = rng.normal(shift, 1, 400), rng.normal(0, 1, 400)
+        assert compare({"a": first - second}).p == pytest.approx(stats.ttest_rel(first, second).pvalue, abs=0.02)
+
+
+def test_many_at_once_are_each_by_itself(rng):
+    sets = {"a": rng.normal(0.1, 1, (40, 3)), "b": rng.normal(0, 1, (7, 3))}
+    for i, found in enumerate(compare_all(sets, 1500)):
+        alone = compare({name: values[:, i] for name, values in sets.items()}, 1500)
+        assert (found.p, found.n_queries) == (alone.p, 47)
+        assert (found.delta, found.ci_low, found.ci_high) == pytest.approx((alone.delta, alone.ci_low, alone.ci_high))
 
 
 def test_a_small_set_weighs_as_much_as_a_large_one(rng):

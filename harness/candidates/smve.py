@@ -124,7 +124,7 @@ class SparseEncoding:
 
         def some(rows: range) -> SparseCodes:
             tokens = block.tokens[offsets[rows.start] : offsets[rows.stop]]
-            chosen, values = self._kept(tokens)
+            chosen, values = self.kept(tokens)
             sums, counts = np.zeros(self.size, np.float32), np.zeros(self.size, np.int32)
             ends = np.empty(len(rows) + 1, np.int64)
             anchors, weights = np.empty(chosen.size, np.int32), np.empty(chosen.size, np.float32)
@@ -135,7 +135,7 @@ class SparseEncoding:
         texts_at_once = max(1, 4 * _TOKENS * len(block.lengths) // max(1, len(block.tokens)))
         return SparseCodes.joined(each(some, ranges(len(block.lengths), texts_at_once)), self.size)
 
-    def _kept(self, tokens: np.ndarray) -> tuple[Int[np.ndarray, "tokens kept"], Float[np.ndarray, "tokens kept"]]:
+    def kept(self, tokens: np.ndarray) -> tuple[Int[np.ndarray, "tokens kept"], Float[np.ndarray, "tokens kept"]]:
         """The anchors that each token keeps in all sets together, and its projections on them."""
         chosen = np.empty((len(tokens), self.repetitions, self.keep), dtype=np.int32)
         values = np.empty(chosen.shape, dtype=np.float32)

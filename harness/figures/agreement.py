@@ -1,0 +1,52 @@
+"""How well a first stage follows exact MaxSim, whatever is relevant."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+
+from harness import tables
+from harness.diagnosis import SPACES
+from harness.figures import style
+from harness.figures.inputs import Geometry, by_space, heading
+
+PARTS = {
+    "recall": "share of the exact top 10\namong the first k",
+    "overlap": "share of the exact top k\namong the first k",
+}
+_CENTERS = {space: center for center, space in SPACES.items()}
+
+
+def draw(geometry: Geometry) -> Figure:
+    """Recall of the exact top 10, and overlap of both top k, against k, of each method and centering."""
+    figure, axes = style.panels(1, len(PARTS), style.WIDTH, 3.1, sharey=True)
+    stages = {name: spaces for name, spaces in geometry["first_stages"].items() if "+" not in name}
+    follows = {
+        method: {space: stage["agreement"] for space, stage in spaces.items()} for method, spaces in stages.items()
+    }
+    for panel, (part, title) in zip(axes, PARTS.items(), strict=True):
+        for method, spaces in follows.items():
+            for space, label, found in by_space(spaces):
+                points = sorted((int(depth), value) for depth, value in found[part].items())
+                label = f"{tables.method_title(method)}, {label}, ρ = {found['spearman']:.2f}"
+                depths, shares = [depth for depth, _ in points], [share for _, share in points]
+                panel.plot(depths, shares, label=label, **style.of_cell(method, _CENTERS[space]))
+        _depths(
+            panel, sorted({int(depth) for spaces in follows.values() for one in spaces.values() for depth in one[part]})
+        )
+        panel.set_ylabel(title)
+    one = next(iter(next(iter(follows.values())).values()))
+    n = f"n = {one['queries']:,} queries, {one['documents']:,} documents"
+    figure.suptitle(f"{heading(geometry)}, {n} (ρ: Spearman, with MaxSim)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(follows))
+    return figure
+
+
+def _depths(axes: Axes, depths: list[int]) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(depths))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.set_xlabel("k, documents")
+    axes.set_ylim(0, 1.02)

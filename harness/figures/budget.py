@@ -1,0 +1,189 @@
+"""What quality costs: NDCG@10 against index bytes and query time, over the variants of a method's options."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from harness import costs, tables
+from harness.figures import labels, style
+from harness.figures.inputs import Inputs
+from harness.records import FINAL, Record, is_whole
+
+DEPTHS = ("0", "100")
+COSTS = {
+    "megabytes": "index of the first stage, MB",
+    "milliseconds": "first stage, ms per query (its code and the search)",
+}
+SHORT = {"width": "w", "keep": "k", "repetitions": "R", "bits": "k", "projection": "d"}  # the names of the definitions
+
+
+def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
+    """One figure for each (data set, model, centering) where a method was measured with two or more settings."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in inputs.records:
+        if tables.Row(record.model, record.center, record.method) in inputs.rows and not is_whole(record.method):
+            groups.setdefault((record.dataset, record.model, record.center), []).append(record)
+    for (dataset, model, center), some in groups.items():
+        if max(Counter(map(_base, some)).values()) < 2 or not any(set(DEPTHS) & r.ndcg10.keys() for r in some):
+            continue
+        if len({(record.host.get("cpu"), record.host.get("threads")) for record in some}) > 1:
+            notes.append(f"budget: {dataset}, {model}: query times are from different machines or threads.")
+        name = f"{tables.title(model)}, {dataset}, {style.center_name(center)}"
+        reference = _reference(
+            [record for record in inputs.records if (record.dataset, record.model) == (dataset, model)]
+        )
+        yield f"budget-{dataset}-{model}-{center}", draw(frame(some, inputs.records), name, reference)
+
+
+def frame(records: Sequence[Record], every: Sequence[Record]) -> pd.DataFrame:
+    """One line for each record of one (data set, model, centering).
+
+    Columns: method (without options), options (those that differ among the records of the method), shipped (whether
+    no option was changed), megabytes and milliseconds (index and first stage, see `harness.costs`, which looks among
+    `every` record for what was searched together), documents, queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not
+    measured).
+    """
+    lines = []
+    for record in records:
+        row, base = tables.Row(record.model, record.center, record.method), _base(record)
+        cost = costs.measured(every, [row], [record.dataset])[row][record.dataset]
+        alike = [one.identity["method"] for one in records if _base(one) == base]
+        lines.append(
+            {
+                "method": base,
+                "options": _options(record.identity["method"], alike),
+                "shipped": record.method == base,
+                "megabytes": cost.index_bytes / 1e6,
+                "milliseconds": cost.first_stage_ms,
+                "documents": record.details["documents"],
+                "queries": len(record.per_query["queries"]),
+                **{depth: 100 * record.ndcg10.get(depth, np.nan) for depth in DEPTHS},
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def front(cost: Float[np.ndarray, " points"], quality: Float[np.ndarray, " points"]) -> Bool[np.ndarray, " points"]:
+    """The Pareto front: points that no other point beats, being as cheap and as good, and cheaper or better.
+
+    Equal points are all on it or all not; a point with a NaN is not.
+    """
+    cheaper, better = cost[None] < cost[:, None], quality[None] > quality[:, None]
+    as_cheap, as_good = cost[None] <= cost[:, None], quality[None] >= quality[:, None]
+    beaten = (as_cheap & as_good & (cheaper | better)).any(axis=1)
+    return ~beaten & np.isfinite(cost) & np.isfinite(quality)
+
+
+def draw(points: pd.DataFrame, name: str, reference: tuple[str, float] | None = None) -> Figure:
+    """Panels: a row for each depth, a column for each cost; `reference`: PLAID or exact search, NDCG@10 x 100."""
+    depths = [depth for depth in DEPTHS if points[depth].notna().any()]
+    figure, axes = style.panels(len(depths), len(COSTS), style.WIDTH, 2.9, sharex="col", sharey="row")
+    shown = list(zip(axes, product(depths, COSTS), strict=True))
+    for panel, (depth, cost) in shown:
+        _panel(panel, points, depth, cost)
+        if reference:
+            look, label = style.method_look(reference[0]), tables.method_title(reference[0])
+            panel.axhline(reference[1], color=look.color, linestyle=look.line, linewidth=1, label=label)
+    for first, depth in zip(axes[:: len(COSTS)], depths, strict=True):
+        first.set_ylabel(f"NDCG@10 × 100, rk={depth}")
+    for last, title in zip(axes[-len(COSTS) :], COSTS.values(), strict=True):
+        last.set_xlabel(title)
+    n = f"n = {points['queries'].max():,} queries, {points['documents'].max():,} documents"
+    figure.suptitle(f"{name} ({n})")
+    style.legend_under(figure, axes[:1], 3)
+    _leave_room(axes)
+    figure.draw_without_rendering()  # settles the layout, on which the labels' places depend
+    for panel, (depth, cost) in shown:
+        _label_fronts(panel, points, depth, cost, reference)
+    return figure
+
+
+def _panel(axes: Axes, points: pd.DataFrame, depth: str, cost: str) -> None:
+    for method, some in points.groupby("method", sort=False):
+        _method(axes, some[cost].to_numpy(), some[depth].to_numpy(), str(method))
+    shipped = points[points["shipped"]]
+    ring: dict[str, Any] = {
+        "marker": "o",
+        "markersize": 8,
+        "fillstyle": "none",
+        "color": style.INK,
+        "markeredgewidth": 0.7,
+    }
+    if len(shipped):
+        axes.plot(shipped[cost], shipped[depth], linestyle="", label="default options", **ring)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _method(
+    axes: Axes,
+    cost: Float[np.ndarray, " points"],
+    quality: Float[np.ndarray, " points"],
+    method: str,
+) -> None:
+    """Points of a method: its front filled, as the steps of what a budget can buy, the rest open."""
+    look, best = style.method_look(method), front(cost, quality)
+    order = np.argsort(cost[best], kind="stable")
+    options: dict[str, Any] = {"color": look.color, "marker": look.marker}
+    name = tables.method_title(method)
+    label = f"{name}, Pareto front"
+    axes.plot(
+        cost[best][order], quality[best][order], linestyle=look.line, drawstyle="steps-post", label=label, **options
+    )
+    axes.plot(
+        cost[~best], quality[~best], linestyle="", fillstyle="none", markersize=3, label=f"{name}, dominated", **options
+    )
+
+
+def _leave_room(axes: Sequence[Axes]) -> None:
+    """For labels to the left of and above the fronts; panels share limits along a row and a column."""
+    for panel in axes[: len(COSTS)]:
+        left, right = np.log(panel.get_xlim())
+        panel.set_xlim(np.exp(left - 0.2 * (right - left)), np.exp(right))
+    for panel in axes[:: len(COSTS)]:
+        bottom, top = panel.get_ylim()
+        panel.set_ylim(bottom, top + 0.15 * (top - bottom))
+
+
+def _label_fronts(axes: Axes, points: pd.DataFrame, depth: str, cost: str, reference: tuple[str, float] | None) -> None:
+    """The options of the points on the fronts, where there is room."""
+    measured = points[points[[cost, depth]].notna().all(axis=1)]
+    named: list[tuple[float, float, str]] = []
+    others: list[tuple[float, float]] = []
+    lines = [np.array([(x, reference[1]) for x in axes.get_xlim()])] if reference else []
+    for _, some in measured.groupby("method", sort=False):
+        best = front(some[cost].to_numpy(), some[depth].to_numpy())
+        places = sorted(zip(some[cost][best], some[depth][best], some["options"][best], strict=True))
+        named += [place for place in places if place[2]]
+        others += list(zip(some[cost][~best], some[depth][~best], strict=True))
+        corners = np.repeat([place[:2] for place in places], 2, axis=0)
+        lines.append(np.column_stack([corners[1:, 0], corners[:-1, 1]]))  # of the steps
+    labels.place(axes, sorted(named), others, lines)
+
+
+def _reference(records: Sequence[Record]) -> tuple[str, float] | None:
+    """PLAID, or else exact search, and its NDCG@10 x 100."""
+    whole = {record.method: 100 * record.ndcg10[FINAL] for record in records if record.method in ("plaid", "exact")}
+    return next(((method, whole[method]) for method in ("plaid", "exact") if method in whole), None)
+
+
+def _options(chosen: dict[str, object], alike: Sequence[dict[str, object]]) -> str:
+    """The options of a record that differ among those of its method, in the order of conf/."""
+    differing = [key for key in chosen if any(other.get(key) != chosen[key] for other in alike)]
+    return " ".join(f"{SHORT.get(key, key)}={chosen[key]}" for key in differing)
+
+
+def _base(record: Record) -> str:
+    return record.method.split("+")[0]

@@ -1,0 +1,106 @@
+"""Texts beside points, where they cover neither a point nor each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import cos, radians, sin
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
+
+SIZE = 6  # of the letters, in points
+_MARK = 2.5  # half of a marker, in points
+_AWAY = 4.5  # from any other point, in points: or else a text would seem to be of that one
+_SPACE = (4, 1)  # between texts, across and up, in points
+_LINED = 9  # points: from farther away, a line leads to the point
+
+
+class Spot(NamedTuple):
+    """Where a text may stand: the place of its corner (or side) from the point, in points."""
+
+    dx: float
+    dy: float
+    across: Literal["left", "center", "right"]
+    up: Literal["bottom", "center", "top"]
+
+    def boxes(
+        self, mark: Float[np.ndarray, " xy"], size: Float[np.ndarray, " xy"], pixels: float
+    ) -> tuple[Bbox, list[Bbox]]:
+        """What a text of a size covers, in pixels, and what the line to it covers, if it needs one."""
+        way = pixels * np.array([self.dx, self.dy])
+        corner = mark + way - np.array(self.share) * size
+        stops = mark + np.linspace(0.2, 1, 12)[:, None] * way
+        return Bbox([corner, corner + size]), [Bbox([s - pixels, s + pixels]) for s in stops] if self.lined else []
+
+    @property
+    def share(self) -> tuple[float, float]:
+        """Which point of the text stands there: 0 to 1 of its width and of its height."""
+        return ("left", "center", "right").index(self.across) / 2, ("bottom", "center", "top").index(self.up) / 2
+
+    @property
+    def lined(self) -> bool:
+        """Whether a line leads from the point to the text: without it, the text would seem to be of another point."""
+        return bool(np.hypot(self.dx, self.dy) > _LINED)
+
+
+def _spot(distance: int, angle: int) -> Spot:
+    x, y = cos(radians(angle)), sin(radians(angle))
+    across = "right" if x < -0.3 else "left" if x > 0.3 else "center"
+    return Spot(distance * x, distance * y, across, "top" if y < -0.3 else "bottom" if y > 0.3 else "center")  # type: ignore[arg-type]
+
+
+# Up and left first: nothing lies there, beyond a front of cheap and good.
+_ANGLES = ((135, 110, 160, 180, 90), (45, 0, 270, 315))
+SPOTS = [_spot(far, angle) for angles in _ANGLES for far in (5, 9, 14, 20, 27) for angle in angles]
+
+
+def place(
+    axes: Axes,
+    points: Sequence[tuple[float, float, str]],
+    others: Sequence[tuple[float, float]],
+    lines: Sequence[Float[np.ndarray, "_ 2"]],
+) -> None:
+    """Label points (x, y, text), each at the nearest free spot, and in their order; one that has none goes without.
+
+    What must not be covered are other texts, points, `others` (points without a text), and `lines`, the corners of
+    lines that run along the axes. Limits and layout of the axes must be settled.
+    """
+    if not points:
+        return
+    pixels = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
+    inside = axes.get_window_extent().padded(-_MARK * pixels)
+    marks = axes.transData.transform([*((x, y) for x, y, _ in points), *others])
+    taken: list[Bbox] = []
+    for corners in map(axes.transData.transform, lines):
+        ends = zip(np.minimum(corners[:-1], corners[1:]), np.maximum(corners[:-1], corners[1:]), strict=True)
+        taken += [Bbox([low - pixels / 2, high + pixels / 2]) for low, high in ends]
+    texts: list[Bbox] = []
+    line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.5", "shrinkA": 0, "shrinkB": _MARK}
+    for i, (x, y, text) in enumerate(points):
+        mark, size = marks[i], _size(axes, text)
+        around = [Bbox([other - _AWAY * pixels, other + _AWAY * pixels]) for other in np.delete(marks, i, axis=0)]
+        for spot in SPOTS:
+            box, leader = spot.boxes(mark, size, pixels)
+            crosses = any(piece.count_overlaps(texts) for piece in leader)
+            if _holds(inside, box) and not box.count_overlaps(taken + around) and not crosses:
+                texts.append(box)
+                taken += [box, *leader]
+                arrow = {**line, "relpos": spot.share} if spot.lined else None
+                label = axes.annotate(text, (x, y), (spot.dx, spot.dy), size=SIZE, arrowprops=arrow)
+                label.set(anncoords="offset points", ha=spot.across, va=spot.up, in_layout=False)
+                break
+
+
+def _size(axes: Axes, text: str) -> Float[np.ndarray, " xy"]:
+    """Width and height of a text and a little space, in pixels."""
+    drawn = axes.text(0, 0, text, size=SIZE)
+    size = np.array(drawn.get_window_extent().size)
+    drawn.remove()
+    return size + np.array(_SPACE) * axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
+
+
+def _holds(outer: Bbox, inner: Bbox) -> bool:
+    return bool(np.all(outer.min <= inner.min) and np.all(inner.max <= outer.max))

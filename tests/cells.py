@@ -1,0 +1,39 @@
+"""Records with the scores of single queries, made in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from harness.records import Record
+
+
+def cell(
+    method: str,
+    scores: Mapping[str, Mapping[str, float]],
+    center: str = "corpus",
+    dataset: str = "scifact",
+    model: str = "lateon",
+    **others: Any,
+) -> Record:
+    """A record from depth -> query id -> NDCG@10; all depths have the same queries."""
+    empty = {field.name: "" if field.type == "str" else {} for field in fields(Record)}
+    named = {"dataset": dataset, "model": model, "center": center, "method": method, "notes": [], "format": 1}
+    queries = list(next(iter(scores.values())))
+    per_query = {depth: [found[query] for query in queries] for depth, found in scores.items()}
+    means = {depth: float(np.mean(values)) for depth, values in per_query.items()}
+    made = Record(**{**empty, **named, "ndcg10": means, "per_query": {"queries": queries, **per_query}})
+    return replace(made, **others)
+
+
+def plaid(scores: Mapping[str, float], dataset: str = "scifact", **others: Any) -> Record:
+    """PLAID's record from query id -> NDCG@10."""
+    return cell("plaid", {"final": scores}, "none", dataset, **others)
+
+
+def named(values: list[float]) -> dict[str, float]:
+    """Query ids for values: q0, q1, ..."""
+    return {f"q{i}": value for i, value in enumerate(values)}

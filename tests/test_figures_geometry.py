@@ -1,0 +1,199 @@
+"""Figures of a geometry: what is drawn is what its file says. The artists are looked at, not the pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.figures import agreement, buckets, cosines, overlap, spectrum, style
+from harness.figures.inputs import by_space
+
+SPACES = ("raw", "centered", "own")
+SHARES = [[0.8, 0.1, 0.06, 0.04, 1e-12, 0.0], [0.5, 0.3, 0.1, 0.05, 0.03, 0.02], [0.2, 0.2, 0.2, 0.2, 0.2, 0.0]]
+COUNTS = [[0, 10, 30, 60], [40, 30, 20, 10], [25, 25, 25, 25]]
+FILLED = [[0.7, 0.3, 0.0, 0.0], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]]
+EDGES = [-1.0, -0.5, 0.0, 0.5, 1.0]
+
+
+def lorenz(i):
+    return (np.linspace(0, 1, 101) ** (4 - i)).tolist()
+
+
+def measures(i):
+    return {"mean_pairwise_cosine": (0.82, 0.01, 0.02)[i], "stable_rank": 1.25 + 10 * i, "n": 12345, "dim": 6}
+
+
+def bucket(i):
+    return {"shares": FILLED[i], "entropy": (0.88, 1.85, 2.0)[i], "max_entropy": 2.0, "n": 678}
+
+
+def anchors(i):
+    return {"gini": (0.6, 0.5, 0.33)[i], "gini_even": 0.1, "unused": 0.2, "lorenz": lorenz(i), "n": 432}
+
+
+def follows(i):
+    recall = {"10": 0.1 + i / 10, "100": 0.5, "50": 0.3}
+    return {
+        "spearman": 0.3 + i / 10,
+        "recall": recall,
+        "overlap": {"10": 0.1, "50": 0.2 + i / 10},
+        "queries": 99,
+        "documents": 5000,
+    }
+
+
+def sides(values):
+    """Documents are the same under both means; queries are not."""
+    return {
+        "documents": {space: values(min(i, 1)) for i, space in enumerate(SPACES)},
+        "queries": {space: values(i) for i, space in enumerate(SPACES)},
+    }
+
+
+def stage(key, values):
+    by_side = sides(values)
+    return {
+        space: {key: {side: of[space] for side, of in by_side.items()}, "agreement": follows(i)}
+        for i, space in enumerate(SPACES)
+    }
+
+
+def geometry(**others):
+    """A geometry of round numbers."""
+    smve = stage("anchors", anchors)
+    for i, part in enumerate(smve.values()):
+        part["zero_overlap"] = {"edges": EDGES, "rate": [1.0, None, 0.5, 0.25 * i], "pairs": [100, 0, 1000, 5]}
+    return {
+        "format": 1,
+        "dataset": "scifact",
+        "model": "lateon",
+        **sides(measures),
+        "spectrum": sides(SHARES.__getitem__),
+        "cosines": {"edges": EDGES, "pairs": 100, "seed": 0, **sides(COUNTS.__getitem__)},
+        "first_stages": {"muvera": stage("buckets", bucket), "smve": smve},
+        "notes": [],
+        **others,
+    }
+
+
+def line(axes, label):
+    """x and y of the line whose label starts so."""
+    (found,) = [one for one in axes.lines if one.get_label().startswith(label)]
+    return np.asarray(found.get_xdata(), float), np.asarray(found.get_ydata(), float)
+
+
+def legend(holder):
+    return [text.get_text() for text in holder.get_texts()]
+
+
+def test_spectrum():
+    figure = spectrum.draw(geometry())
+    documents, queries = figure.axes
+    x, y = line(documents, "raw")
+    assert x.tolist() == [1, 2, 3, 4] and y == pytest.approx(SHARES[0][:4])  # rounding and zeros are not drawn
+    assert line(queries, "own mean")[1] == pytest.approx(SHARES[2][:5])
+    assert legend(documents.get_legend()) == ["raw, stable rank 1.2", "centered = own mean, stable rank 11.2"]
+    assert legend(queries.get_legend())[1:] == ["centered, stable rank 11.2", "own mean, stable rank 21.2"]
+    assert documents.get_yscale() == "log" and documents.get_ylabel() == "share of the sum of eigenvalues"
+    assert documents.get_title() == "documents, n = 12,345 tokens, 6 dimensions"
+    assert figure.get_suptitle() == "LateOn, scifact"
+
+
+def test_cosines():
+    figure = cosines.draw(geometry())
+    documents, queries = figure.axes
+    for axes, counts in ((documents, COUNTS[:2]), (queries, COUNTS)):
+        drawn = [patch.get_data() for patch in axes.patches]
+        assert [data.values.tolist() for data in drawn] == [pytest.approx(np.array(c) / 100) for c in counts]
+        assert all(data.edges.tolist() == EDGES for data in drawn)
+        assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 0.6  # nothing is cut off, in no panel
+    marks = [one.get_xdata()[0] for one in queries.lines if len(one.get_xdata())]
+    assert marks == [0.82, 0.01, 0.02]
+    assert legend(queries.get_legend()) == ["raw, mean 0.82", "centered, mean 0.01", "own mean, mean 0.02"]
+    assert documents.get_title() == "documents, n = 100 random pairs of tokens"
+    assert documents.get_ylabel() == "share of pairs, in bins of 0.5"
+
+
+def test_buckets_and_anchors():
+    figure = buckets.draw(geometry())
+    filled, filled_by_queries, loaded, loaded_by_queries = figure.axes
+    x, y = line(filled, "raw")
+    assert x.tolist() == [1, 2] and y.tolist() == FILLED[0][:2]  # log: empty buckets are not drawn
+    assert line(filled_by_queries, "own mean")[1].tolist() == FILLED[2]
+    assert set(line(filled, "uniform")[1]) == {0.25}
+    assert legend(filled.get_legend()) == [
+        "raw, entropy 0.88 of 2 bits",
+        "centered = own mean, entropy 1.85 of 2 bits",
+        "uniform, 1/4",
+    ]
+    x, y = line(loaded, "centered")
+    assert x == pytest.approx(np.linspace(0, 1, 101)) and y.tolist() == lorenz(1)
+    assert line(loaded_by_queries, "own mean")[1].tolist() == lorenz(2)
+    assert line(loaded, "equal load")[1].tolist() == [0, 1]
+    assert legend(loaded.get_legend())[0] == "raw, Gini 0.60 (at random 0.10)"
+    assert [axes.get_title() for axes in (filled, loaded_by_queries)] == [
+        "MUVERA, documents, n = 678 tokens",
+        "SMVE, queries, n = 432 tokens",
+    ]
+    assert filled.get_ylabel().startswith("share of tokens") and loaded.get_ylabel().startswith("share of the places")
+
+
+def test_one_first_stage_alone_has_one_row():
+    stages = geometry()["first_stages"]
+    for method in stages:
+        figure = buckets.draw(geometry(first_stages={method: stages[method]}))
+        assert len(figure.axes) == 2
+
+
+def test_overlap_leaves_out_bins_without_pairs():
+    (axes,) = overlap.draw(geometry()).axes
+    x, y = line(axes, "own mean")
+    assert x.tolist() == [-0.75, 0.25, 0.75] and y.tolist() == [1.0, 0.5, 0.5]
+    assert legend(axes.get_legend())[0] == "raw, n = 1,105 pairs of tokens"
+    assert axes.get_xlabel() == "cosine of query token and document token" and "SMVE" in axes.get_title()
+
+
+def test_agreement():
+    found = geometry()
+    found["first_stages"]["smve+keep=8"] = found["first_stages"]["smve"]  # a variant: not drawn
+    figure = agreement.draw(found)
+    recall, shared = figure.axes
+    x, y = line(recall, "SMVE, centered")
+    assert x.tolist() == [10, 50, 100] and y == pytest.approx([0.2, 0.3, 0.5])
+    assert line(shared, "MUVERA, own mean")[1] == pytest.approx([0.1, 0.4])
+    labels = legend(figure.legends[0])
+    assert len(labels) == 6 and labels[0] == "MUVERA, raw, ρ = 0.30"
+    assert "n = 99 queries, 5,000 documents" in figure.get_suptitle()
+    assert recall.get_xlabel() == "k, documents" and "top 10" in recall.get_ylabel() and "top k" in shared.get_ylabel()
+
+
+def test_centerings_that_were_not_measured_are_left_out():
+    found = geometry()
+    for spaces in found["first_stages"].values():
+        del spaces["own"], spaces["centered"]
+    for draw in (buckets.draw, overlap.draw, agreement.draw):
+        figure = draw(found)
+        texts = [text for axes in figure.axes for text in axes.get_legend_handles_labels()[1]]
+        assert any("raw" in text for text in texts) and not any("own" in text or "centered" in text for text in texts)
+
+
+def test_what_is_the_same_twice_has_both_names():
+    assert by_space({"raw": 1, "centered": 2, "own": 3}) == [
+        ("raw", "raw", 1),
+        ("centered", "centered", 2),
+        ("own", "own mean", 3),
+    ]
+    assert by_space({"centered": 2, "own": 2}) == [("centered", "centered = own mean", 2)]
+    assert by_space({"own": 2}) == [("own", "own mean", 2)]
+
+
+@pytest.mark.parametrize("draw", [spectrum.draw, cosines.draw, buckets.draw, overlap.draw, agreement.draw])
+def test_nothing_is_cut_off(draw):
+    """Every text lies inside the figure."""
+    with style.used():
+        figure = draw(geometry())
+        figure.draw_without_rendering()
+        figure.draw_without_rendering()
+    edge = figure.bbox.padded(1)
+    box = figure.get_tightbbox().transformed(figure.dpi_scale_trans)
+    assert edge.xmin <= box.xmin and edge.ymin <= box.ymin and box.xmax <= edge.xmax and box.ymax <= edge.ymax
