@@ -331,9 +331,9 @@ def _compare_geometries(words: Sequence[str]) -> int:
     from harness.plan import results_dir
 
     models = {word[:1]: word[2:] for word in words if word.startswith(("a=", "b="))}
-    if len(models) < 2 or not all(models.values()):
+    if len(set(models.values()) - {""}) < 2:
         raise HarnessError(
-            "geometry compare needs two models: a=MODEL b=MODEL, named as their files in results/geometry."
+            "geometry compare needs two models: a=MODEL b=MODEL, different files' names in results/geometry."
         )
     overrides = [word for word in words if not word.startswith(("a=", "b="))]
     options = config.composed(overrides)

@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 SPACES = {"none": "raw", "corpus": "centered", "own": "own"}
 METHODS: dict[str, type[Muvera] | type[Smve]] = {"muvera": Muvera, "smve": Smve}
+DEPTHS = (CUT, 50, 100, 200, 400, 1000)
+_KEYS = ("documents", "queries", "within_document", "within_query", "spectrum", "cosines", "first_stages", "identity")
 _SEED = 0  # of every sample
 _TOKENS = 20_000  # of each side, for rates of pairs
 _LOADING = 400_000  # of each side, for the load of anchors
@@ -76,6 +78,8 @@ def read(path: Path) -> Options:
                 f"the geometry {path} has format {found['format']}, expected {FORMAT}: run `geometry` again with "
                 "overwrite=true."
             )
+        if missing := [key for key in _KEYS if key not in found]:
+            raise ValueError(f"it has no {', '.join(missing)}")
         return dict(found)
     except FileNotFoundError as error:
         raise HarnessError(f"there is no geometry {path}: run `python -m harness geometry` for it first.") from error
@@ -227,7 +231,6 @@ class _View:
         """Space -> what a method's projections see, and how well it follows MaxSim."""
         method = METHODS[options["name"]](**{key: value for key, value in options.items() if key != "name"})
         documents, queries, own = self.compared
-        depths = [CUT, *(depth for depth in self.subject.config["depths"] if depth > CUT)]
         found = {}
         for together in self._alike(kinds):
             shifts = [self.shifts[kind] for kind in together]
@@ -237,7 +240,7 @@ class _View:
             for i, kind in enumerate(together):
                 rows = slice(i * len(queries), (i + 1) * len(queries))
                 some = _without_self(Ranking(ranking.rows[rows], ranking.scores[rows]), own)
-                follows = {**agreement(some, self.exact, depths), "documents": len(documents)}
+                follows = {**agreement(some, self.exact, DEPTHS), "documents": len(documents)}
                 found[SPACES[kind]] = {**self._seen(method, centered, asked[i]), "agreement": follows}
         return found
 
@@ -299,7 +302,7 @@ def _rows(store: TokenStore, rows: np.ndarray) -> TokenStore:
     """Some rows of a store, in memory unless they are all."""
     if len(rows) == len(store):
         return store
-    parts = [store[row].astype(np.float16) for row in rows]
+    parts = [store[row].astype(np.float16) for row in rows.tolist()]
     return StoreInMemory(np.concatenate(parts), np.array([len(part) for part in parts]))
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from harness.diagnosis import path_of, read
 from harness.errors import HarnessError, unknown
 from harness.geometry import MEASURES
+from harness.tables import MISSING
 
 SETS = ("documents", "queries", "within_document", "within_query")
 COMPARED = ("raw", "centered")
@@ -112,7 +113,9 @@ def _mean(found: Sequence[Options], of: str, space: str, name: str) -> float:
 
 
 def _change(name: str, before: float, after: float) -> str:
-    return f"{after - before:+.3f}" if name == "mean_pairwise_cosine" else f"{100 * (after / before - 1):+.1f} %"
+    if name == "mean_pairwise_cosine":
+        return f"{after - before:+.3f}"
+    return f"{100 * (after / before - 1):+.1f} %" if before else MISSING
 
 
 def _words(name: str) -> str:

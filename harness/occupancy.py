@@ -4,9 +4,10 @@ A cone falls into few buckets and keeps few anchors, and then a code says little
 
     entropy     of the shares of tokens in a repetition's buckets, in bits, mean over repetitions; k if they are even
     collision   how often two tokens share a bucket of a repetition; 2^-k if they are even
-    agreement   how often two tokens that share a bucket in one repetition share it in another; for vectors in all
-                directions hardly more than `collision`, for near ones (and for a cone) up to 1
-    empty       share of a text's buckets that are empty, before a document's are filled
+    agreement   how often two tokens that share a bucket in one repetition share one in another: as often as
+                `collision` if all pairs are equally near (evenly spread, or all in one cone), more often if some are
+                nearer than others, which is what tells texts apart; None for a single repetition
+    empty       share of the buckets of a text with tokens that are empty, before a document's are filled
     Gini        of the numbers of tokens that keep each anchor: 0 if even, near 1 if a few anchors are kept by all
     unused      share of anchors that no token keeps
     overlap     whether two tokens keep a common anchor; without one, they add nothing to the score

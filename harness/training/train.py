@@ -114,8 +114,7 @@ class _Run:
             self.options["temperature"],
             self.objective["temperature"],
         )
-        trained = {query for triples in data.triples.values() for query, _, _ in triples}
-        self.mean_queries = sorted(trained, key=digest)[:_MEAN_QUERIES]
+        self.mean_queries = mean_queries(data)
         self.collator, self.encoded = self._frozen() if frozen else self._live()
         self.validation = Validation(data.validation, self._validation_stores, resources)
         self.trained_on = _of_a_batch(data, self.options["batch_size"])
@@ -209,6 +208,12 @@ class _Run:
             StoreInMemory(np.concatenate(rows), np.array([len(row) for row in rows])) for rows in found
         )
         return documents, queries, others
+
+
+def mean_queries(data: TrainingData) -> list[str]:
+    """The training queries whose mean is mu_Q in the validation."""
+    trained = {query for triples in data.triples.values() for query, _, _ in triples}
+    return sorted(trained, key=digest)[:_MEAN_QUERIES]
 
 
 def _of_a_batch(data: TrainingData, size: int) -> dict[str, list[pairs.Triple]]:

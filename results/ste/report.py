@@ -9,6 +9,7 @@ something does *not* fall is judged by its interval; its p is that of no differe
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -59,6 +60,29 @@ def collect(cache: Path) -> None:
     write_arrays(HERE / "per_query.npz", **scores)
     found = [json.loads(path.read_text()) for path in sorted((cache / "geometry").glob("*.json"))]
     write_text(HERE / "geometry.csv", pd.DataFrame(_flat(found)).to_csv(index=False, float_format="%.6g"))
+
+
+def remedies(
+    folder: Path, validation: dict[str, dict[str, Any]], offsets: dict[tuple[str, str], float]
+) -> pd.DataFrame:
+    """One line for each recipe and data set: NDCG@10 of exact MaxSim and of each first stage at rk=0.
+
+    `validation` has what the training run said of its own held-out split, where the offset was not measured.
+    """
+    columns = ["exact", *(f"{method}_{center}" for center in CENTERS for method in METHODS)]
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for record in records.read_all(folder):
+        name = record.model.split("head=")[1]
+        method, center = record.method.split("+")[0], record.center.split("+")[0]
+        cell, depth = ("exact", records.FINAL) if method == "exact" else (f"{method}_{center}", "0")
+        found.setdefault((name, record.dataset), {})[cell] = record.ndcg10[depth]
+    lines = []
+    for name, measured in validation.items():
+        sets = {"validation": measured, **{dataset: cells for (of, dataset), cells in found.items() if of == name}}
+        for dataset, cells in sets.items():
+            line = {"recipe": name.removesuffix("_s0"), "options": measured["options"], "dataset": dataset}
+            lines.append({**line, **{c: cells[c] for c in columns}, "offset": offsets.get((name, dataset), math.nan)})
+    return pd.DataFrame(lines)
 
 
 def _params(method: str, changed: dict[str, str]) -> str:

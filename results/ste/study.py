@@ -1,13 +1,18 @@
 """The study of straight-through regularization: train the arms, measure them, write the report.
 
-    python results/ste/study.py pilot      the recipes that were tried, on the validation split: pilot.csv
+    python results/ste/study.py pilot [NAME ...]
+                                           the recipes that were tried, on the validation split: pilot.csv
     python results/ste/study.py train      3 objectives x 3 seeds, heads of answerai-colbert-small
     python results/ste/study.py measure [DATASET ...] [MODEL ...] [overrides]
                                            every cell of the report; what was measured is not measured again
+    python results/ste/study.py remedies [NAME ...]
+                                           other recipes, on sources that training did not see: remedies.csv
+    python results/ste/study.py sources    the validation split source by source: sources.csv
     python results/ste/study.py report     per_query.npz, transfer.csv, geometry.csv, claims.json, README.md
 
-It needs HARNESS_DATA and HARNESS_MODELS; heads and records lie in HARNESS_CACHE/ste. Nothing here was chosen on the
-sets that are reported: the recipe is the result of `pilot`, on the validation split of the training data.
+With names, `pilot` and `remedies` do these alone and write no table. It needs HARNESS_DATA and HARNESS_MODELS; heads
+and records lie in HARNESS_CACHE/ste. Nothing here was chosen on the sets that are reported: the recipe is the result of
+`pilot`, on the validation split of the training data.
 """
 
 from __future__ import annotations
@@ -16,19 +21,27 @@ import itertools
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from omegaconf import OmegaConf
 
-from harness import center, cli, config, heads, models
+from harness import center, cli, config, datasets, heads, models
+from harness.candidates import Resources
+from harness.datasets import Dataset
+from harness.encode import Encoder, Texts
 from harness.files import write_json, write_text
 from harness.geometry import Moments
 from harness.run import run_cells
+from harness.store import StoreInMemory
 from harness.subject import Subject
+from harness.training import pairs
+from harness.training.train import mean_queries
+from harness.training.validate import Validation
 
 HERE = Path(__file__).resolve().parent
 MODEL = ["model=answerai_colbert_small", "model.dtype=bfloat16"]
@@ -76,6 +89,28 @@ PILOT = {
 among those whose exact MaxSim is at most 0.1 points below the untrained model's. It chose ``ste_muvera_cold`` and
 ``ste_smve``, now conf/objective/; ``contrastive`` is their control."""
 
+HELD_SOURCES = ("clapnq", "climate-fever-evidence", "pubmedqa-labeled")
+REMEDY_SETS = ("climate-fever-evidence", "pubmedqa-labeled", "cranfield", "nfcorpus", "scifact")
+_COLD = "alpha=0.95 objective.temperature=0.005"
+REMEDIES = {
+    "contrastive": f"{_STEPS}1e-5",
+    "contrastive_slow": f"{_STEPS}5e-6",
+    "contrastive_fast": f"{_STEPS}2e-5",
+    "contrastive_faster": f"{_STEPS}5e-5",
+    "ste_muvera": f"{_STEPS}1e-5 {_COLD}",
+    "ste_muvera_fast": f"{_STEPS}2e-5 {_COLD}",
+    "ste_muvera_faster": f"{_STEPS}5e-5 {_COLD}",
+    "ste_muvera_long": f"{_STEPS}1e-5 {_COLD} train.epochs=4",
+    "ste_muvera_hard": f"{_STEPS}1e-5 {_COLD} objective.slope=null",
+    "ste_muvera_own": f"{_STEPS}1e-5 {_COLD} objective.center=own",
+    "ste_muvera_none": f"{_STEPS}1e-5 {_COLD} objective.center=none",
+    "ste_smve": f"{_STEPS}1e-5 {_STRONG}",
+    "ste_smve_fast": f"{_STEPS}2e-5 {_STRONG}",
+}
+"""What might make the gain larger, trained without ``HELD_SOURCES``. Two of these are then measured as data sets: they
+say what carries over to a collection that training did not see, and may choose; the test collections may not. (clapnq
+has as many queries as all others together.)"""
+
 
 def runs(options: Any) -> Path:
     """Where heads and records are."""
@@ -102,29 +137,89 @@ def train() -> int:
     return int(bool(failed))
 
 
-def pilot() -> int:
+def pilot(names: list[str]) -> int:
     """Train every recipe that was tried (seed 0), and write what the validation split said of it."""
-    rows = []
-    for name, changed in PILOT.items():
-        output = runs(config.composed(MODEL)) / "pilot" / name
+    folder = runs(config.composed(MODEL)) / "pilot"
+    found = _try(PILOT, names, folder, [])
+    if found and not names:
+        untrained = {"name": "untrained", "options": "", "steps": 0, **next(iter(found.values()))["before"]}
+        rows = [
+            {"name": name, "options": PILOT[name], "steps": done["steps"], **done["after"]}
+            for name, done in found.items()
+        ]
+        write_text(HERE / "pilot.csv", pd.DataFrame([untrained, *rows]).to_csv(index=False, float_format="%.4f"))
+    return int(not found)
+
+
+def _try(recipes: dict[str, str], names: list[str], folder: Path, more: list[str]) -> dict[str, dict[str, Any]]:
+    """Train recipes (all, or those named), each in its folder; what each run measured, or nothing if one failed."""
+    found = {}
+    for name in names or recipes:
         objective = next(arm for arm in ARMS if name.startswith(arm))
-        fixed = [f"objective={objective}", "train_data=offline", "train.save_model=false", f"train.output={output}"]
-        if cli.main(["train", *MODEL, *fixed, *changed.split()]):
-            return 1
-        done = json.loads((output / "training.json").read_text())
-        untrained = {"name": "untrained", "options": "", "steps": 0, **done["before"]}
-        rows += [] if rows else [untrained]
-        rows.append({"name": name, "options": changed, "steps": done["steps"], **done["after"]})
-    write_text(HERE / "pilot.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.4f"))
-    return 0
+        fixed = [
+            f"objective={objective}",
+            "train_data=offline",
+            "train.save_model=false",
+            f"train.output={folder / name}",
+        ]
+        if cli.main(["train", *MODEL, *fixed, *more, *recipes[name].split()]):
+            return {}
+        found[name] = json.loads((folder / name / "training.json").read_text())
+    return found
 
 
-def cells(arm: str, seed: int, dataset: str) -> Iterator[list[str]]:
-    """Overrides of every cell of a model on a data set."""
+def remedies(names: list[str]) -> int:
+    """Train other recipes without some sources, and measure them on two of these and on three test collections."""
+    folder = runs(config.composed(MODEL)) / "remedies"
+    found = _try(REMEDIES, names, folder, [f"~train_data.sources.{name}" for name in HELD_SOURCES])
+    failures, offsets = [], {}
+    for path in [head("untrained", 0), *(folder / name / "head.safetensors" for name in found)]:
+        for dataset in REMEDY_SETS:
+            base = [*MODEL, f"model.head={path}", *_data(dataset), "reference=null", f"results_dir={folder}"]
+            failures += run_cells([config.composed([*base, *cell]) for cell in main_cells()])
+            offsets[path.parent.name, dataset] = _offset(config.composed(base))
+    for failure in failures:
+        sys.stderr.write(failure + "\n")
+    if found and not names and not failures:
+        import report  # beside this file
+
+        after = {name: {"options": REMEDIES[name], **done["after"]} for name, done in found.items()}
+        before = {"options": "", **next(iter(found.values()))["before"]}
+        table = report.remedies(folder, {"untrained_s0": before, **after}, offsets)
+        write_text(HERE / "remedies.csv", table.to_csv(index=False, float_format="%.4f"))
+    return int(bool(failures) or not found)
+
+
+def _offset(options: Any) -> float:
+    """|mu_Q - mu_D|^2 as a share of the mean of |q - mu_D|^2, over the evaluated queries."""
+    plain: Any = OmegaConf.to_container(options)
+    subject = Subject(plain, plain["dataset"])
+    shift = center.fit("corpus", subject.document_mean, None, renormalize=False)
+    moments = Moments.of(shift.apply_queries(subject.queries))
+    mean = moments.total / moments.n
+    return float(mean @ mean / (moments.outer.trace() / moments.n))
+
+
+def _data(name: str) -> list[str]:
+    """Overrides that choose a data set, or a source of the training data as one."""
+    if name not in HELD_SOURCES:
+        return [f"dataset={name}"]
+    options = config.composed(MODEL)
+    path = datasets.folder({"name": name, "path": None}, options.data_dir, Path(options.cache_dir).expanduser())
+    return ["dataset=local", f"dataset.path={path}", "dataset.split=train"]
+
+
+def main_cells() -> Iterator[list[str]]:
+    """Overrides of exact MaxSim and of each method with each centering."""
     yield ["method=exact"]
     for where in center.KINDS:
         yield [f"center={where}", *MUVERA]
         yield [f"center={where}", *SMVE, *_changed(SMVE_MAIN)]
+
+
+def cells(arm: str, seed: int, dataset: str) -> Iterator[list[str]]:
+    """Overrides of every cell of a model on a data set."""
+    yield from main_cells()
     if seed or dataset not in TRANSFER_SETS:
         return
     for where in center.KINDS[1:]:
@@ -188,6 +283,48 @@ def _geometry(arm: str, seed: int, dataset: str, options: Any) -> None:
     write_json(path, {"dataset": dataset, "arm": arm, "seed": seed, "weights": subject.checkpoint.sha256, **found})
 
 
+def sources() -> int:
+    """Measure each source of the validation split as a collection of its own, before and after training."""
+    lines = []
+    for arm, seed in trained():
+        if seed == 0:
+            options: Any = OmegaConf.to_container(
+                config.composed([*MODEL, f"model.head={head(arm, seed)}", "train_data=offline"])
+            )
+            lines += [{"trained": arm, **line} for line in _by_source(options)]
+    write_text(HERE / "sources.csv", pd.DataFrame(lines).to_csv(index=False, float_format="%.4f"))
+    return 0
+
+
+def _by_source(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    cache = Path(options["cache_dir"]).expanduser()
+    data = pairs.load(options["train_data"], options["data_dir"], cache)
+    resources = Resources(torch.device("cpu"), options["memory_mb"] << 20, cache)
+    checkpoint = models.locate(options["model"], options["models_dir"])
+    encoder = Encoder(options["model"], checkpoint, cache, resources.device, options["batch_tokens"], False)
+    model = encoder.pylate(None)
+
+    def projected(texts: dict[str, str], is_query: bool) -> Callable[[Collection[str]], StoreInMemory]:
+        kept = encoder.backbone(Texts(texts, "training", is_query, None))
+        places = {text: i for i, text in enumerate(texts)}
+
+        def store(chosen: Collection[str]) -> StoreInMemory:
+            rows = [heads.project(model, kept[places[text]]) for text in chosen]
+            return StoreInMemory(np.concatenate(rows), np.array([len(row) for row in rows]))
+
+        return store
+
+    documents, queries, whole = projected(data.documents, False), projected(data.queries, True), data.validation
+    others = queries(mean_queries(data))
+    for source in sorted({name.split("/")[0] for name in whole.queries}):
+        asked = {name: text for name, text in whole.queries.items() if name.startswith(f"{source}/")}
+        held = {name: text for name, text in whole.docs.items() if name.startswith(f"{source}/")}
+        part = Dataset(source, held, asked, {name: whole.qrels[name] for name in asked})
+        stores = documents(held.values()), queries(asked.values()), others
+        found = Validation(part, lambda _, stores=stores: stores, resources).measure(model)
+        yield {"source": source, "queries": len(asked), "documents": len(held), **found}
+
+
 def write_report() -> int:
     """Everything beside this file but pilot.csv."""
     import report  # beside this file
@@ -203,7 +340,10 @@ def main() -> int:
     command, *words = sys.argv[1:] or [""]
     if command == "measure":
         return measure(words)
-    commands = {"pilot": pilot, "train": train, "report": write_report}
+    recipes = {"pilot": PILOT, "remedies": REMEDIES}
+    if command in recipes and set(words) <= recipes[command].keys():
+        return (pilot if command == "pilot" else remedies)(words)
+    commands = {"train": train, "sources": sources, "report": write_report}
     if command not in commands or words:
         sys.stderr.write(__doc__ or "")
         return 2
