@@ -2,22 +2,23 @@
 
 Means are over queries, then data sets, then training seeds. Tests are paired over queries, whose differences are
 averaged over training seeds first (`harness.significance`), so that they are about these very heads. Holm's correction
-is over three families: gains over queries, transfer (t-test over variants) and spectrum (t-test over data sets). That
-something does *not* fall is judged by its interval; its p is that of no difference, uncorrected.
+is over four families: gains over queries, transfer (t-test over variants), spectrum (t-test over data sets) and
+remedies. That something does *not* fall is judged by its interval; its p is that of no difference, uncorrected.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import remedies  # beside this file
+from claim import LEVEL, Claim, cell, markdown, not_worse, rises, rounded
 from scipy import stats
 
 from harness import records
@@ -31,8 +32,6 @@ CENTERS = {"none": "no", "corpus": "yes", "own": "own"}
 DEPTHS = ("0", "50", "100", "200", "400", "1000")
 DEFAULT_SEED = 42
 SMVE_MAIN = "width=16384 keep=16"
-MARGIN = 0.005  # half a point of NDCG@10: a fall that is surely smaller than this is none
-LEVEL = 0.05
 MEASURES = ("mean_pairwise_cosine", "stable_rank", "participation_ratio", "effective_rank", "top_share")
 
 
@@ -60,29 +59,6 @@ def collect(cache: Path) -> None:
     write_arrays(HERE / "per_query.npz", **scores)
     found = [json.loads(path.read_text()) for path in sorted((cache / "geometry").glob("*.json"))]
     write_text(HERE / "geometry.csv", pd.DataFrame(_flat(found)).to_csv(index=False, float_format="%.6g"))
-
-
-def remedies(
-    folder: Path, validation: dict[str, dict[str, Any]], offsets: dict[tuple[str, str], float]
-) -> pd.DataFrame:
-    """One line for each recipe and data set: NDCG@10 of exact MaxSim and of each first stage at rk=0.
-
-    `validation` has what the training run said of its own held-out split, where the offset was not measured.
-    """
-    columns = ["exact", *(f"{method}_{center}" for center in CENTERS for method in METHODS)]
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for record in records.read_all(folder):
-        name = record.model.split("head=")[1]
-        method, center = record.method.split("+")[0], record.center.split("+")[0]
-        cell, depth = ("exact", records.FINAL) if method == "exact" else (f"{method}_{center}", "0")
-        found.setdefault((name, record.dataset), {})[cell] = record.ndcg10[depth]
-    lines = []
-    for name, measured in validation.items():
-        sets = {"validation": measured, **{dataset: cells for (of, dataset), cells in found.items() if of == name}}
-        for dataset, cells in sets.items():
-            line = {"recipe": name.removesuffix("_s0"), "options": measured["options"], "dataset": dataset}
-            lines.append({**line, **{c: cells[c] for c in columns}, "offset": offsets.get((name, dataset), math.nan)})
-    return pd.DataFrame(lines)
 
 
 def _params(method: str, changed: dict[str, str]) -> str:
@@ -138,21 +114,6 @@ class Scores:
         return float(np.mean([values.mean() for values in self.of(*cell).values()]))
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A sentence that was tested."""
-
-    claim: str
-    compared: str
-    verdict: str
-    delta: float
-    ci_low: float
-    ci_high: float
-    p: float
-    n_queries: int
-    seeds: int
-
-
 def claims(scores: Scores) -> list[Claim]:
     """Each claim of the study, tested against the control and the untrained start."""
     open_claims: list[tuple[str, str, Comparison, Callable[[Comparison, float], str], int]] = []
@@ -165,13 +126,13 @@ def claims(scores: Scores) -> list[Claim]:
         seeds = len(scores.seeds[arm])
         for base in ("contrastive", "untrained"):
             exact = differ(scores.of(arm, "none", "exact", "0"), scores.of(base, "none", "exact", "0"))
-            open_claims.append((f"exact MaxSim does not fall ({arm})", f"{arm} - {base}", exact, _not_worse, seeds))
+            open_claims.append((f"exact MaxSim does not fall ({arm})", f"{arm} - {base}", exact, not_worse, seeds))
             for center in ("corpus", "own"):
                 for depth in ("0", "100"):
                     for judge, words in ((method, "the trained method"), (other, "the other method")):
                         found = differ(scores.of(arm, center, judge, depth), scores.of(base, center, judge, depth))
                         claim = f"rk={depth} rises for {words} ({METHODS[judge]}, center={center})"
-                        open_claims.append((claim, f"{arm} - {base}", found, _rises, seeds))
+                        open_claims.append((claim, f"{arm} - {base}", found, rises, seeds))
         for judge in METHODS:
             gain = differ(scores.of(arm, "corpus", judge, "0"), scores.of("contrastive", "corpus", judge, "0"))
             both = {
@@ -180,7 +141,7 @@ def claims(scores: Scores) -> list[Claim]:
             }
             claim = f"the gains of training and of center=own add up at rk=0 ({METHODS[judge]})"
             note = f"({arm} - contrastive) at own minus the same at corpus ({100 * gain.delta:.2f} at corpus)"
-            open_claims.append((claim, note, compare(both), _not_worse, seeds))
+            open_claims.append((claim, note, compare(both), not_worse, seeds))
     for judge in METHODS:
         for base in ("contrastive", "untrained"):
             found = differ(scores.of(base, "own", judge, "0"), scores.of(f"ste_{judge}", "corpus", judge, "0"))
@@ -189,34 +150,18 @@ def claims(scores: Scores) -> list[Claim]:
                 f"({METHODS[judge]})"
             )
             note = f"{base} at own - ste_{judge} at corpus"
-            open_claims.append((claim, note, found, _not_worse, len(scores.seeds["ste_muvera"])))
-    corrected = iter(holm([found.p for _, _, found, verdict, _ in open_claims if verdict is _rises]))
+            open_claims.append((claim, note, found, not_worse, len(scores.seeds["ste_muvera"])))
+    corrected = iter(holm([found.p for _, _, found, verdict, _ in open_claims if verdict is rises]))
     tested = []
     for claim, compared, found, verdict, seeds in open_claims:
-        p = next(corrected) if verdict is _rises else found.p
-        tested.append(Claim(claim, compared, verdict(found, p), **_rounded({**asdict(found), "p": p}), seeds=seeds))
+        p = next(corrected) if verdict is rises else found.p
+        tested.append(Claim(claim, compared, verdict(found, p), **rounded({**asdict(found), "p": p}), seeds=seeds))
     return tested
 
 
 def _four(scores: Scores, arm: str, judge: str) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     cells = [scores.of(a, center, judge, "0") for center in ("own", "corpus") for a in (arm, "contrastive")]
     return [(dataset, *(cell[dataset] for cell in cells)) for dataset in scores.datasets]  # type: ignore[misc]
-
-
-def _rises(found: Comparison | Claim, p: float) -> str:
-    if found.delta > 0 and p < LEVEL and found.ci_low > 0:
-        return "holds"
-    return "does not hold" if found.ci_high < MARGIN else "cannot be told here"
-
-
-def _not_worse(found: Comparison, _p: float) -> str:
-    if found.ci_low > -MARGIN:
-        return "holds"
-    return "does not hold" if found.ci_high < -MARGIN else "cannot be told here"
-
-
-def _rounded(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: round(value, 5) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def spectrum_claims() -> list[Claim]:
@@ -247,7 +192,7 @@ def spectrum_claims() -> list[Claim]:
             if delta > 0 and p < LEVEL
             else "cannot be told here"
         )
-        numbers = _rounded({"delta": delta, "ci_low": float(low), "ci_high": float(high), "p": p})
+        numbers = rounded({"delta": delta, "ci_low": float(low), "ci_high": float(high), "p": p})
         found.append(Claim(claim, compared, fell, **numbers, n_queries=0, seeds=int(seeds[arm])))
     return found
 
@@ -260,9 +205,9 @@ def main_table(scores: Scores) -> str:
         for center, shown in CENTERS.items():
             for method, title in METHODS.items():
                 values = [scores.mean(arm, center, method, depth) for depth in DEPTHS]
-                cells = {f"rk={d}": _cell(value, value - exact) for d, value in zip(DEPTHS, values, strict=True)}
+                cells = {f"rk={d}": cell(value, value - exact) for d, value in zip(DEPTHS, values, strict=True)}
                 lines.append({"Model": arm, "Center": shown, "Exact": f"{100 * exact:.2f}", "Method": title, **cells})
-    return _markdown(pd.DataFrame(lines))
+    return markdown(pd.DataFrame(lines))
 
 
 def seed_table(scores: Scores) -> str:
@@ -274,7 +219,7 @@ def seed_table(scores: Scores) -> str:
                 values = [scores.mean(arm, center, method, "0", [seed]) for seed in scores.seeds[arm]]
                 spread = {f"seed {seed}": f"{100 * v:.2f}" for seed, v in zip(scores.seeds[arm], values, strict=True)}
                 lines.append({"Model": arm, "Center": CENTERS[center], "Method": title, **spread})
-    return _markdown(pd.DataFrame(lines))
+    return markdown(pd.DataFrame(lines))
 
 
 def transfer_matrix(scores: Scores, center: str) -> str:
@@ -284,9 +229,9 @@ def transfer_matrix(scores: Scores, center: str) -> str:
         line = {"trained": arm}
         for method, title in METHODS.items():
             value = scores.mean(arm, center, method, "0")
-            line[title] = _cell(value, value - scores.mean("contrastive", center, method, "0"))
+            line[title] = cell(value, value - scores.mean("contrastive", center, method, "0"))
         lines.append(line)
-    return _markdown(pd.DataFrame(lines))
+    return markdown(pd.DataFrame(lines))
 
 
 def other_codes(scores: Scores, what: str, center: str) -> str:
@@ -305,9 +250,9 @@ def other_codes(scores: Scores, what: str, center: str) -> str:
     mean = mean[counts.loc[mean.index] > 1]
     lines = []
     for (method, value), row in mean.iterrows():  # type: ignore[misc]
-        cells = {arm: _cell(row[arm], row[arm] - row["contrastive"]) for arm in ARMS}
+        cells = {arm: cell(row[arm], row[arm] - row["contrastive"]) for arm in ARMS}
         lines.append({"Method": METHODS[method], key.replace("_", " "): value if value != "" else "default", **cells})
-    return _markdown(pd.DataFrame(lines))
+    return markdown(pd.DataFrame(lines))
 
 
 def _transfer_sets(scores: Scores) -> list[str]:
@@ -337,9 +282,9 @@ def transfer_claims(scores: Scores) -> list[Claim]:
                 numbers = {"delta": float(change.mean()), "ci_low": float(low), "ci_high": float(high)}
                 numbers["p"] = float(test.pvalue)
                 note = f"ste_{method} - contrastive, {len(by_variant)} variants, training seed 0"
-                found.append(Claim(claim, note, "", **_rounded(numbers), n_queries=_queries(scores), seeds=1))
+                found.append(Claim(claim, note, "", **rounded(numbers), n_queries=_queries(scores), seeds=1))
     corrected = holm([one.p for one in found])
-    return [replace(one, p=round(p, 5), verdict=_rises(one, p)) for one, p in zip(found, corrected, strict=True)]
+    return [replace(one, p=round(p, 5), verdict=rises(one, p)) for one, p in zip(found, corrected, strict=True)]
 
 
 def _queries(scores: Scores) -> int:
@@ -357,7 +302,7 @@ def geometry_table() -> str:
                 row = mean.loc[(side, space, arm)]
                 shown = {m.replace("_", " "): "" if np.isnan(row[m]) else f"{row[m]:.3f}" for m in MEASURES}
                 lines.append({"of": side, "space": space, "model": arm, **shown})
-    return _markdown(pd.DataFrame(lines))
+    return markdown(pd.DataFrame(lines))
 
 
 def claims_table(found: list[Claim]) -> str:
@@ -373,7 +318,7 @@ def claims_table(found: list[Claim]) -> str:
         }
         for one in found
     ]
-    return _markdown(pd.DataFrame(lines))
+    return markdown(pd.DataFrame(lines))
 
 
 def write(cache: Path) -> int:
@@ -381,7 +326,7 @@ def write(cache: Path) -> int:
     if (cache / "records").is_dir():
         collect(cache)
     scores = Scores()
-    tested = [*claims(scores), *transfer_claims(scores), *spectrum_claims()]
+    tested = [*claims(scores), *transfer_claims(scores), *spectrum_claims(), *remedies.claims()]
     text = json.dumps([asdict(one) for one in tested], indent=1)
     write_text(HERE / "claims.json", text + "\n")
     tables = {
@@ -395,6 +340,8 @@ def write(cache: Path) -> int:
             for center in ("corpus", "own")
         },
         "geometry": geometry_table(),
+        "remedies": remedies.table(),
+        "sources": remedies.sources_table(),
         "claims": claims_table(tested),
     }
     path = HERE / "README.md"
@@ -404,11 +351,3 @@ def write(cache: Path) -> int:
         readme = re.sub(pattern, lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", readme, flags=re.S)
     write_text(path, readme)
     return 0
-
-
-def _cell(value: float, delta: float) -> str:
-    return f"{100 * value:.2f} ({100 * delta:+.1f})"
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    return str(table.to_markdown(index=False, disable_numparse=True)) + "\n"

@@ -81,7 +81,6 @@ PILOT = {
     "ste_muvera_own": f"{_STEPS}1e-5 {_STRONG} objective.center=own",
     "ste_muvera_fast": f"{_STEPS}2e-5 {_STRONG}",
     "ste_muvera_cold": f"{_STEPS}1e-5 alpha=0.95 objective.temperature=0.005",
-    "ste_muvera_hard": f"{_STEPS}1e-5 {_STRONG} objective.slope=null",
     "ste_smve_weak_steep": f"{_STEPS}1e-5 {_WEAK} objective.slope=30",
     "ste_smve": f"{_STEPS}1e-5 {_STRONG}",
 }
@@ -177,16 +176,15 @@ def remedies(names: list[str]) -> int:
         for dataset in REMEDY_SETS:
             base = [*MODEL, f"model.head={path}", *_data(dataset), "reference=null", f"results_dir={folder}"]
             failures += run_cells([config.composed([*base, *cell]) for cell in main_cells()])
-            offsets[path.parent.name, dataset] = _offset(config.composed(base))
+            offsets[path.parent.name.removesuffix("_s0"), dataset] = _offset(config.composed(base))
     for failure in failures:
         sys.stderr.write(failure + "\n")
     if found and not names and not failures:
-        import report  # beside this file
+        import remedies as tables  # beside this file
 
         after = {name: {"options": REMEDIES[name], **done["after"]} for name, done in found.items()}
         before = {"options": "", **next(iter(found.values()))["before"]}
-        table = report.remedies(folder, {"untrained_s0": before, **after}, offsets)
-        write_text(HERE / "remedies.csv", table.to_csv(index=False, float_format="%.4f"))
+        tables.collect(folder, {"untrained": before, **after}, offsets)
     return int(bool(failures) or not found)
 
 
