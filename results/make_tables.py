@@ -8,19 +8,24 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from harness import cli, records
+from harness import cli, diagnosis, geometry_tables, records
 from harness.bench.report import table as bench_table
 from harness.bench.timing import Row
+from harness.center import token_mean
 from harness.config import ROOT
 from harness.files import write_text
+from harness.geometry import MEASURES, spaces
+from harness.store import StoreInMemory
 
 RESULTS = ROOT / "results"
 TABLES = RESULTS / "tables"
+MODEL, SETS = "answerai_colbert_small", ("scifact", "nfcorpus", "arguana")
 FORMATS = {"markdown": "md", "csv": "csv", "latex": "tex"}
 
 
@@ -85,6 +90,51 @@ def phases() -> str:
     return str(text.to_markdown(index=False, disable_numparse=True)) + "\n"
 
 
+def geometry_overview() -> str:
+    """A line for each geometry of the shipped model: the cone, before and after centering, and what MUVERA sees."""
+    lines = []
+    for name in SETS:
+        found = diagnosis.read(diagnosis.path_of(RESULTS, name, MODEL))
+        line = {"data set": name, "tokens": f"{found['documents']['raw']['n']:,}"}
+        for of, side in (("documents", "documents"), ("queries", "queries")):
+            for space in ("raw", "centered", "own"):
+                line[f"cosine, {of} {space}"] = f"{found[side][space]['mean_pairwise_cosine']:.3f}"
+        line["stable rank, corpus"] = f"{found['documents']['centered']['stable_rank']:.1f}"
+        line["stable rank, within documents"] = f"{found['within_document']['centered']['stable_rank']:.1f}"
+        lines.append(line)
+    table = pd.DataFrame(lines).drop(columns=["cosine, documents own"])
+    return str(table.to_markdown(index=False, disable_numparse=True)) + "\n"
+
+
+def lateon_queries(data: Path) -> str:
+    """Measures of the real query vectors of LateOn-regularized (50 queries of each of four sets)."""
+    lines = []
+    for path in sorted((data / "embeddings" / "lateon-regularized-queries").glob("*/tokens.npy")):
+        store = StoreInMemory(np.load(path), np.load(path.with_name("lengths.npy")))
+        for name, space in zip(("raw", "own"), spaces(store, [None, token_mean(store)]), strict=True):
+            shown = {measure.replace("_", " "): f"{space.measures[measure]:.3f}" for measure in MEASURES}
+            lines.append({"queries of": path.parent.name, "space": name, **shown, "tokens": space.moments.n})
+    return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)) + "\n" if lines else ""
+
+
+def geometry() -> None:
+    """The tables and figures of results/GEOMETRY.md."""
+    page = RESULTS / "GEOMETRY.md"
+    found = diagnosis.read(diagnosis.path_of(RESULTS, "scifact", MODEL))
+    splice(page, "overview", geometry_overview())
+    splice(page, "scifact", geometry_tables.measures(found) + "\n\n" + geometry_tables.first_stages(found))
+    for name, head in (("muvera", "ste_muvera_s0"), ("smve", "ste_smve_s0")):
+        a, b = (f"{MODEL}+dtype=bfloat16+head={one}" for one in ("untrained_s0", head))
+        lines = printed("geometry", "compare", f"a={a}", f"b={b}").splitlines()
+        splice(page, f"compare {name}", "\n".join(line for line in lines if not line.startswith("| within")))
+    if os.environ.get("HARNESS_DATA") and (text := lateon_queries(Path(os.environ["HARNESS_DATA"]))):
+        splice(page, "lateon", text)
+    printed("plot", "what=depth", "suite=beir3", f"model={MODEL}")
+    printed("plot", "what=budget", "dataset=cisi", f"model={MODEL}")
+    for kind in ("spectrum", "cosines", "buckets", "overlap", "agreement"):
+        printed("plot", f"what={kind}", "dataset=scifact", f"model={MODEL}")
+
+
 def scale_table(rows: list[Row]) -> str:
     """Seconds and peak memory of the synthetic corpora."""
     lines = []
@@ -122,6 +172,7 @@ def main() -> None:
     splice(ROOT / "README.md", "scale", scale_table([row for row in rows if row.what == "scale"]))
     splice(RESULTS / "README.md", "smve curve", (TABLES / "smve_curve.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "phases", (TABLES / "phases.md").read_text(encoding="utf-8"))
+    geometry()
     if (RESULTS / "records" / "docstrings").exists():  # after `make demo`; these records are not kept in git
         splice(ROOT / "README.md", "demo", printed("table"))
 

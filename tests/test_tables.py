@@ -10,6 +10,7 @@ from io import StringIO
 import pandas as pd
 import pytest
 import yaml
+from cells import cell, named
 
 from harness import checks, config, tables
 from harness.errors import HarnessError
@@ -192,3 +193,9 @@ BROKEN = [("depths: [0, 50]", "depths: [0]"), ("tolerance", "tolerances"), ("- {
 def test_a_broken_expected_file_is_a_sentence(tmp_path, some, change):
     with pytest.raises(HarnessError, match="is not a file of expected values"):
         verdicts(tmp_path, some, EXPECTED.replace(*change))
+
+
+def test_what_no_centering_changes_is_in_the_table_of_every_centering():
+    exact = cell("exact", {"final": named([1.0])}, "none")
+    rows = tables.rows_of([exact, cell("smve", {"0": named([1.0])}, "own")], ["lateon"], ["corpus"], ["exact"])
+    assert tables.Row("lateon", "none", "exact") in rows and not any(row.center == "own" for row in rows)
