@@ -223,6 +223,18 @@ def test_a_comparison_is_of_documents_and_queries_drawn_by_their_ids(measured, v
     assert found["documents"]["raw"]["n"] == sum(map(len, vectors["raw"][0]))
 
 
+def test_a_first_stage_of_other_options_is_not_believed(measured, tmp_path, capsys):
+    """The default of a method may change; its name stays."""
+    path = file_in(tmp_path)
+    path.parent.mkdir(parents=True)
+    changed = json.loads(file_in(measured[1]).read_text())
+    changed["first_stages"]["muvera"]["raw"]["options"]["repetitions"] = 10
+    path.write_text(json.dumps(changed))
+    assert main(["geometry", *measured[0], f"results_dir={tmp_path}"]) == 1
+    assert "was made with other options of muvera: set overwrite=true" in capsys.readouterr().err
+    assert json.loads(path.read_text()) == changed
+
+
 def test_a_geometry_of_other_inputs_is_neither_believed_nor_replaced_unasked(measured, tmp_path, capfd):
     words = [*measured[0], f"results_dir={tmp_path}", "center=none"]
     assert main(["geometry", *words, "method=muvera"]) == 0
@@ -353,10 +365,10 @@ COMPARE_BAD = {
     "b=one": "geometry compare needs two models",
     "a=one b=": "geometry compare needs two models",
     "a=one b=one": "geometry compare needs two models",
-    "a=one b=othre": "unknown geometry 'othre'; did you mean 'other'? Known: one, other.",
+    "a=one b=othre": "there is no geometry of 'othre' (known: one, other): run `python -m",
     "a=one b=other dataset=cisi": "one and other have no geometry of a common data set (adi, cacm, cisi; adi, cacm",
     "a=one b=other dataset=nope": "unknown data set 'nope'",
-    "a=one b=other results_dir=/nowhere": "there is no geometry in /nowhere: run `python -m harness geometry` first.",
+    "a=one b=other results_dir=/nowhere": "there is no geometry of 'one' (there is none in /nowhere)",
 }
 
 

@@ -67,7 +67,10 @@ def geometry(**others):
         "format": 1,
         "dataset": "scifact",
         "model": "lateon",
+        "identity": {},
         **sides(measures),
+        "within_document": {},  # of which there are no figures
+        "within_query": {},
         "spectrum": sides(SHARES.__getitem__),
         "cosines": {"edges": EDGES, "pairs": 100, "seed": 0, **sides(COUNTS.__getitem__)},
         "first_stages": {"muvera": stage("buckets", bucket), "smve": smve},

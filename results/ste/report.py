@@ -262,7 +262,7 @@ def _transfer_sets(scores: Scores) -> list[str]:
 
 
 def transfer_claims(scores: Scores) -> list[Claim]:
-    """Do the gains over the control transfer to other seeds and hyperparameters? Paired over (variant, data set)."""
+    """Do the gains over the control transfer to other seeds and hyperparameters? Paired over variants."""
     found, table = [], scores.table
     table = table[(table["depth"] == "0") & (table["train_seed"] == 0) & table["dataset"].isin(_transfer_sets(scores))]
     seeds = table[(table["params"] == "") & (table["projection_seed"] != DEFAULT_SEED)]
