@@ -43,7 +43,7 @@ def agreement(first: Ranking, exact: Ranking, depths: Sequence[int]) -> dict[str
     ranked = zip(first.rows, first.scores, exact.rows, exact.scores, strict=True)
     return {
         "spearman": float(np.mean([_spearman(*one) for one in ranked])),
-        "recall": {str(depth): share(min(CUT, depth), depth) for depth in fitting if depth >= CUT},
+        "recall": {str(depth): share(CUT, depth) for depth in fitting if depth >= CUT},
         "overlap": {str(depth): share(depth, depth) for depth in fitting},
         "queries": len(exact.rows),
     }

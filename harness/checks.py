@@ -34,9 +34,10 @@ VERDICTS = ("OK", "NEAR", "FAIL", "MISSING")
 
 @dataclass(frozen=True)
 class Check:
-    """One expected cell and what was measured (NaN: nothing)."""
+    """One expected cell, where the expectation is from, and what was measured (NaN: nothing)."""
 
     file: str
+    source: str
     dataset: str
     model: str
     center: str
@@ -69,6 +70,7 @@ def check_file(path: Path, records: Sequence[Record]) -> Iterator[Check]:
     try:
         expected: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         suite = entry("suite", expected["suite"])["datasets"]
+        source = str(expected["source"])
         tolerance, depths, rows = expected["tolerance"], [str(depth) for depth in expected["depths"]], expected["rows"]
         ok, near = float(tolerance["ok"]), float(tolerance["near"])
         for row in rows:
@@ -80,7 +82,7 @@ def check_file(path: Path, records: Sequence[Record]) -> Iterator[Check]:
             for (method, center, depth), value in cells.items():
                 measured = _measured(records, row["model"], center, method, depth, datasets, scope)
                 name = scope or expected["suite"]
-                yield Check(path.name, name, row["model"], center, method, depth, value, measured, ok, near)
+                yield Check(path.name, source, name, row["model"], center, method, depth, value, measured, ok, near)
     except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise HarnessError(
             f"{path} is not a file of expected values ({type(error).__name__}: {error}): see harness/checks.py."

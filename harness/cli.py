@@ -16,6 +16,8 @@ from harness import config
 from harness.errors import HarnessError, unknown
 
 if TYPE_CHECKING:
+    from harness.cache import Stage
+    from harness.figures import Inputs
     from harness.records import Record
     from harness.tables import Row, Section
 
@@ -34,6 +36,13 @@ USAGE = """usage: python -m harness COMMAND [overrides]
                                          two models side by side
   plot   [what=depth|spectrum|cosines|buckets|overlap|agreement|budget] [overrides]
                                          figures (SVG and PNG) of what was measured
+  report [output=FILE.html] [overrides]  one page of all of it, which needs nothing else: table, tests, costs, figures
+  status [overrides]                     of a run or sweep (-m): which cells are done, running, failed or missing, and
+                                         what time is left
+  reproduce RECORD.json [overrides]      measure a record's cell again and compare; exit code 1 if it is different
+  cache  ls|verify|prune [older=DAYS] [delete=true]
+                                         what cache_dir holds; what of it is damaged (exit code 1); what may go, which
+                                         is deleted only with delete=true
   bench  [what=rerank|muvera|smve|search|encode|grid|scale] [overrides]
                                          time the inner loops against peers and the machine's limit
   ls     models|datasets|methods|suites|centers|objectives|train_data|experiments
@@ -61,6 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "train": train,
         "geometry": geometry,
         "plot": plot,
+        "report": report,
+        "status": status,
+        "reproduce": reproduce,
+        "cache": cache,
         "bench": bench,
         "ls": ls,
     }
@@ -164,7 +177,7 @@ def _print_table(overrides: Sequence[str], only_measured: bool) -> int:
         measured = {(record.model, record.center, record.method) for record in found}
         rows = [row for row in rows if (row.model, row.center, row.method) in measured]
     if not rows or not found:
-        raise HarnessError(f"nothing was measured on {', '.join(datasets)} in {results}: use `run` first.")
+        raise _nothing(datasets, results)
     if options.per_query:
         sys.stdout.write(per_query.csv(found, rows, datasets, list(options.depths)))
     elif options.format == "csv":
@@ -174,6 +187,10 @@ def _print_table(overrides: Sequence[str], only_measured: bool) -> int:
         if only_measured:
             sys.stdout.write(f"Records: {results / 'records'}\n")
     return 0
+
+
+def _nothing(datasets: Sequence[str], results: Path) -> HarnessError:
+    return HarnessError(f"nothing was measured on {', '.join(datasets)} in {results}: use `run` first.")
 
 
 def _print_csv(options: DictConfig, found: list[Record], rows: list[Row], datasets: list[str]) -> None:
@@ -348,24 +365,133 @@ def plot(words: Sequence[str]) -> int:
     """Draw figures of what was measured, and print their files."""
     overrides = config.expand(words)
     options = config.composed(overrides)
-    from harness import diagnosis, figures, records, tables  # matplotlib is for those who plot
-    from harness.plan import results_dir
+    from harness import figures  # matplotlib is for those who plot
 
     figures.check(options.what)
+    inputs = _inputs(overrides, options)
+    folder = Path(options.figures_dir).expanduser() if options.figures_dir else inputs.results / "figures"
+    paths, notes = figures.draw(inputs, options.what, folder)
+    sys.stdout.write("".join(f"{path}\n" for path in paths))
+    sys.stderr.write("".join(f"note: {note}\n" for note in notes))
+    return 0
+
+
+def _inputs(overrides: Sequence[str], options: DictConfig) -> Inputs:
+    """What was measured of what the overrides name."""
+    from harness import diagnosis, figures, records, tables
+    from harness.plan import results_dir
+
     chosen = _chosen(overrides, options)
     results = results_dir(options.results_dir)
     suite, datasets = _datasets(chosen, options)
     found = list(records.read_all(results, datasets))
     tables.check_consistent(found)
     files = [path for name in datasets for path in sorted(diagnosis.path_of(results, name, "").parent.glob("*.json"))]
-    models = _models(chosen["model"], {record.model for record in found} | {path.stem for path in files})
-    rows = tables.rows_of(found, models, chosen["center"], chosen["method"])
-    geometries = [diagnosis.read(path) for path in files if not models or path.stem in models]
-    inputs = figures.Inputs(results, suite, datasets, list(options.depths), rows, found, geometries)
-    folder = Path(options.figures_dir).expanduser() if options.figures_dir else results / "figures"
-    paths, notes = figures.draw(inputs, options.what, folder)
-    sys.stdout.write("".join(f"{path}\n" for path in paths))
+    recorded = {record.model for record in found}
+    rows = tables.rows_of(found, _models(chosen["model"], recorded), chosen["center"], chosen["method"])
+    looked_at = _models(chosen["model"], recorded | {path.stem for path in files})
+    geometries = [diagnosis.read(path) for path in files if not looked_at or path.stem in looked_at]
+    return figures.Inputs(results, suite, datasets, list(options.depths), rows, found, geometries)
+
+
+def report(words: Sequence[str]) -> int:
+    """Write the page of what was measured, and print its file."""
+    overrides = config.expand(words)
+    options = config.composed(overrides)
+    from harness import records
+    from harness import report as pages  # matplotlib, too
+
+    inputs = _inputs(overrides, options)
+    if not inputs.rows or not inputs.records:
+        raise _nothing(inputs.datasets, inputs.results)
+    path = Path(options.output).expanduser() if options.output else inputs.results / "report.html"
+    text, notes = pages.page(inputs, list(records.read_all(inputs.results)))
+    pages.write(path, text)
+    sys.stdout.write(f"{path}\n")
     sys.stderr.write("".join(f"note: {note}\n" for note in notes))
+    return 0
+
+
+def status(words: Sequence[str]) -> int:
+    """Say how far a run or a sweep is."""
+    flags = [word for word in words if word in FLAGS]
+    overrides = config.expand([word for word in words if word not in flags])
+    if _is_for_hydra(flags, overrides):
+        return 0
+    cells, failures = _cells(flags, overrides, lambda options: None)
+    from harness import status as statuses
+
+    if cells:
+        sys.stdout.write(statuses.table(statuses.progress(cells)) + "\n")
+    return _say_failures(failures) if failures else 0
+
+
+def reproduce(words: Sequence[str]) -> int:
+    """Measure a record's cell again, and compare; 0 if all scores are the same, or nearly."""
+    if not words:
+        raise HarnessError("reproduce needs a record first, such as results/records/scifact/MODEL/corpus/smve.json.")
+    from harness import reproduction, verdict
+
+    then = reproduction.read(Path(words[0]).expanduser())
+    configured = reproduction.configuration(then, words[1:])
+    _writable("cache_dir", Path(configured.cache_dir))
+    found = reproduction.repeat(configured)
+    if found is None:
+        return 2  # what failed was said
+    compared = verdict.compare(then, found.record)
+    cached = ", ".join(found.cached)
+    source = f"from the cache ({cached}); cache_dir=FOLDER, an empty one, makes them anew" if cached else "made anew"
+    sys.stdout.write(f"{verdict.text(compared, source)}\n")
+    return int(compared.verdict == verdict.DIFFERENT)
+
+
+def cache(words: Sequence[str]) -> int:
+    """List, verify or prune what is in cache_dir."""
+    actions = {"ls": _list_cache, "verify": _verify_cache, "prune": _prune_cache}
+    if not words:
+        raise HarnessError("cache needs a word: ls, verify or prune.")
+    if words[0] not in actions:
+        raise unknown("word after cache", words[0], actions)
+    options = config.composed(words[1:])
+    from harness.cache import stages
+
+    folder = Path(options.cache_dir).expanduser()
+    return actions[words[0]](options, folder, stages(folder))
+
+
+def _list_cache(options: DictConfig, folder: Path, found: list[Stage]) -> int:
+    from harness import cache_tables
+
+    if options.format == "latex":
+        raise HarnessError("format=latex: `cache ls` knows markdown and csv.")
+    text = cache_tables.csv(found) if options.format == "csv" else f"{cache_tables.listing(found)}\n\n{folder}\n"
+    sys.stdout.write(text)
+    return 0
+
+
+def _verify_cache(options: DictConfig, folder: Path, found: list[Stage]) -> int:
+    from harness import cache as caches
+
+    checked = [stage for stage in found if caches.has_checksums(stage)]
+    damaged = [text for stage in checked if (text := caches.damage(stage))]
+    sys.stdout.write("".join(f"{text}\n" for text in damaged))
+    incomplete = sum(not stage.complete for stage in found)
+    sys.stdout.write(
+        f"{len(checked)} checked, {len(damaged)} damaged; not checked: {incomplete} incomplete, "
+        f"{len(found) - len(checked) - incomplete} without checksums. {folder}\n"
+    )
+    return int(bool(damaged))
+
+
+def _prune_cache(options: DictConfig, folder: Path, found: list[Stage]) -> int:
+    from harness import cache_tables, pruning
+
+    chosen = pruning.prunable(found, folder, options.older)
+    gone = [stage for stage in chosen if pruning.delete(stage)] if options.delete else chosen
+    if gone:
+        sys.stdout.write(f"{cache_tables.listing(gone)}\n\n")
+    what, end = ("deleted", "") if options.delete else ("would be deleted", "; delete=true deletes them")
+    sys.stdout.write(f"{len(gone)} {what}, {cache_tables.total(gone)} bytes{end if gone else ''}. {folder}\n")
     return 0
 
 

@@ -84,8 +84,18 @@ def to_plaid(rows: Sequence[Row], depths: Sequence[int]) -> list[Pair]:
 
 
 def between_methods(rows: Sequence[Row], depths: Sequence[int]) -> list[Pair]:
-    """Every two methods of a (model, centering) that have rerank depths, at each of them."""
-    stages = [row for row in rows if not is_whole(row.method)]
+    """Every two methods of a (model, centering) that have rerank depths, at each of them.
+
+    A method stands with its shipped options; with its variants only where these are all that there is of it. All
+    variants of a grid against all others would be thousands of tests, of which the correction leaves nothing.
+    """
+    shipped = {(row.model, row.center, row.method) for row in rows}
+    stages = [
+        row
+        for row in rows
+        if not is_whole(row.method)
+        and ("+" not in row.method or (row.model, row.center, row.method.split("+")[0]) not in shipped)
+    ]
     return [
         Pair(first, second, str(depth))
         for first, second in combinations(stages, 2)

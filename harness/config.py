@@ -70,7 +70,7 @@ def _quoted(word: str) -> str:
     """A path with characters that mean something to Hydra, such as blanks or brackets, in quotes."""
     key, _, value = word.partition("=")
     if (
-        key.endswith((".path", ".head", ".output", "_dir"))
+        (key == "output" or key.endswith((".path", ".head", ".output", "_dir")))
         and re.search(r"[^\w./,~+:@%\\-]", value)
         and not value.startswith(("'", '"', "$"))
     ):

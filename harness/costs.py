@@ -74,7 +74,7 @@ def _cost(record: Record, records: Sequence[Record]) -> Cost:
 def _searched_together(record: Record, records: Sequence[Record], phase: str) -> int:
     """How many cells' queries one search was over: seconds to the last digit are of the same search."""
     cell = (record.dataset, record.model, record.method, record.seconds.get(phase))
-    return max(1, sum((r.dataset, r.model, r.method, r.seconds.get(phase)) == cell for r in records))
+    return sum((r.dataset, r.model, r.method, r.seconds.get(phase)) == cell for r in records)
 
 
 def mean(costs: Sequence[Cost]) -> Cost:
@@ -92,11 +92,11 @@ def sections(costs: Costs, records: Sequence[Record], datasets: Sequence[str]) -
                 "Model": title(row.model) + scope(len(each), datasets),
                 "Center": center_label(row.center),
                 "Method": method_title(row.method),
-                "Index": _size(one.index_bytes),
-                "Encode, s": _decimals(one.encode_seconds, 1),
-                "Build, s": _decimals(one.build_seconds, 1),
-                "First stage, ms / query": _decimals(one.first_stage_ms, 2),
-                "Rerank, ms / query": _decimals(one.rerank_ms, 2),
+                "Index": size(one.index_bytes),
+                "Encode, s": decimals(one.encode_seconds, 1),
+                "Build, s": decimals(one.build_seconds, 1),
+                "First stage, ms / query": decimals(one.first_stage_ms, 2),
+                "Rerank, ms / query": decimals(one.rerank_ms, 2),
             }
         )
     return [Section("Cost, means over the data sets.", pd.DataFrame(lines), _remarks(costs, records))] if lines else []
@@ -139,7 +139,7 @@ def columns(table: pd.DataFrame, costs: Costs, datasets: Sequence[str]) -> pd.Da
     return table.join(added)
 
 
-def _size(count: float) -> str:
+def size(count: float) -> str:
     """Bytes in units of a thousand, one decimal."""
     if math.isnan(count):
         return MISSING
@@ -147,5 +147,6 @@ def _size(count: float) -> str:
     return f"{count:.0f} bytes" if power == 0 else f"{count / 1000**power:.1f} {UNITS[power]}"
 
 
-def _decimals(value: float, digits: int) -> str:
+def decimals(value: float, digits: int) -> str:
+    """A number, or what stands for one that is missing."""
     return MISSING if math.isnan(value) else f"{value:.{digits}f}"

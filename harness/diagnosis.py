@@ -139,20 +139,26 @@ def diagnose(subject: Subject, methods: Sequence[Options], centers: Sequence[str
                 "model.name (dataset.name) to keep both."
             )
     stages = known.get("first_stages", {})
+    for method in methods:
+        if any(one["options"] != method for one in stages.get(variant("method", method), {}).values()):
+            raise HarnessError(
+                f"the geometry {path} was made with other options of {method['name']}: set overwrite=true to replace "
+                "it."
+            )
     missing = {
         name: [kind for kind in centers if SPACES[kind] not in stages.get(name, {})]
         for name in [variant("method", method) for method in methods]
     }
     if known and not any(missing.values()):
         return path
-    began = time.perf_counter()
     found = known or view.spaces()
     for method in methods:
-        name = variant("method", method)
+        began, name = time.perf_counter(), variant("method", method)
         if missing[name]:
             stages[name] = {**stages.get(name, {}), **view.first_stage(method, missing[name])}
-    found |= {"first_stages": stages, "seconds": found.get("seconds", 0) + time.perf_counter() - began}
-    write_json(path, found)
+        seconds = found.get("seconds", 0) + time.perf_counter() - began
+        found |= {"first_stages": stages, "seconds": seconds}
+        write_json(path, found)
     return path
 
 
@@ -241,7 +247,8 @@ class _View:
                 rows = slice(i * len(queries), (i + 1) * len(queries))
                 some = _without_self(Ranking(ranking.rows[rows], ranking.scores[rows]), own)
                 follows = {**agreement(some, self.exact, DEPTHS), "documents": len(documents)}
-                found[SPACES[kind]] = {**self._seen(method, centered, asked[i]), "agreement": follows}
+                seen = self._seen(method, centered, asked[i])
+                found[SPACES[kind]] = {"options": options, **seen, "agreement": follows}
         return found
 
     def _alike(self, kinds: Sequence[str]) -> list[list[str]]:

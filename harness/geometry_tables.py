@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from harness.diagnosis import path_of, read
-from harness.errors import HarnessError, unknown
+from harness.errors import HarnessError
 from harness.geometry import MEASURES
 from harness.tables import MISSING
 
@@ -85,10 +85,9 @@ def compare(results: Path, models: Sequence[str], datasets: Sequence[str]) -> st
     every = sorted({path.stem for path in results.glob("geometry/*/*.json")})
     for model in models:
         if not have[model]:
-            raise (
-                unknown("geometry", model, every)
-                if every
-                else HarnessError(f"there is no geometry in {results}: run `python -m harness geometry` first.")
+            known = f"known: {', '.join(every)}" if every else f"there is none in {results}"
+            raise HarnessError(
+                f"there is no geometry of '{model}' ({known}): run `python -m harness geometry model={model}` first."
             )
     left, right = models
     common = sorted(have[left] & have[right] & (set(datasets) or have[left]))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from harness.errors import HarnessError
 from harness.files import digest, read_arrays, write_arrays
 from harness.ranking import Ranking
 from harness.shards import Shard
@@ -51,10 +52,21 @@ def write(path: Path, partial: Partial) -> None:
 
 
 def read(path: Path) -> Partial:
-    """Read a partial result."""
+    """Read a partial result.
+
+    Raises
+    ------
+    HarnessError
+        If the file is damaged, or not a partial result.
+    """
     arrays = read_arrays(path)
-    ranking = Ranking(arrays["rows"], arrays["scores"])
-    return Partial(ranking, arrays.get("maxsim"), json.loads(str(arrays["facts"])))
+    try:
+        ranking = Ranking(arrays["rows"], arrays["scores"])
+        return Partial(ranking, arrays.get("maxsim"), json.loads(str(arrays["facts"])))
+    except (KeyError, ValueError) as error:
+        raise HarnessError(
+            f"{path} is damaged ({type(error).__name__}: {error}): delete it and run that shard again."
+        ) from error
 
 
 def merge(parts: list[Partial], k: int) -> Partial:

@@ -78,12 +78,20 @@ def results_dir(option: str | None) -> Path:
     return Path(option).expanduser() if option else ROOT / "results"
 
 
+def names_of(dataset: str, model: str, choice: Choice) -> tuple[str, str, str, str]:
+    """A cell's data set, model, center and method, under which its record is."""
+    return dataset, model, variant("center", _centering(choice)), variant("method", choice.method)
+
+
+def _centering(choice: Choice) -> Options:
+    """What centers a choice's cell: nothing, where the method sees the model's own vectors."""
+    return entry("center", "none") if records.is_whole(choice.method["name"]) else choice.center
+
+
 def cell_of(subject: Subject, choice: Choice) -> Cell:
     """The cell of a choice; without depths if its record has all that is asked for."""
-    config, method = subject.config, choice.method
-    whole = records.is_whole(method["name"])
-    centering = entry("center", "none") if whole else choice.center
-    names = subject.dataset_name, subject.model_name, variant("center", centering), variant("method", method)
+    config, method, centering = subject.config, choice.method, _centering(choice)
+    names = names_of(subject.dataset_name, subject.model_name, choice)
     mean = subject.query_mean(centering) if centering["name"] == "own" else None
     identity = {**subject.identity, "center": {**centering, "query_mean": mean and mean.sha256}, "method": method}
     results = results_dir(config["results_dir"])
@@ -125,8 +133,14 @@ def _missing_depths(path: Path, identity: Options, config: Options, overwrite: b
             "model.name (dataset.name) to keep both."
         )
     measured = [] if records.FINAL in record.ndcg10 else [int(depth) for depth in record.ndcg10]
-    enough = set(asked) <= set(measured) if measured else record.candidates["asked"] >= max(asked[-1], CUT)
-    return [] if enough else sorted({*asked, *measured})
+    return [] if has_depths(record, asked) else sorted({*asked, *measured})
+
+
+def has_depths(record: records.Record, asked: Sequence[int]) -> bool:
+    """Whether a record has all rerank depths that are asked for, or its single ranking goes down to them."""
+    if records.FINAL in record.ndcg10:
+        return bool(record.candidates["asked"] >= max(asked[-1], CUT))
+    return {str(depth) for depth in asked} <= record.ndcg10.keys()
 
 
 def _measured(path: Path) -> list[int]:

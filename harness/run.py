@@ -22,20 +22,23 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from harness import center, maxsim, models, partials, provenance, records, trec
+from harness import center, locks, maxsim, models, partials, provenance, records, trec
+from harness import failures as failed
 from harness.candidates import Found, Method
 from harness.candidates.exact import Exact, search_and_score
 from harness.candidates.muvera import Muvera
 from harness.candidates.plaid import Plaid
 from harness.candidates.smve import Smve
+from harness.config import safe_name
 from harness.errors import HarnessError
+from harness.failures import Names
 from harness.maxsim import Pairs
 from harness.partials import Partial
-from harness.plan import Cell, Choice, Options, alike, by_model, cell_of, results_dir, selected
+from harness.plan import Cell, Choice, Options, alike, by_model, cell_of, names_of, results_dir, selected
 from harness.progress import Stopwatch, bar
 from harness.ranking import Ranking, drop_self_matches, reorder
 from harness.store import stacked
-from harness.subject import Subject
+from harness.subject import Subject, model_name
 
 log = logging.getLogger(__name__)
 OF_TRAINING = ("objective", "train_data", "alpha", "train")
@@ -56,8 +59,12 @@ def run_cells(configs: Sequence[DictConfig]) -> list[str]:
         if options["threads"]:
             torch.set_num_threads(options["threads"])
         for dataset_options in selected(options):
-            with _noted(failures, f"{dataset_options['name']}  {options['model']['name']}"):
-                failures += measure(Subject(options, dataset_options), chosen)
+            names = _names(dataset_options["name"], options["model"], chosen)
+            title = f"{dataset_options['name']}  {options['model']['name']}"
+            with _noted(failures, results_dir(options["results_dir"]), title, names):
+                subject = Subject(options, dataset_options)
+                with locks.measuring(subject.cache, subject.dataset_name, subject.model_name):
+                    failures += measure(subject, chosen)
     return failures
 
 
@@ -75,28 +82,33 @@ class FirstStage:
 def measure(subject: Subject, choices: Sequence[Choice]) -> list[str]:
     """Measure the cells of a subject that have no record yet; one sentence for each that fails."""
     failures: list[str] = []
+    results = results_dir(subject.config["results_dir"])
+    noted = partial(_noted, failures, results)
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     cells: dict[tuple[str, ...], Cell] = {}
     for choice in sorted(choices, key=lambda choice: choice.asked):  # what is asked for replaces the same as reference
-        with _noted(failures, f"{subject.dataset_name}  {choice.center['name']}  {choice.method['name']}"):
+        title = f"{subject.dataset_name}  {choice.center['name']}  {choice.method['name']}"
+        with noted(title, _names(subject.dataset_name, subject.config["model"], [choice])):
             cell = cell_of(subject, choice)
             known = cell.names in cells
             cells[cell.names] = cell
             if not cell.depths and not known:
+                failed.clear(results, cell.names)
                 log.log(logging.INFO if choice.asked else logging.DEBUG, "%s: finished before", _title(cell))
     cells = {names: cell for names, cell in cells.items() if cell.depths}
     exact, stages = [cell for cell in cells.values() if cell.method["name"] == "exact"], []
     for together in alike(list(cells.values())):
-        with _noted(failures, "\n  ".join(map(_title, together))):
+        with noted("\n  ".join(map(_title, together)), [cell.names for cell in together]):
             for stage in _first_stages(subject, together):
                 if stage.cell.whole:  # nothing more to compute: not lost if something stops the rest
                     _finish(subject, stage, None, {}, started)
                 else:
                     stages.append(stage)
-    with _noted(failures, "\n  ".join(_title(cell) for cell in [*exact, *(stage.cell for stage in stages)])):
+    rest = [*exact, *(stage.cell for stage in stages)]
+    with noted("\n  ".join(map(_title, rest)), [cell.names for cell in rest]):
         ranked, pairs, scores, seconds = _maxsim(subject, stages, exact)
         for stage in ranked:
-            with _noted(failures, _title(stage.cell)):
+            with noted(_title(stage.cell), [stage.cell.names]):
                 scores_of_cell = None if stage.cell.whole else pairs.look_up(scores, _deepest(stage))
                 _finish(subject, stage, scores_of_cell, {} if stage.cell.whole else seconds, started)
     return failures
@@ -156,6 +168,7 @@ def _finish(
 ) -> None:
     """The record of a cell; of a shard, its partial result, and the record if it is the last one."""
     cell, found, docs = stage.cell, stage.found, subject.docs
+    failed.clear(results_dir(subject.config["results_dir"]), cell.names)
     facts = {
         "documents": len(docs),
         "tokens": int(docs.offsets[-1]),
@@ -229,8 +242,8 @@ def _record(subject: Subject, cell: Cell, result: Partial, started: str) -> None
 
 
 @contextmanager
-def _noted(failures: list[str], what: str) -> Iterator[None]:
-    """Note what goes wrong in one part of the work, and go on with the others."""
+def _noted(failures: list[str], results: Path, what: str, cells: Sequence[Names]) -> Iterator[None]:
+    """Note what goes wrong in one part of the work, for each of its cells, and go on with the others."""
     try:
         yield
     except Exception as error:
@@ -238,6 +251,16 @@ def _noted(failures: list[str], what: str) -> Iterator[None]:
             log.exception("unexpected %s", type(error).__name__)
         failures.append(f"{what}: {error}")
         log.error("error: %s", failures[-1])
+        for names in cells:
+            failed.note(results, names, str(error))
+
+
+def _names(dataset: str, model: Options, choices: Sequence[Choice]) -> list[Names]:
+    """Names of cells that may yet fail; none, if they have a name that no file can have."""
+    try:
+        return [names_of(safe_name("dataset", dataset), model_name(model), choice) for choice in choices]
+    except HarnessError:
+        return []
 
 
 def _deepest(stage: FirstStage) -> np.ndarray:

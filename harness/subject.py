@@ -55,7 +55,7 @@ class Subject:
         self.cache = Path(config["cache_dir"]).expanduser()
         self.resources = Resources(device(config["device"]), config["memory_mb"] << 20, self.cache, config["progress"])
         self.dataset_name = safe_name("dataset", dataset_options["name"])
-        self.model_name = variant("model", config["model"], ignored=NOT_IN_NAME)
+        self.model_name = model_name(config["model"])
         self.dataset = _dataset(json.dumps(dataset_options), config["data_dir"], self.cache, config["progress"])
         self.checkpoint = models.locate(config["model"], config["models_dir"])
         self.shard = shards.parse(config["shard"])
@@ -167,6 +167,11 @@ class Subject:
                 sources.append(f"{name}/{other.other_split}")
                 texts.update(usable)
         return " and ".join(sources), texts
+
+
+def model_name(model: Options) -> str:
+    """The name of a model's results: the entry's, and every option that differs from it."""
+    return variant("model", model, ignored=NOT_IN_NAME)
 
 
 def device(option: str) -> torch.device:

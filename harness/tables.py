@@ -83,7 +83,7 @@ def rows_of(
         for row in card | whole | recorded
         if row.model in names
         and (not methods or row.method.split("+")[0] in methods or row.method in methods or row.method == "plaid")
-        and (not centers or row.center.split("+")[0] in centers or row.center in centers or row in whole)
+        and (not centers or row.center.split("+")[0] in centers or row.center in centers or is_whole(row.method))
     ]
     return sorted(
         wanted,
@@ -238,12 +238,9 @@ def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> pd.Da
         means = cells[cells["dataset"] == MEAN]
         sets = cells[cells["dataset"] != MEAN]
         count = sets[sets["ndcg10"].notna()]["dataset"].nunique()
-        plaid = means["plaid"].dropna()
-        if not count:  # nothing measured for this row: PLAID's own mean, if it is whole
-            own = table[(table["model"] == model) & (table["method"] == "plaid") & (table["dataset"] != MEAN)]["ndcg10"]
-            plaid = pd.Series([own.mean()]) if own.notna().all() and len(own) else plaid
+        plaid = plaid_mean(table, cells)
         line = {"Model": title(str(model)) + scope(count, datasets), "Center": center}
-        line["PLAID"] = f"{plaid.iloc[0]:.2f}" if len(plaid) else MISSING
+        line["PLAID"] = MISSING if math.isnan(plaid) else f"{plaid:.2f}"
         line["Method"] = method_title(str(method))
         line |= {
             f"rk={depth}": _cell(value, delta, marks.get((str(model), str(center), str(method), depth), ""))
@@ -253,6 +250,18 @@ def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> pd.Da
     return pd.DataFrame(lines, columns=list(lines[0]) if lines else ["Center"])
 
 
+def plaid_mean(table: pd.DataFrame, cells: pd.DataFrame) -> float:
+    """PLAID's mean beside one row's lines: over the row's sets; where it has none, PLAID's own, if it is whole."""
+    means, sets = cells[cells["dataset"] == MEAN], cells[cells["dataset"] != MEAN]
+    if sets["ndcg10"].isna().all():
+        model = cells["model"].iloc[0]
+        own = table[(table["model"] == model) & (table["method"] == "plaid") & (table["dataset"] != MEAN)]["ndcg10"]
+        if own.notna().all() and len(own):
+            return float(own.mean())
+    plaid = means["plaid"].dropna()
+    return float(plaid.iloc[0]) if len(plaid) else math.nan
+
+
 def _is_own(center: str) -> bool:
     return center.split("+")[0] == "own"
 
@@ -260,10 +269,10 @@ def _is_own(center: str) -> bool:
 def _cell(value: float, delta: float, mark: str) -> str:
     if math.isnan(value):
         return MISSING
-    return f"{value:.2f}" + ("" if math.isnan(delta) else f" ({_signed(delta)}{mark})")
+    return f"{value:.2f}" + ("" if math.isnan(delta) else f" ({signed(delta)}{mark})")
 
 
-def _signed(delta: float) -> str:
+def signed(delta: float) -> str:
     """One decimal and a sign; +0.0 for what rounds to nothing."""
     return f"{round(delta, 1) + 0.0:+.1f}"
 

@@ -18,7 +18,17 @@ WHOLE = {  # option -> whether null is allowed
     "geometry.documents": False,
     "geometry.queries": False,
 }
-SWITCHES = ("overwrite", "save_runs", "progress", "strict", "significance", "cost", "per_query", "train.save_model")
+SWITCHES = (
+    "overwrite",
+    "save_runs",
+    "progress",
+    "strict",
+    "significance",
+    "cost",
+    "per_query",
+    "delete",
+    "train.save_model",
+)
 LENGTHS = ("query_length", "document_length")
 OBJECTIVES = ("contrastive", "ste_muvera", "ste_smve")
 CENTERS = ("none", "corpus", "own")
@@ -56,6 +66,10 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
     alone = config.format != "latex" and not config.significance and not config.cost
     _expect(alone or not config.per_query, "per_query", True, "no format=latex, significance or cost beside it")
     _expect(bool(config.cache_dir), "cache_dir", config.cache_dir, "a folder")
+    older = config.older
+    _expect(older is None or _number(older, 0), "older", older, "a number of days from 0 up, or null")
+    file = config.output is None or (isinstance(config.output, str) and bool(config.output))
+    _expect(file, "output", config.output, "a file, or null")
     for group, entry in shipped.items():
         for key, default in entry.items():
             _check_option(group, key, config[group][key], default)

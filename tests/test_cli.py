@@ -13,7 +13,15 @@ from harness import config
 from harness.cli import main
 
 CASES = {
-    "frobnicate": "unknown command 'frobnicate'. Known: bench, check, geometry, ls, plot, run, table, train.",
+    "frobnicate": "unknown command 'frobnicate'. Known: bench, cache, check, geometry, ls, plot, report,",
+    "cache": "cache needs a word: ls, verify or prune.",
+    "cache list": "unknown word after cache 'list'; did you mean 'ls'? Known: ls, prune, verify.",
+    "cache ls cache_dir=/nowhere": "cache_dir=/nowhere is not a folder: set cache_dir",
+    "cache prune older=week": "older=week: expected a number of days from 0 up, or null.",
+    "cache prune delete=yes": "delete=yes: expected true or false.",
+    "status model=latoen": "unknown model 'latoen'; did you mean 'lateon'?",
+    "reproduce": "reproduce needs a record first",
+    "reproduce /nowhere/smve.json": "the record /nowhere/smve.json does not exist: expected a file of results/records",
     "run model=latoen": "unknown model 'latoen'; did you mean 'lateon'?",
     "run model=lateon dataset=scifct": "unknown data set 'scifct'; did you mean 'scifact'?",
     "run model=lateon method=muveraa": "unknown method 'muveraa'; did you mean 'muvera'?",
@@ -100,7 +108,8 @@ def test_cuda_is_refused_where_there_is_none(tiny_dataset, tmp_path, capfd):
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert main(["run", "model=demo", f"dataset.path={tiny_dataset}", "device=cuda", f"cache_dir={tmp_path}"]) == 1
+    places = [f"cache_dir={tmp_path}", f"results_dir={tmp_path}"]
+    assert main(["run", "model=demo", f"dataset.path={tiny_dataset}", "device=cuda", *places]) == 1
     assert "torch sees no GPU here" in capfd.readouterr().err
 
 

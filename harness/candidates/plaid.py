@@ -72,7 +72,7 @@ class Plaid:
             with FileLock(index.with_name(index.name + ".lock")):
                 if not (index / MARKER).exists():
                     self._build(index, docs, resources)
-            marker = _checked(index)
+            marker = checked(index)
         except OSError as error:
             raise HarnessError(
                 f"cannot write or read PLAID's index {index} ({error.strerror or error}): free some space, or set "
@@ -186,8 +186,14 @@ def _panics(what: str) -> Iterator[None]:
         ) from error
 
 
-def _checked(index: Path) -> dict[str, Any]:
-    """The marker of an index whose files are what it says."""
+def checked(index: Path) -> dict[str, Any]:
+    """The marker of a complete index whose files have the sizes and CRC-32 that it says.
+
+    Raises
+    ------
+    HarnessError
+        If one of them has not, with the folder to delete.
+    """
     try:
         marker: dict[str, Any] = json.loads((index / MARKER).read_text())
         if not marker["files"]:
@@ -198,7 +204,9 @@ def _checked(index: Path) -> dict[str, Any]:
             if found != (entry["bytes"], entry["crc32"]):
                 raise HarnessError(f"PLAID's index is damaged ({path}): delete the folder {index} and run again.")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise HarnessError(f"PLAID's index is damaged ({index / MARKER}): delete the folder {index}.") from error
+        raise HarnessError(
+            f"PLAID's index is damaged ({index / MARKER}): delete the folder {index} and run again."
+        ) from error
     return marker
 
 

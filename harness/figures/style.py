@@ -132,6 +132,12 @@ def used() -> Iterator[None]:
         yield
 
 
+def settle(figure: Figure) -> None:
+    """Lay a figure out: ticks follow from the layout, and the layout from their labels, which two rounds settle."""
+    for _ in range(2):
+        figure.draw_without_rendering()
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure as SVG and PNG: the same figure gives the same bytes.
 
@@ -140,7 +146,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     HarnessError
         If the folder cannot be written.
     """
-    figure.draw_without_rendering()  # ticks follow from the layout, and the layout from the ticks' labels
+    settle(figure)
     paths = [folder / f"{name}.{suffix}" for suffix in SUFFIXES]
     for path, metadata in zip(paths, ({"Date": None}, {"Software": None}), strict=True):
         try:

@@ -1,0 +1,122 @@
+"""What is in cache_dir: its stages, and whether they are whole.
+
+tokens     cache_dir/tokens/NAME       token vectors (`harness.store`)
+plaid      cache_dir/plaid/NAME        PLAID's indexes (`harness.candidates.plaid`)
+shards     cache_dir/shards/**.npz     what shards found, and beside the token vectors their sums (*.sums.npz)
+data       cache_dir/beir/NAME         downloaded data sets
+training   cache_dir/training/NAME     training runs
+hydra      cache_dir/hydra/DAY         Hydra's folders, which nothing reads
+other      everything else             of no stage, and left alone
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import locks, partials, store
+from harness.candidates import plaid
+from harness.errors import HarnessError
+from harness.files import read_arrays
+from harness.training.folder import DONE
+
+KINDS = ("tokens", "plaid", "shards", "data", "training", "hydra", "other")
+MARKERS = {"tokens": store.META, "plaid": plaid.MARKER, "training": DONE}
+FOLDERS = {"tokens": "tokens", "plaid": "plaid", "beir": "data", "training": "training", "hydra": "hydra"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One thing that is kept.
+
+    Attributes
+    ----------
+    name : its path below cache_dir
+    written : when its youngest file was, in seconds since 1970
+    """
+
+    kind: str
+    path: Path
+    name: str
+    bytes: int
+    written: float
+    complete: bool
+
+    @property
+    def lock(self) -> Path | None:
+        """Held while it is being written; None: nothing locks it."""
+        return locks.of(self.path) if self.kind in ("tokens", "plaid") else None
+
+
+def stages(cache: Path) -> list[Stage]:
+    """Everything in the cache, by kind and name.
+
+    Raises
+    ------
+    HarnessError
+        If there is no such folder.
+    """
+    if not cache.is_dir():
+        raise HarnessError(
+            f"cache_dir={cache} is not a folder: set cache_dir (or HARNESS_CACHE) to one that `run` used."
+        )
+    found = [_stage(cache, kind, path) for kind, path in _places(cache)]
+    return sorted(found, key=lambda stage: (KINDS.index(stage.kind), stage.name))
+
+
+def _places(cache: Path) -> Iterator[tuple[str, Path]]:
+    for top in cache.iterdir():
+        if top.name == locks.FOLDER:
+            continue
+        if top.name == "shards":
+            yield from (("shards", path) for path in top.rglob("*") if path.is_file())
+        elif top.name in FOLDERS and top.is_dir():
+            kind = FOLDERS[top.name]
+            for path in top.iterdir():
+                if path.suffix != ".lock":
+                    yield ("shards" if kind == "tokens" and path.is_file() else kind), path
+        else:
+            yield "other", top
+
+
+def _stage(cache: Path, kind: str, path: Path) -> Stage:
+    files = [path, *path.rglob("*")] if path.is_dir() else [path]
+    sizes, times = [], [0.0]
+    for file in files:
+        try:
+            found = file.lstat()
+        except FileNotFoundError:  # renamed or removed by a process that works on it
+            continue
+        times.append(found.st_mtime)
+        if not file.is_dir():
+            sizes.append(found.st_size)
+    return Stage(kind, path, str(path.relative_to(cache)), sum(sizes), max(times), is_complete(kind, path))
+
+
+def is_complete(kind: str, path: Path) -> bool:
+    """Whether a stage was finished: it has its marker, or, where there are none, no temporary name."""
+    return (path / MARKERS[kind]).exists() if kind in MARKERS else path.suffix not in (".tmp", ".part")
+
+
+def damage(stage: Stage) -> str | None:
+    """What is wrong with a complete stage that has checksums, and what to do; None: nothing."""
+    try:
+        if stage.kind == "tokens":
+            store.open_store(stage.path)
+        elif stage.kind == "plaid":
+            plaid.checked(stage.path)
+        elif stage.path.name.endswith(".sums.npz"):
+            read_arrays(stage.path)
+        else:
+            partials.read(stage.path)
+    except HarnessError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot read {error.filename} ({error.strerror}): make it readable, or delete {stage.path}."
+    return None
+
+
+def has_checksums(stage: Stage) -> bool:
+    """Whether `damage` can tell."""
+    return stage.complete and stage.kind in ("tokens", "plaid", "shards")

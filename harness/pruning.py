@@ -1,0 +1,101 @@
+"""Pruning: which stages of the cache may go, and their deletion.
+
+A stage may go if it is an incomplete token store or index, or if it was last written more than `older` days ago. It
+stays, whatever its age, while a live process writes it or measures cells with it; so do finished training runs, which
+are results, and what is of no stage.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness import locks
+from harness.cache import MARKERS, Stage, is_complete
+from harness.errors import HarnessError
+
+DAY = 86_400
+"""Seconds."""
+
+
+def prunable(found: list[Stage], cache: Path, older: float | int | None) -> list[Stage]:
+    """The stages that may go, by the module's rule; `older` in days, None: whatever their age."""
+    measured = locks.measured_now(cache)
+    before = time.time() - (older or 0) * DAY
+    return [
+        stage
+        for stage in found
+        if (_is_left_over(stage) or (older is not None and stage.written < before and not _is_kept(stage)))
+        and not (stage.lock and locks.is_held(stage.lock))
+        and not any(_serves(stage, *subject) for subject in measured)
+    ]
+
+
+def _is_left_over(stage: Stage) -> bool:
+    return stage.lock is not None and not stage.complete
+
+
+def _is_kept(stage: Stage) -> bool:
+    return stage.kind == "other" or (stage.kind == "training" and stage.complete)
+
+
+def _serves(stage: Stage, dataset: str, model: str) -> bool:
+    """Whether a stage may be one of those that cells of a (model, data set) are measured with, by its name."""
+    if stage.kind == "data":
+        return stage.path.name.split(".")[0] == dataset
+    if stage.kind == "shards" and not stage.path.name.endswith(".sums.npz"):
+        return stage.path.parts[-4:-2] == (dataset, model)
+    name = stage.path.name
+    return f"-{dataset}-" in name and name.startswith((f"{model.split('+')[0]}-", "backbone-"))
+
+
+def delete(stage: Stage) -> bool:
+    """Delete a stage, its marker first, so that what is left of an interrupted deletion is not believed.
+
+    Returns
+    -------
+    False if a process took its lock, or finished it, since it was listed.
+
+    Raises
+    ------
+    HarnessError
+        If the disk refuses.
+    """
+    try:
+        with _locked(stage) as mine:
+            if not mine or is_complete(stage.kind, stage.path) != stage.complete:
+                return False
+            if stage.path.is_dir():
+                if stage.kind in MARKERS:
+                    (stage.path / MARKERS[stage.kind]).unlink(missing_ok=True)
+                shutil.rmtree(stage.path)
+            else:
+                stage.path.unlink(missing_ok=True)
+            return True
+    except OSError as error:
+        raise HarnessError(
+            f"cannot delete {stage.path} ({error.strerror}): make cache_dir writable, or delete it by hand."
+        ) from error
+
+
+@contextmanager
+def _locked(stage: Stage) -> Iterator[bool]:
+    """Hold a stage's lock, if it has one; gives whether it was to be had."""
+    if stage.lock is None:
+        yield True
+        return
+    lock = FileLock(stage.lock, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

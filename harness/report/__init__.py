@@ -1,0 +1,119 @@
+"""One page of everything that was measured: a file that needs nothing else, and asks nobody for anything.
+
+The page is `page.html.j2` with `page.css` and `page.js` in it. Its Content-Security-Policy allows these two by their
+hashes and nothing else, and everything from records is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness import comparison_tables, comparisons, costs, tables
+from harness.config import ROOT
+from harness.errors import HarnessError
+from harness.figures import Inputs
+from harness.files import write_text
+from harness.records import Record, is_whole
+from harness.report import glance, origins, pictures, published
+from harness.report.commands import Commands
+from harness.report.rows import COST_COLUMNS, Block, blocks
+
+EXPECTED = ROOT / "results" / "expected"
+
+
+def write(path: Path, text: str) -> None:
+    """Write the page, all of it or nothing.
+
+    Raises
+    ------
+    HarnessError
+        If it cannot be written there.
+    """
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write the report {path} ({error.strerror}): set output to a file that can be written."
+        ) from error
+
+
+def page(inputs: Inputs, every: Sequence[Record]) -> tuple[str, list[str]]:
+    """The page, and one sentence for each figure that is left out.
+
+    Parameters
+    ----------
+    every
+        The records of all data sets, for the published numbers.
+    """
+    models = {row.model for row in inputs.rows}
+    inputs = replace(inputs, geometries=[one for one in inputs.geometries if one["model"] in models])
+    depths, datasets = list(inputs.depths), inputs.datasets
+    table = tables.long_form(inputs.records, inputs.rows, datasets, depths)
+    plaid = comparisons.tested(comparisons.to_plaid(inputs.rows, depths), inputs.records, datasets)
+    methods = comparisons.tested(comparisons.between_methods(inputs.rows, depths), inputs.records, datasets)
+    marks = comparison_tables.marks(plaid)
+    rows = blocks(inputs, table, marks, Commands(inputs.records, inputs.suite, datasets))
+    first, *others = tables.remarks(table, inputs.records, inputs.suite, datasets, marks)
+    notes: list[str] = []
+    environment = Environment(
+        loader=PackageLoader("harness.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("page.html.j2").render(
+        suite=inputs.suite,
+        datasets=datasets,
+        depths=depths,
+        glances=glance.sentences(table, marks),
+        rows=[row for row in rows if not is_whole(row.row.method)],
+        whole=[row for row in rows if is_whole(row.row.method)],
+        filters=_filters(rows, depths),
+        cost_columns=COST_COLUMNS,
+        remarks=[first, comparison_tables.remark(plaid, datasets), *_own(inputs), *others],
+        tests=comparison_tables.sections(plaid, methods, datasets),
+        costs=costs.sections(costs.measured(inputs.records, inputs.rows, datasets), inputs.records, datasets),
+        published=list(published.compared(EXPECTED, every)),
+        pictures=list(pictures.drawn(inputs, notes)),
+        notes=notes,
+        origins=list(origins.collected(inputs.records, inputs.rows, datasets)),
+        **_own_files(),
+    )
+    return text, notes
+
+
+def _own(inputs: Inputs) -> list[str]:
+    if not any(row.center.split("+")[0] == "own" for row in inputs.rows):
+        return []
+    return ["Center own: not in the card, this project's addition; each side centered by its own mean."]
+
+
+def _own_files() -> dict[str, Markup | str]:
+    """CSS and JavaScript as they stand in the page, and their hashes as its policy names them."""
+    found: dict[str, Markup | str] = {}
+    for name in ("css", "js"):
+        content = (files("harness.report") / f"page.{name}").read_text(encoding="utf-8")
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        found |= {name: Markup(content), f"{name}_hash": f"'sha256-{digest}'"}
+    return found
+
+
+def _filters(rows: Sequence[Block], depths: Sequence[int]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What can be filtered by: (name, (value, title) of each choice), where there is a choice."""
+    stages = [row for row in rows if not is_whole(row.row.method)]
+    every = [
+        ("model", {row.row.model: row.model for row in rows}),
+        ("center", {row.row.center: row.center for row in stages}),
+        ("method", {row.row.method: row.method for row in stages}),
+        ("depth", {str(depth): f"rk={depth}" for depth in depths}),
+    ]
+    return [(name, list(choices.items())) for name, choices in every if len(choices) > 1]

@@ -1,0 +1,43 @@
+"""What the table says of each model, in a sentence or two."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from harness import tables
+from harness.records import is_whole
+from harness.tables import KEY, MEAN, Marks
+
+NEAR = 1.0  # percent points
+
+
+def sentences(table: pd.DataFrame, marks: Marks) -> list[tuple[str, list[str]]]:
+    """(model's title, sentences): PLAID, the best first stage by itself, and the least depth that comes near PLAID.
+
+    Rows that lack a data set are left out: their means are over other data sets than those of the rest.
+    """
+    sets = table[(table["dataset"] != MEAN) & ~table["method"].map(is_whole)]
+    complete = sets.groupby(KEY, sort=False).filter(lambda one: one["delta"].notna().all())
+    means = table[table["dataset"] == MEAN].merge(complete[KEY].drop_duplicates(), on=KEY)
+    found = []
+    for model, lines in means.groupby("model", sort=False):
+        lines = lines.assign(rk=lines["depth"].astype(int))
+        first = lines[lines["rk"] == lines["rk"].min()]
+        near = lines[lines["delta"] >= -NEAR]
+        reached = near[near["rk"] == near["rk"].min()]
+        said = [
+            f"PLAID {lines['plaid'].iloc[0]:.2f}.",
+            f"Best at rk={first['rk'].iloc[0]}: {_best(first, marks)}.",
+            f"Within {NEAR:g} point of PLAID at rk={reached['rk'].iloc[0]} already: {_best(reached, marks)}."
+            if len(reached)
+            else f"No method comes within {NEAR:g} point of PLAID.",
+        ]
+        found.append((tables.title(str(model)), said))
+    return found
+
+
+def _best(lines: pd.DataFrame, marks: Marks) -> str:
+    best = lines.iloc[int(lines["ndcg10"].argmax())]
+    mark = marks.get((best["model"], best["center"], best["method"], best["depth"]), "")
+    method = f"{tables.method_title(best['method'])}, center {best['center']}"
+    return f"{method}, {best['ndcg10']:.2f} ({tables.signed(best['delta'])}{mark})"

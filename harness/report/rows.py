@@ -1,0 +1,134 @@
+"""The rows of the page's table: each with its means, its single data sets, what it cost and its commands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness import costs, tables
+from harness.costs import Cost
+from harness.figures import Inputs
+from harness.records import is_whole
+from harness.report.commands import Commands
+from harness.tables import MEAN, MISSING, Marks, Row
+
+STEPS = (0.5, 2, 5, 15)
+"""Percent points from which on a difference has its shade, of 1 to 4."""
+COST_COLUMNS = {"index": "Index", "first-stage": "First stage, ms / query", "rerank": "Rerank, ms / query"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value as it is shown, the number that it is sorted by ("": none), and its difference to PLAID."""
+
+    text: str
+    number: str = ""
+    delta: str = ""
+    shade: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The means of a row, or its values on one data set (`name`): PLAID, one value for each depth, and the costs."""
+
+    name: str
+    plaid: Cell
+    values: list[Cell]
+    costs: list[Cell]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A row of the table with everything that unfolds below it.
+
+    Attributes
+    ----------
+    row : its names, by which it is filtered
+    scope : what stands behind the model where the row is about some of the data sets only
+    commands : (for what, command) of the whole row, if there is one, and of each data set
+    """
+
+    row: Row
+    model: str
+    scope: str
+    center: str
+    method: str
+    mean: Line
+    sets: list[Line]
+    commands: list[tuple[str, str]]
+
+
+def blocks(inputs: Inputs, table: pd.DataFrame, marks: Marks, commands: Commands) -> list[Block]:
+    """Every row of a table (its long form); of PLAID and exact search, those that were measured."""
+    measured = costs.measured(inputs.records, inputs.rows, inputs.datasets)
+    lines = {key: some for key, some in table.groupby(["model", "center", "method"], sort=False)}
+    found = []
+    for row in inputs.rows:
+        own = lines[row.model, tables.center_label(row.center), row.method]
+        if not is_whole(row.method) or own["ndcg10"].notna().any():
+            plaid = _points(tables.plaid_mean(table, own))
+            found.append(_block(row, own, plaid, marks, measured.get(row, {}), commands))
+    return found
+
+
+def _block(
+    row: Row, lines: pd.DataFrame, plaid: Cell, marks: Marks, cost: dict[str, Cost], commands: Commands
+) -> Block:
+    means, single = lines[lines["dataset"] == MEAN], lines[lines["dataset"] != MEAN]
+    whole = commands.of_row(row) if len(commands.datasets) > 1 else None
+    return Block(
+        row,
+        tables.title(row.model),
+        tables.scope(single[single["ndcg10"].notna()]["dataset"].nunique(), commands.datasets),
+        tables.center_label(row.center),
+        tables.method_title(row.method),
+        _line(MEAN, means, plaid, marks, costs.mean(list(cost.values())) if cost else None),
+        [
+            _line(str(name), some, _points(some["plaid"].iloc[0]), {}, cost.get(str(name)))
+            for name, some in single.groupby("dataset", sort=False)
+        ],
+        [
+            *([("all data sets", whole)] if whole else []),
+            *((name, commands.of_cell(row, name)) for name in commands.datasets),
+        ],
+    )
+
+
+def _line(name: str, lines: pd.DataFrame, plaid: Cell, marks: Marks, cost: Cost | None) -> Line:
+    values = [
+        _points(value, math.nan if method == "plaid" else delta, marks.get((model, center, method, depth), ""))
+        for model, center, method, depth, _, value, _, delta in lines.itertuples(index=False)
+    ]
+    return Line(name, plaid, values, list(_costs(cost)))
+
+
+def _points(value: float, delta: float = math.nan, mark: str = "") -> Cell:
+    if math.isnan(value):
+        return Cell(MISSING)
+    if math.isnan(delta):
+        return Cell(f"{value:.2f}", f"{value:.6f}")
+    return Cell(f"{value:.2f}", f"{value:.6f}", f"{tables.signed(delta)}{mark}", shade(delta))
+
+
+def _costs(cost: Cost | None) -> Iterator[Cell]:
+    """The columns `COST_COLUMNS`."""
+    if cost is None:
+        yield from [Cell(MISSING)] * len(COST_COLUMNS)
+        return
+    yield Cell(costs.size(cost.index_bytes), _number(cost.index_bytes))
+    for value in (cost.first_stage_ms, cost.rerank_ms):
+        yield Cell(costs.decimals(value, 2), _number(value))
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6f}"
+
+
+def shade(delta: float) -> str:
+    """`even`, or which of the shades of a loss or a gain a difference to PLAID has: that of the number shown."""
+    shown = abs(round(delta, 1))
+    step = sum(shown >= least for least in STEPS)
+    return "even" if step == 0 else f"{'loss' if delta < 0 else 'gain'}{step}"

@@ -1,0 +1,167 @@
+"""Reproduction: a record's cell measured again, into a folder of its own.
+
+The cell is that of the record's `config`. Of a path the record has the name alone, which is looked up under models_dir
+or data_dir. Folders are those of this machine, as for `run`. `harness.verdict` compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from harness import config, records
+from harness.candidates import plaid
+from harness.errors import HarnessError
+from harness.plan import Options, by_model, selected
+from harness.records import Record
+from harness.run import measure
+from harness.store import META
+from harness.subject import Subject
+
+GROUPS = ("model", "dataset", "center", "method")
+SETTINGS = ("device", "threads", "batch_tokens", "memory_mb")
+"""Options that may move a result by rounding, taken over from the record; of all others that are in no group, none."""
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A cell measured again.
+
+    Attributes
+    ----------
+    cached : token vectors and index that the cache already had
+    """
+
+    record: Record
+    cached: list[str]
+
+
+def read(path: Path) -> Record:
+    """The record to reproduce.
+
+    Raises
+    ------
+    HarnessError
+        If there is none, or it is damaged or of another format.
+    """
+    if not path.is_file():
+        raise HarnessError(
+            f"the record {path} does not exist: expected a file of results/records, such as .../smve.json."
+        )
+    record = records.read(path)
+    queries = record.per_query.get("queries", [])
+    if not queries or any(len(record.per_query.get(depth, [])) != len(queries) for depth in record.ndcg10):
+        raise HarnessError(
+            f"the record {path} is damaged: expected the score of each of its {len(queries)} queries at every depth; "
+            "measure the cell again with overwrite=true."
+        )
+    return record
+
+
+def configuration(record: Record, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of a record's cell, on this machine, with overrides of single options.
+
+    Raises
+    ------
+    HarnessError
+        If the record's model, data set or options are not at hand, or an override is of another cell.
+    """
+    given = _given(overrides)
+    recorded = record.config
+    try:
+        names = {group: recorded[group]["name"] for group in GROUPS}
+        words = [f"{group}={_entry(group, name)}" for group, name in names.items()]
+        words += [f"{group}.path={names[group]}" for group in ("model", "dataset") if f"{group}=local" in words]
+        composed = config.composed(config.expand([*words, *overrides]))
+        for group in GROUPS:
+            _take(composed, group, recorded[group], given)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise HarnessError(
+            f"the record of {record.dataset}, {record.model} has no usable config ({type(error).__name__}: {error}): "
+            "expected what `run` writes."
+        ) from error
+    asked = [record.candidates["asked"]] if records.FINAL in record.ndcg10 else [int(depth) for depth in record.ndcg10]
+    kept = {name: recorded[name] for name in SETTINGS if name in recorded and name not in given}
+    fixed = {"depths": asked, "reference": None, "shard": None, "overwrite": False, "save_runs": False}
+    return config.prepare(OmegaConf.merge(composed, kept, fixed))  # type: ignore[arg-type]
+
+
+def _given(overrides: Sequence[str]) -> set[str]:
+    """The options that overrides name."""
+    parsed = config.parse(config.expand([*overrides, "experiment=null"]))[: len(overrides)]
+    for override in parsed:
+        if override.key_or_group in config.GROUPS or override.is_sweep_override():
+            raise HarnessError(
+                f"{override.input_line}: the record says which cell it is; expected single options, such as "
+                "model.path=FOLDER or cache_dir=FOLDER."
+            )
+    return {override.key_or_group for override in parsed}
+
+
+def _entry(group: str, name: str) -> str:
+    """The entry of conf/ that a record's options began as."""
+    return name if name in config.choices(group) else "local"
+
+
+def _take(composed: DictConfig, group: str, recorded: Options, given: set[str]) -> None:
+    """Put a record's options of a group in place of the composed ones, unless they are given."""
+    known = composed[group]
+    if group in ("center", "method") and (strange := sorted(recorded.keys() - known.keys())):
+        raise HarnessError(
+            f"the record's {group} '{recorded['name']}' has the option {', '.join(strange)}, which this version does "
+            "not know: reproduce it with the version of its commit."
+        )
+    for key, value in recorded.items():
+        if f"{group}.{key}" not in given and key in known:
+            folder = composed.models_dir if group == "model" else composed.data_dir
+            OmegaConf.update(known, key, _found(group, value, folder) if key == "path" and value else value)
+
+
+def _found(group: str, name: str, folder: str | None) -> str:
+    """The folder of a name under models_dir or data_dir, in groups or not."""
+    root, option = Path(folder).expanduser() if folder else None, {"model": "models_dir", "dataset": "data_dir"}[group]
+    places = [root / name, *sorted(root.glob(f"*/{name}"))] if root else []
+    for place in places:
+        if place.is_dir():
+            return str(place)
+    raise HarnessError(
+        f"the record's {group} was the folder '{name}', which is not in {option}={folder or 'null'}: set "
+        f"{group}.path=FOLDER."
+    )
+
+
+def repeat(configured: DictConfig) -> Repetition | None:
+    """Measure a configuration's cell; None if that failed, which was then said.
+
+    Raises
+    ------
+    HarnessError
+        If the data set or the model is not at hand.
+    """
+    with TemporaryDirectory(prefix="reproduce-") as folder:
+        ((options, choices),) = by_model([OmegaConf.merge(configured, {"results_dir": folder})])  # type: ignore[list-item]
+        if options["threads"]:
+            torch.set_num_threads(options["threads"])
+        subject = Subject(options, selected(options)[0])
+        before = _finished(subject.cache)
+        if measure(subject, choices):
+            return None
+        (found,) = records.read_all(Path(folder))
+        made = _finished(subject.cache) - before
+        cached = [store.path.name for store in (subject.docs, subject.queries) if store.path not in made]
+        indexes = [
+            path for path in made if path.parent.name == "plaid" and path.name.startswith(subject.docs.path.name)
+        ]
+        if choices[0].method["name"] == "plaid" and not indexes:
+            cached.append("PLAID's index")
+        return Repetition(found, cached)
+
+
+def _finished(cache: Path) -> set[Path]:
+    """Folders of the complete token stores and indexes."""
+    return {path.parent for path in (*cache.glob(f"tokens/*/{META}"), *cache.glob(f"plaid/*/{plaid.MARKER}"))}
