@@ -163,6 +163,8 @@ def test_only_the_same_model_and_method_on_a_host_like_this_are_comparable():
     size = Size(1000, 10, 100)
     for record in (measured("muvera", SMVE), measured("smve", SMVE, model="other")):
         assert estimate.seconds_left([WANTED], size, True, [record]) is None
+    slower = measured("muvera", {"rerank": 600.0, "evaluate": 50.0})  # phases of a name, of another method
+    assert estimate.seconds_left([WANTED], size, True, [slower, measured("smve", SMVE)]) == pytest.approx(8 + 4 + 6)
     kept = measured("smve", SMVE)
     others = [measured("smve", SMVE, host=host) for host in ({**HOST, "cores": 4}, {**HOST, "gpu": "one"})]
     assert estimate.of_host([kept, *others], {**HOST, "threads": 1, "system": "any"}) == [kept]
