@@ -94,8 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(words: Sequence[str]) -> int:
     """Measure what the overrides describe, then print its table."""
-    flags = [word for word in words if word in FLAGS]
-    overrides = config.expand([word for word in words if word not in flags])
+    flags, overrides = _split(words)
     if _is_for_hydra(flags, overrides):
         return 0
 
@@ -109,6 +108,12 @@ def run(words: Sequence[str]) -> int:
 
     failures.extend(run_cells(cells))  # all at once: what they have in common is computed once
     return _say_failures(failures) if failures else _print_table(overrides, only_measured=True)
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The flags that ask for a sweep, and the overrides, with their short forms written out."""
+    flags = [word for word in words if word in FLAGS]
+    return flags, config.expand([word for word in words if word not in flags])
 
 
 def _is_for_hydra(flags: Sequence[str], overrides: Sequence[str]) -> bool:
@@ -285,8 +290,7 @@ def check(words: Sequence[str]) -> int:
 
 def train(words: Sequence[str]) -> int:
     """Train with one objective, or with each of a sweep (-m); says where the result is and how to evaluate it."""
-    flags = [word for word in words if word in FLAGS]
-    expanded = config.expand([word for word in words if word not in flags])
+    flags, expanded = _split(words)
     overrides = [word for word in expanded if word != "experiment=demo"]
     if _is_for_hydra(flags, overrides):
         return 0
@@ -325,8 +329,7 @@ def geometry(words: Sequence[str]) -> int:
     """Measure the geometry of each (model, data set), or put two models side by side."""
     if words[:1] == ["compare"]:
         return _compare_geometries(words[1:])
-    flags = [word for word in words if word in FLAGS]
-    overrides = config.expand([word for word in words if word not in flags])
+    flags, overrides = _split(words)
     if _is_for_hydra(flags, overrides):
         return 0
     _says_sweep(flags, overrides)
@@ -414,8 +417,7 @@ def report(words: Sequence[str]) -> int:
 
 def status(words: Sequence[str]) -> int:
     """Say how far a run or a sweep is."""
-    flags = [word for word in words if word in FLAGS]
-    overrides = config.expand([word for word in words if word not in flags])
+    flags, overrides = _split(words)
     if _is_for_hydra(flags, overrides):
         return 0
     cells, failures = _cells(flags, overrides, lambda options: None)

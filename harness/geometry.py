@@ -32,6 +32,12 @@ MEASURES = ("mean_pairwise_cosine", "stable_rank", "participation_ratio", "effec
 _AT_ONCE = 16  # chunks whose sums are in memory
 
 
+def units(tokens: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
+    """The vectors divided by their lengths; a zero vector stays one."""
+    lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
+    return np.divide(tokens, lengths, out=np.zeros_like(tokens), where=lengths > 0)
+
+
 @dataclass(frozen=True)
 class Moments:
     """Sums over n vectors, `nonzero` of which have a direction, in float64.
@@ -57,9 +63,9 @@ class Moments:
     @classmethod
     def of_tokens(cls, tokens: Float[np.ndarray, "n dim"]) -> Moments:
         """Moments of some vectors, float64."""
-        lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
-        units = np.divide(tokens, lengths, out=np.zeros_like(tokens), where=lengths > 0)
-        return cls(len(tokens), int((lengths > 0).sum()), tokens.sum(axis=0), units.sum(axis=0), tokens.T @ tokens)
+        directions = units(tokens)
+        nonzero = int(directions.any(axis=1).sum())
+        return cls(len(tokens), nonzero, tokens.sum(axis=0), directions.sum(axis=0), tokens.T @ tokens)
 
     def __add__(self, other: Moments) -> Moments:
         return Moments(

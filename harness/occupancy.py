@@ -23,6 +23,7 @@ from scipy import sparse
 
 from harness.candidates.muvera import FixedDimensionalEncoding
 from harness.candidates.smve import SparseEncoding
+from harness.geometry import units
 from harness.shards import CHUNK
 from harness.store import TokenStore
 from harness.threads import each, ranges
@@ -149,7 +150,7 @@ def zero_overlap(
     ``edges`` [bins + 1] from -1 to 1, ``rate`` [bins] (None where there is no pair) and ``pairs`` [bins].
     """
     edges = np.linspace(-1, 1, bins + 1)
-    cosines = np.clip(_units(queries) @ _units(documents).T, -1, 1)
+    cosines = np.clip(units(queries) @ units(documents).T, -1, 1)
     common = _incidence(encoding, queries) @ _incidence(encoding, documents).T
     place = np.minimum((cosines + 1) / 2 * bins, bins - 1).astype(np.int64).ravel()
     count = np.bincount(place, minlength=bins)
@@ -168,16 +169,11 @@ def _incidence(encoding: SparseEncoding, tokens: Float[np.ndarray, "n dim"]) -> 
 def cosine_histogram(tokens: Float[np.ndarray, "n dim"], seed: int, bins: int = 100) -> list[int]:
     """Counts of the cosines of random pairs of some vectors, in even bins from -1 to 1."""
     left, right = pairs(len(tokens), seed)
-    units = _units(tokens)
+    directions = units(tokens)
     cosines = np.concatenate(
         [
-            np.einsum("pd,pd->p", units[left[some]], units[right[some]])
+            np.einsum("pd,pd->p", directions[left[some]], directions[right[some]])
             for some in map(np.array, ranges(_PAIRS, 1 << 16))
         ]
     )
     return np.histogram(np.clip(cosines, -1, 1), bins, (-1, 1))[0].tolist()
-
-
-def _units(tokens: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
-    lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
-    return np.divide(tokens, lengths, out=np.zeros_like(tokens), where=lengths > 0)

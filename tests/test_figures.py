@@ -34,8 +34,8 @@ def inputs(some, datasets=("scifact", "nfcorpus"), geometries=(), results=config
     )
 
 
-@pytest.fixture
-def two_sets():
+def on_two_sets():
+    """PLAID and two first stages on SciFact and NFCorpus."""
     return [
         plaid(named([0.5, 0.7])),
         plaid(named([0.2, 0.4]), "nfcorpus"),
@@ -44,6 +44,11 @@ def two_sets():
         first_stage("smve", "corpus"),
         first_stage("smve", "corpus", "nfcorpus", shift=0.2),
     ]
+
+
+@pytest.fixture
+def two_sets():
+    return on_two_sets()
 
 
 def drawn_depth(some):

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 from cells import cell, named, plaid
-from test_figures import first_stage, inputs
+from test_figures import first_stage, inputs, on_two_sets
 from test_figures_geometry import geometry
 
 from harness import checks, config, figures, files, records, report, tables
@@ -62,12 +62,7 @@ class Parsed(HTMLParser):
 @pytest.fixture
 def some():
     return [
-        plaid(named([0.5, 0.7])),
-        plaid(named([0.2, 0.4]), "nfcorpus"),
-        first_stage("muvera", "none"),
-        first_stage("muvera", "none", "nfcorpus", shift=0.1),
-        first_stage("smve", "corpus"),
-        first_stage("smve", "corpus", "nfcorpus", shift=0.2),
+        *on_two_sets(),
         first_stage("smve", "own", notes=["mu_Q: 809 of 809 queries of scifact/train", "int8-rounded backbone"]),
     ]
 

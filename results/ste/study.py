@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import remedies as tables  # beside this file
 import torch
 from omegaconf import OmegaConf
 
@@ -89,7 +90,6 @@ among those whose exact MaxSim is at most 0.1 points below the untrained model's
 ``ste_smve``, now conf/objective/; ``contrastive`` is their control."""
 
 HELD_SOURCES = ("clapnq", "climate-fever-evidence", "pubmedqa-labeled")
-REMEDY_SETS = ("climate-fever-evidence", "pubmedqa-labeled", "cranfield", "nfcorpus", "scifact")
 _COLD = "alpha=0.95 objective.temperature=0.005"
 REMEDIES = {
     "contrastive": f"{_STEPS}1e-5",
@@ -173,15 +173,13 @@ def remedies(names: list[str]) -> int:
     found = _try(REMEDIES, names, folder, [f"~train_data.sources.{name}" for name in HELD_SOURCES])
     failures, offsets = [], {}
     for path in [head("untrained", 0), *(folder / name / "head.safetensors" for name in found)]:
-        for dataset in REMEDY_SETS:
+        for dataset in (*tables.HELD, *tables.TESTS):
             base = [*MODEL, f"model.head={path}", *_data(dataset), "reference=null", f"results_dir={folder}"]
             failures += run_cells([config.composed([*base, *cell]) for cell in main_cells()])
             offsets[path.parent.name.removesuffix("_s0"), dataset] = _offset(config.composed(base))
     for failure in failures:
         sys.stderr.write(failure + "\n")
     if found and not names and not failures:
-        import remedies as tables  # beside this file
-
         after = {name: {"options": REMEDIES[name], **done["after"]} for name, done in found.items()}
         before = {"options": "", **next(iter(found.values()))["before"]}
         tables.collect(folder, {"untrained": before, **after}, offsets)
