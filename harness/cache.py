@@ -1,28 +1,42 @@
 """What is in cache_dir: its stages, and whether they are whole.
 
-tokens     cache_dir/tokens/NAME       token vectors (`harness.store`)
-plaid      cache_dir/plaid/NAME        PLAID's indexes (`harness.candidates.plaid`)
-shards     cache_dir/shards/**.npz     what shards found, and beside the token vectors their sums (*.sums.npz)
-data       cache_dir/beir/NAME         downloaded data sets
-training   cache_dir/training/NAME     training runs
-hydra      cache_dir/hydra/DAY         Hydra's folders, which nothing reads
-other      everything else             of no stage, and left alone
+tokens       cache_dir/tokens/NAME                 token vectors (`harness.store`)
+sums         cache_dir/tokens/NAME.sums.npz        of a shard's token vectors
+plaid        cache_dir/plaid/NAME                  PLAID's indexes (`harness.candidates.plaid`)
+candidates   cache_dir/stages/**.candidates.npz    what first stages found (`harness.stages`)
+maxsim       cache_dir/stages/**.maxsim.npz        the candidates' MaxSim
+data         cache_dir/beir/NAME                   downloaded data sets
+training     cache_dir/training/NAME               training runs
+hydra        cache_dir/hydra/DAY                   Hydra's folders, which nothing reads
+other        everything else                       of no stage, and left alone
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from harness import locks, partials, store
+from harness import locks, store
 from harness.candidates import plaid
 from harness.errors import HarnessError
 from harness.files import read_arrays
+from harness.stages import CANDIDATES, MAXSIM, read_candidates, read_maxsim
+from harness.stages import FOLDER as STAGES
+from harness.store_build import PARTS
 from harness.training.folder import DONE
 
-KINDS = ("tokens", "plaid", "shards", "data", "training", "hydra", "other")
+KINDS = ("tokens", "sums", "plaid", "candidates", "maxsim", "data", "training", "hydra", "other")
 MARKERS = {"tokens": store.META, "plaid": plaid.MARKER, "training": DONE}
+READERS: dict[str, Callable[[Path], Any]] = {
+    "tokens": store.open_store,
+    "plaid": plaid.checked,
+    "sums": read_arrays,
+    "candidates": read_candidates,
+    "maxsim": read_maxsim,
+}
+"""What reads a stage of a kind that has checksums, and names its damage."""
 FOLDERS = {"tokens": "tokens", "plaid": "plaid", "beir": "data", "training": "training", "hydra": "hydra"}
 
 
@@ -48,6 +62,11 @@ class Stage:
         """Held while it is being written; None: nothing locks it."""
         return locks.of(self.path) if self.kind in ("tokens", "plaid") else None
 
+    @property
+    def is_being_written(self) -> bool:
+        """Whether a live process writes it."""
+        return bool(self.lock and locks.is_held(self.lock)) or locks.is_busy(self.path / PARTS)
+
 
 def stages(cache: Path) -> list[Stage]:
     """Everything in the cache, by kind and name.
@@ -69,15 +88,20 @@ def _places(cache: Path) -> Iterator[tuple[str, Path]]:
     for top in cache.iterdir():
         if top.name == locks.FOLDER:
             continue
-        if top.name == "shards":
-            yield from (("shards", path) for path in top.rglob("*") if path.is_file())
+        if top.name == STAGES:
+            yield from ((_kind(path), path) for path in top.rglob("*") if path.is_file() and path.suffix != ".lock")
         elif top.name in FOLDERS and top.is_dir():
             kind = FOLDERS[top.name]
             for path in top.iterdir():
                 if path.suffix != ".lock":
-                    yield ("shards" if kind == "tokens" and path.is_file() else kind), path
+                    yield ("sums" if kind == "tokens" and path.is_file() else kind), path
         else:
             yield "other", top
+
+
+def _kind(path: Path) -> str:
+    """Of a file in the folder of `harness.stages`."""
+    return next((kind for kind, end in (("candidates", CANDIDATES), ("maxsim", MAXSIM)) if end in path.name), "other")
 
 
 def _stage(cache: Path, kind: str, path: Path) -> Stage:
@@ -102,14 +126,7 @@ def is_complete(kind: str, path: Path) -> bool:
 def damage(stage: Stage) -> str | None:
     """What is wrong with a complete stage that has checksums, and what to do; None: nothing."""
     try:
-        if stage.kind == "tokens":
-            store.open_store(stage.path)
-        elif stage.kind == "plaid":
-            plaid.checked(stage.path)
-        elif stage.path.name.endswith(".sums.npz"):
-            read_arrays(stage.path)
-        else:
-            partials.read(stage.path)
+        READERS[stage.kind](stage.path)
     except HarnessError as error:
         return str(error)
     except OSError as error:
@@ -119,4 +136,4 @@ def damage(stage: Stage) -> str | None:
 
 def has_checksums(stage: Stage) -> bool:
     """Whether `damage` can tell."""
-    return stage.complete and stage.kind in ("tokens", "plaid", "shards")
+    return stage.complete and stage.kind in READERS

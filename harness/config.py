@@ -7,12 +7,15 @@ forms are expanded here, before Hydra sees them:
     model.path=FOLDER   without model=             model=local
     dataset.path=FOLDER without dataset=           dataset=local
     train_data.path=FOLDER without train_data=     train_data=local
+
+No word and no file of conf/ may name code to run: of Hydra's own options a word chooses a launcher by its name, and how
+it works. What `_target_` may be is listed here (`TARGETS`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from harness import validation
@@ -32,6 +35,20 @@ CONF_DIR = ROOT / "conf"
 GROUPS = ("model", "dataset", "suite", "center", "method", "objective", "train_data", "experiment")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
+_LONGEST, _LONGEST_VARIANT = 80, 160
+"""Characters of a name, so that a file named by a model, a data set, digests and a shard has at most 255."""
+LAUNCHERS = ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")
+FLAGS = ("-m", "--multirun", "-h", "--help", "--hydra-help", "--version", "-i", "--info", "-c", "--cfg", "--resolve")
+TARGETS = (
+    "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+    "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
+    "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher",
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
+)
+"""All that Hydra may instantiate; the harness itself makes nothing by a name in a configuration."""
+_OF_HYDRA = re.compile(r"hydra\.(mode|verbose|run\.dir|sweep\.(dir|subdir)|launcher(\.[A-Za-z][A-Za-z0-9_-]*)+)")
 
 
 def choices(group: str) -> list[str]:
@@ -56,6 +73,7 @@ def describe(group: str, name: str) -> str:
 
 def expand(overrides: Sequence[str]) -> list[str]:
     """The overrides with the short forms of the module's docstring written out."""
+    _refuse_code(overrides)
     words = [_quoted(word) for word in overrides]
     keys = {word.lstrip("+~").split("=")[0] for word in words}
     for group in ("model", "dataset", "train_data"):
@@ -64,6 +82,43 @@ def expand(overrides: Sequence[str]) -> list[str]:
     if not keys & {"model", "model.path", "dataset", "dataset.path", "suite", "experiment"}:
         words.append("experiment=demo")
     return words
+
+
+def _refuse_code(words: Sequence[str]) -> None:
+    """Refuse words by which Hydra would run code or read files that are not the harness's."""
+    for word in words:
+        key, _, value = word.partition("=")
+        name = key.lstrip("+~")
+        if word.startswith("-"):
+            if key not in FLAGS:
+                raise HarnessError(f"unknown option {key}: expected one of {', '.join(FLAGS)}, or overrides.")
+        elif re.search(r"_(target|args|partial|recursive|convert)_", word):
+            raise HarnessError(f"{word}: an override cannot name code to run; leave it out.")
+        elif name == "hydra/launcher":
+            for chosen in value.split(","):
+                if chosen not in LAUNCHERS:
+                    raise unknown("launcher", chosen, LAUNCHERS)
+        elif "hydra" in key and (not _OF_HYDRA.fullmatch(name) or "${" in value):
+            raise HarnessError(
+                f"{word}: of Hydra's own options, expected hydra/launcher=NAME ({', '.join(LAUNCHERS)}), "
+                "hydra.launcher.OPTION, hydra.mode, hydra.verbose, hydra.run.dir or hydra.sweep.dir, with plain values."
+            )
+
+
+def _refuse_targets(config: Any) -> None:
+    """The same for what the files of conf/ say, with Hydra's own options and those of logging's factories."""
+    for key, value in _items(config):
+        right = {"_target_": value in TARGETS, "class": str(value).startswith("logging."), "()": False}
+        if not right.get(key, True):
+            raise HarnessError(f"conf/ names the code {value!r} ({key}), which is none of ours: remove it there.")
+
+
+def _items(config: Any) -> Iterator[tuple[str, Any]]:
+    """Every key of a configuration, at any depth, with its value."""
+    for key, value in config.items() if isinstance(config, dict) else enumerate(config):
+        yield str(key), value
+        if isinstance(value, (dict, list)):
+            yield from _items(value)
 
 
 def _quoted(word: str) -> str:
@@ -80,6 +135,7 @@ def _quoted(word: str) -> str:
 
 def parse(overrides: Sequence[str]) -> list[Override]:
     """Hydra's reading of the overrides, with every group's choice looked up."""
+    _refuse_code(overrides)
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
@@ -128,7 +184,10 @@ def composed(overrides: Sequence[str]) -> DictConfig:
             single.append(str(override.input_line))
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            config = compose("config", single)
+            config = compose("config", single, return_hydra_config=True)
+            _refuse_targets(OmegaConf.to_container(config, resolve=False))
+            with open_dict(config):
+                del config["hydra"]
             return prepare(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise HarnessError(
@@ -140,6 +199,7 @@ def composed(overrides: Sequence[str]) -> DictConfig:
 def prepare(config: DictConfig) -> DictConfig:
     """Resolve a composed configuration, name what is named by its path, and check all of it."""
     OmegaConf.resolve(config)
+    validation.check_paths(config)
     for group in ("model", "dataset"):
         if config[group] is not None and config[group].name is None:
             path = config[group].path
@@ -148,6 +208,8 @@ def prepare(config: DictConfig) -> DictConfig:
             name = _UNSAFE.sub("-", Path(path).expanduser().resolve().name).strip("-.") or group
             # A folder that has the name of an entry is not that entry.
             config[group].name = f"local-{name}" if name in choices(group) else name
+        if config[group] is not None:
+            safe_name(group, config[group].name, _LONGEST)
     groups = ("model", "center", "method")
     validation.check(config, {group: entry(group, _choice(group, config[group].name)) for group in groups})
     return config
@@ -179,11 +241,12 @@ def _head_title(name: str) -> str:
     return path.resolve().parent.name if path.stem == "head" else path.stem
 
 
-def safe_name(what: str, name: str) -> str:
-    """`name`, if it can be a file's name on any system."""
-    if not _SAFE_NAME.fullmatch(name):
+def safe_name(what: str, name: Any, longest: int = _LONGEST_VARIANT) -> str:
+    """`name`, if it can be a file's name on any system: no folders, nothing hidden, not too long."""
+    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name) or len(name) > longest:
         raise HarnessError(
-            f"the {what} name {name!r} cannot be a file name: expected letters, digits and . _ - (set {what}.name)."
+            f"the {what} name {str(name)[:longest]!r} cannot be a file name: expected letters, digits and . _ -, at "
+            f"most {longest} (set {what}.name)."
         )
     return name
 

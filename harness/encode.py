@@ -29,7 +29,7 @@ from harness.files import digest
 from harness.progress import bar
 from harness.shards import CHUNK, WHOLE, Shard
 from harness.store import TokenStore
-from harness.store_build import Encode, build_store
+from harness.store_build import Encode, build_store, fill
 
 if TYPE_CHECKING:
     from pylate.models import ColBERT
@@ -95,19 +95,24 @@ class Encoder:
         """
         source = Texts(texts, name, is_query, query_length, shard)
         rows = self._through_head(source) if self.checkpoint.head else self._through_model(source, upto_head=False)
-        weights = {"weights": self.checkpoint.sha256, "seed": self.model.get("seed")}
-        store = self._store(source, self.model["name"], weights, rows)
+        store = build_store(*self._inputs(source, rows))
         self._check(store, list(texts), is_query)
         return store
+
+    def help_encode(self, texts: Mapping[str, str], name: str, query_length: int | None) -> None:
+        """Encode chunks of documents that no other process is encoding, until there are none left.
+
+        Of a model with a head these are the backbone's: projecting them takes no time.
+        """
+        source, upto_head = Texts(texts, name, False, query_length), self.checkpoint.head is not None
+        fill(*self._inputs(source, self._through_model(source, upto_head), upto_head))
 
     def backbone(self, source: Texts) -> TokenStore:
         """What the head projects: the backbone's vectors (not of unit length) of the tokens that `encode` keeps.
 
         One store for all models that differ in the head alone.
         """
-        sha256 = self.checkpoint.backbone
-        rows = self._through_model(source, upto_head=True)
-        return self._store(source, f"backbone-{sha256[:8]}", {"backbone": sha256}, rows)
+        return build_store(*self._inputs(source, self._through_model(source, upto_head=True), upto_head=True))
 
     @property
     def limit(self) -> int:
@@ -151,12 +156,18 @@ class Encoder:
 
         return rows
 
-    def _store(self, source: Texts, of: str, weights: dict[str, Any], rows: Encode) -> TokenStore:
+    def _inputs(
+        self, source: Texts, rows: Encode, upto_head: bool = False
+    ) -> tuple[Path, list[str], Encode, dict[str, Any], int]:
+        """What a store is built from: the parameters of `harness.store_build.build_store`."""
+        sha256 = self.checkpoint.backbone if upto_head else self.checkpoint.sha256
+        of = f"backbone-{sha256[:8]}" if upto_head else self.model["name"]
+        weights = {"backbone": sha256} if upto_head else {"weights": sha256, "seed": self.model.get("seed")}
         identity = {**self._identity(source), **weights}
         folder = f"{of}-{source.name}-{source.side}-{digest(identity)[:16]}{source.shard.suffix}"
         if not source.shard.is_whole:
             identity["shard"] = source.shard.name
-        return build_store(self.cache / "tokens" / folder, list(source.part), rows, identity, CHUNK)
+        return self.cache / "tokens" / folder, list(source.part), rows, identity, CHUNK
 
     def _identity(self, source: Texts) -> dict[str, Any]:
         """What changes the bytes of a store, beside the weights."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -45,24 +46,53 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def write_arrays(path: Path, **arrays: Any) -> None:
-    """Write named arrays as one .npz file, all of it or nothing."""
+    """Write named arrays as one .npz file, all of it or nothing; its last line is the CRC-32 of all before it."""
+    archive = io.BytesIO()
+    np.savez(archive, **arrays)
+    content = archive.getbuffer()
     with replacing(path) as file:
-        np.savez(file, **arrays)
+        file.write(content)
+        file.write(_checksum(content))
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of `write_arrays`; zip's checksums find damage.
+    """The arrays of `write_arrays`.
 
     Raises
     ------
     HarnessError
-        If the file is damaged.
+        If a single bit of the file is another than was written.
     """
+    content = memoryview(path.read_bytes())
+    archive, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        if _checksum(archive) != checksum:
+            raise ValueError("it fails its checksum")
+        with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise HarnessError(f"{path} is damaged ({error}): delete it and run that shard again.") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise HarnessError(f"{path} is damaged ({error}): delete it and run again.") from error
+
+
+def _checksum(content: Any) -> bytes:
+    """A line that may follow a zip archive: readers of zip look for the archive's end before it."""
+    return b"crc32 %08x\n" % zlib.crc32(content)
+
+
+_CHECKSUM_BYTES = len(_checksum(b""))
+
+
+def append(file: IO[bytes], data: bytes) -> None:
+    """Write and wait for the disk, so that nothing written later can outlive it in a power cut."""
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def flush(path: Path) -> None:
+    """Wait until a file that someone else wrote is on the disk."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def digest(value: Any) -> str:

@@ -1,15 +1,17 @@
 """Locks: what a live process is working on. A lock is free as soon as its process has ended, however it ended.
 
-    cache_dir/tokens/NAME.lock, cache_dir/plaid/NAME.lock   a store or an index is being written
-    cache_dir/locks/<data set>/<model>/*.lock               cells of a (model, data set) are being measured
+    NAME.lock beside NAME                        NAME is being written: one process does it, the others wait
+    cache_dir/tokens/NAME/parts/*.lock           chunks of a store are being encoded
+    cache_dir/locks/<data set>/<model>/*.lock    cells of a (model, data set) are being measured
 
-The lock files of `tokens` and `plaid` are empty and stay: a process may wait on one that another takes away.
+A lock file is empty, and stays where processes wait on it: who waits on one that was taken away waits for nobody.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from harness.errors import HarnessError
 
+log = logging.getLogger(__name__)
 FOLDER = "locks"
 
 
@@ -37,21 +40,58 @@ def is_held(lock: Path) -> bool:
 
 
 @contextmanager
-def measuring(cache: Path, dataset: str, model: str) -> Iterator[None]:
-    """Say for the time of a block that cells of a (model, data set) are being measured; several processes may."""
-    lock = FileLock(cache / FOLDER / dataset / model / f"{uuid4().hex}.lock")
+def held(lock: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock for the time of a block, after waiting for whoever holds it; gives whether it was to be had.
+
+    Parameters
+    ----------
+    wait
+        False: do not wait, so that it may not be had.
+    """
+    mine = FileLock(lock)
     try:
-        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        while not mine.is_locked:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # the folder went while we waited: whoever took it away was done with it
+                try:
+                    mine.acquire(blocking=False)
+                except Timeout:
+                    if not wait:
+                        break
+                    log.info("waiting for another process, which is at %s", lock.name.removesuffix(".lock"))
+                    mine.acquire()
     except OSError as error:
         raise HarnessError(
-            f"cannot write to {cache} ({error.strerror}): set cache_dir to a folder that can be written."
+            f"cannot write to {lock.parent} ({error.strerror}): free some space, or set cache_dir to a folder that can "
+            "be written."
         ) from error
     try:
-        yield
+        yield mine.is_locked
     finally:
-        lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+        mine.release()
+
+
+@contextmanager
+def announced(folder: Path) -> Iterator[None]:
+    """Say for the time of a block that this process works in a folder; several may."""
+    lock = folder / f"{uuid4().hex}.lock"
+    try:
+        with held(lock):
+            yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def is_busy(folder: Path) -> bool:
+    """Whether a live process works in a folder."""
+    return any(is_held(lock) for lock in folder.glob("*.lock"))
+
+
+@contextmanager
+def measuring(cache: Path, dataset: str, model: str) -> Iterator[None]:
+    """Say for the time of a block that cells of a (model, data set) are being measured; several processes may."""
+    with announced(cache / FOLDER / dataset / model):
+        yield
 
 
 def measured_now(cache: Path) -> set[tuple[str, str]]:

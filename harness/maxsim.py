@@ -16,14 +16,14 @@ never padded (with zeros, the padding would win as soon as all similarities of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from harness import gpu
 from harness.kernels.maxima import maxsim_of_similarities
@@ -62,13 +62,35 @@ class Pairs:
         self, scores: Float[np.ndarray, " pairs"], rows: Int[np.ndarray, "queries k"]
     ) -> Float[np.ndarray, "queries k"]:
         """The scores of candidates that are among the pairs; -inf where there is none (row -1)."""
-        if not len(self.keys):
-            return np.full(rows.shape, -np.inf, dtype=np.float32)
-        keys = np.maximum(self._keys(rows, self.queries), 0).ravel()
+        found = np.full(rows.shape, -np.inf, dtype=np.float32)
+        there, places = self._places(rows)
+        found[there] = scores[places]
+        return found
+
+    def known(
+        self, kept: Iterable[tuple[Int[np.ndarray, "queries k"], Float[np.ndarray, "queries k"]]]
+    ) -> tuple[Float[np.ndarray, " pairs"], Bool[np.ndarray, " pairs"]]:
+        """The pairs' scores as far as some candidate lists with their scores hold them, and which are missing."""
+        scores, missing = np.full(len(self), -np.inf, dtype=np.float32), np.ones(len(self), dtype=bool)
+        for rows, values in kept:
+            there, places = self._places(rows)
+            scores[places], missing[places] = values[there], False
+        return scores, missing
+
+    def only(self, chosen: Bool[np.ndarray, " pairs"]) -> Pairs:
+        """Some of the pairs."""
+        return Pairs(self.keys[chosen], self.queries)
+
+    def _places(self, rows: Int[np.ndarray, "queries k"]) -> tuple[Bool[np.ndarray, "queries k"], np.ndarray]:
+        """Which candidates are among the pairs, and the places of these among the pairs."""
+        keys = np.where(rows < 0, -1, self._keys(rows, self.queries)).ravel()
         order = np.argsort(keys)  # looked up in order, neighbours are in the cache: three times as fast
-        found = np.empty(len(keys), dtype=np.float32)
-        found[order] = scores[np.minimum(np.searchsorted(self.keys, keys[order]), len(scores) - 1)]
-        return np.where(rows < 0, np.float32(-np.inf), found.reshape(rows.shape))
+        places = np.empty(len(keys), dtype=np.int64)
+        places[order] = np.searchsorted(self.keys, keys[order])
+        there = np.zeros(len(keys), dtype=bool)
+        inside = places < len(self)
+        there[inside] = self.keys[places[inside]] == keys[inside]
+        return there.reshape(rows.shape), places[there]
 
     def of_rows(self, start: int, stop: int) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " pairs"], int]:
         """Pairs of some documents: (their bounds in the queries [rows + 1], the queries, the first pair's place)."""

@@ -10,10 +10,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from harness import records, shards, trec
+from harness import records, shards, stages, trec
 from harness.config import ROOT, entry, variant
 from harness.errors import HarnessError
 from harness.evaluate import CUT
+from harness.stages import Files
 from harness.subject import QueryMean, Subject
 
 Options = dict[str, Any]
@@ -30,14 +31,24 @@ class Choice:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is to be measured: a method under a centering, on a subject."""
+    """What is to be measured: a method under a centering, on a subject.
 
-    names: tuple[str, str, str, str]  # data set, model, center, method
+    Attributes
+    ----------
+    names : data set, model, center, method
+    depths : to measure; none if the record has all that are asked for
+    anew : whether nothing that was computed before counts (``overwrite=true``)
+    files : where its steps are kept
+    """
+
+    names: tuple[str, str, str, str]
     method: Options
     center: Options
     mean: QueryMean | None
     identity: Options
     depths: list[int]
+    anew: bool
+    files: Files
 
     @property
     def whole(self) -> bool:
@@ -99,7 +110,10 @@ def cell_of(subject: Subject, choice: Choice) -> Cell:
     depths = _missing_depths(path, identity, config, choice.asked and config["overwrite"])
     if config["save_runs"] and not trec.exists(results, names):
         depths = depths or sorted({*config["depths"], *_measured(path)})
-    return Cell(names, method, centering, mean, identity, depths)
+    k, anew = max([*depths, CUT]), bool(choice.asked and config["overwrite"])
+    depends_on = [identity["center"], identity["method"], k, depths[-1:]]
+    files = stages.files(subject.stages, *names[2:], depends_on, subject.shard)
+    return Cell(names, method, centering, mean, identity, depths, anew, files)
 
 
 def alike(cells: list[Cell]) -> list[list[Cell]]:
@@ -134,6 +148,16 @@ def _missing_depths(path: Path, identity: Options, config: Options, overwrite: b
         )
     measured = [] if records.FINAL in record.ndcg10 else [int(depth) for depth in record.ndcg10]
     return [] if has_depths(record, asked) else sorted({*asked, *measured})
+
+
+def is_measured(config: Options, cell: Cell) -> bool:
+    """Whether a cell's record has all its depths by now: another process may have measured it meanwhile."""
+    results = results_dir(config["results_dir"])
+    path = records.record_path(results, *cell.names)
+    if not path.exists() or (config["save_runs"] and not trec.exists(results, cell.names)):
+        return False
+    record = records.read(path)
+    return record.identity == cell.identity and has_depths(record, cell.depths)
 
 
 def has_depths(record: records.Record, asked: Sequence[int]) -> bool:

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from functools import lru_cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ PACKAGES = (
     "transformers",
     "tokenizers",
     "numpy",
+    "numba",
     "ranx",
     "hydra-core",
 )
@@ -35,6 +37,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+@lru_cache(maxsize=1)
+def code() -> str:
+    """sha256 of the harness's own source."""
+    root = Path(__file__).resolve().parent
+    hasher = sha256()
+    for path in sorted(root.rglob("*.py")):
+        hasher.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return hasher.hexdigest()
 
 
 @lru_cache(maxsize=1)

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from harness import locks
-from harness.cache import MARKERS, Stage, is_complete
+from harness.cache import MARKERS, READERS, Stage, is_complete
 from harness.errors import HarnessError
 
 DAY = 86_400
@@ -31,13 +28,13 @@ def prunable(found: list[Stage], cache: Path, older: float | int | None) -> list
         stage
         for stage in found
         if (_is_left_over(stage) or (older is not None and stage.written < before and not _is_kept(stage)))
-        and not (stage.lock and locks.is_held(stage.lock))
+        and not stage.is_being_written
         and not any(_serves(stage, *subject) for subject in measured)
     ]
 
 
 def _is_left_over(stage: Stage) -> bool:
-    return stage.lock is not None and not stage.complete
+    return stage.kind in READERS and not stage.complete
 
 
 def _is_kept(stage: Stage) -> bool:
@@ -48,8 +45,8 @@ def _serves(stage: Stage, dataset: str, model: str) -> bool:
     """Whether a stage may be one of those that cells of a (model, data set) are measured with, by its name."""
     if stage.kind == "data":
         return stage.path.name.split(".")[0] == dataset
-    if stage.kind == "shards" and not stage.path.name.endswith(".sums.npz"):
-        return stage.path.parts[-4:-2] == (dataset, model)
+    if stage.kind in ("candidates", "maxsim"):
+        return stage.path.parts[-5:-3] == (dataset, model)
     name = stage.path.name
     return f"-{dataset}-" in name and name.startswith((f"{model.split('+')[0]}-", "backbone-"))
 
@@ -67,7 +64,7 @@ def delete(stage: Stage) -> bool:
         If the disk refuses.
     """
     try:
-        with _locked(stage) as mine:
+        with locks.held(stage.lock, wait=False) if stage.lock else nullcontext(True) as mine:
             if not mine or is_complete(stage.kind, stage.path) != stage.complete:
                 return False
             if stage.path.is_dir():
@@ -81,21 +78,3 @@ def delete(stage: Stage) -> bool:
         raise HarnessError(
             f"cannot delete {stage.path} ({error.strerror}): make cache_dir writable, or delete it by hand."
         ) from error
-
-
-@contextmanager
-def _locked(stage: Stage) -> Iterator[bool]:
-    """Hold a stage's lock, if it has one; gives whether it was to be had."""
-    if stage.lock is None:
-        yield True
-        return
-    lock = FileLock(stage.lock, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()

@@ -17,7 +17,9 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.files import write_json
 
-FORMAT = 1
+FORMAT = 2
+BEFORE: dict[int, dict[str, Any]] = {1: {"sha256": {}, "seeds": {}}}
+"""Older formats that are read: what their records lack."""
 FINAL = "final"
 
 
@@ -39,6 +41,8 @@ class Record:
     bytes : of the token vectors, and of the method's index
     identity : the inputs and options that a score depends on (versions and host are recorded beside it): a cell of
         another identity is another cell
+    sha256 : of ``config``, data, weights and the harness's code; seeds : of the model's head and of the method, if they
+        have one (both are empty in records of format 1)
     per_query : "queries" -> ids; depth -> NDCG@10 of each
     """
 
@@ -55,6 +59,8 @@ class Record:
     notes: list[str]
     identity: dict[str, Any]
     config: dict[str, Any]
+    sha256: dict[str, str]
+    seeds: dict[str, int | None]
     versions: dict[str, str]
     host: dict[str, Any]
     commit: str
@@ -91,10 +97,12 @@ def read(path: Path) -> Record:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content["format"]
-        if found != FORMAT:
+        if found != FORMAT and found not in BEFORE:
             raise HarnessError(
-                f"the record {path} has format {found}, expected {FORMAT}: measure the cell again with overwrite=true."
+                f"the record {path} has format {found}, expected {min(BEFORE)} to {FORMAT}: measure the cell again "
+                "with overwrite=true, or read it with the version that wrote it."
             )
+        content = {**BEFORE.get(found, {}), **content}
         record = Record(**{field.name: content[field.name] for field in fields(Record)})
         if not all(isinstance(value, float) for value in record.ndcg10.values()):
             raise ValueError("ndcg10 is not a number for each depth")

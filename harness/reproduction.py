@@ -87,7 +87,7 @@ def configuration(record: Record, overrides: Sequence[str]) -> DictConfig:
         ) from error
     asked = [record.candidates["asked"]] if records.FINAL in record.ndcg10 else [int(depth) for depth in record.ndcg10]
     kept = {name: recorded[name] for name in SETTINGS if name in recorded and name not in given}
-    fixed = {"depths": asked, "reference": None, "shard": None, "overwrite": False, "save_runs": False}
+    fixed = {"depths": asked, "reference": None, "shard": None, "overwrite": True, "save_runs": False}
     return config.prepare(OmegaConf.merge(composed, kept, fixed))  # type: ignore[arg-type]
 
 

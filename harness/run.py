@@ -11,9 +11,8 @@ there is not computed again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from harness import center, locks, maxsim, models, partials, provenance, records, trec
+from harness import center, locks, maxsim, models, provenance, records, stages, trec
 from harness import failures as failed
 from harness.candidates import Found, Method
 from harness.candidates.exact import Exact, search_and_score
@@ -32,11 +31,12 @@ from harness.candidates.smve import Smve
 from harness.config import safe_name
 from harness.errors import HarnessError
 from harness.failures import Names
+from harness.files import digest
 from harness.maxsim import Pairs
-from harness.partials import Partial
-from harness.plan import Cell, Choice, Options, alike, by_model, cell_of, names_of, results_dir, selected
+from harness.plan import Cell, Choice, Options, alike, by_model, cell_of, is_measured, names_of, results_dir, selected
 from harness.progress import Stopwatch, bar
 from harness.ranking import Ranking, drop_self_matches, reorder
+from harness.stages import Candidates, Result
 from harness.store import stacked
 from harness.subject import Subject, model_name
 
@@ -68,68 +68,73 @@ def run_cells(configs: Sequence[DictConfig]) -> list[str]:
     return failures
 
 
-@dataclass(frozen=True)
-class FirstStage:
-    """What a cell's first stage found: as it came, and without self matches (rows are those of the shard)."""
-
-    cell: Cell
-    found: Found
-    ranking: Ranking
-    dropped: int
-    seconds: dict[str, float]
-
-
 def measure(subject: Subject, choices: Sequence[Choice]) -> list[str]:
-    """Measure the cells of a subject that have no record yet; one sentence for each that fails."""
+    """Measure the cells of a subject that have no record yet; one sentence for each that fails.
+
+    Each step is kept (`harness.stages`), under a lock: what an earlier run or another process has done is not repeated.
+    """
     failures: list[str] = []
-    results = results_dir(subject.config["results_dir"])
-    noted = partial(_noted, failures, results)
+    noted = partial(_noted, failures, results_dir(subject.config["results_dir"]))
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    cells: dict[tuple[str, ...], Cell] = {}
+    cells = unfinished(subject, choices, noted)
+    exact, searched = [cell for cell in cells if cell.method["name"] == "exact"], []
+    for together in alike(cells):
+        with noted("\n  ".join(map(_title, together)), [cell.names for cell in together]):
+            search(subject, together)
+            for cell in together:
+                if cell.whole:  # nothing more to compute: not lost if something stops the rest
+                    _finish(subject, cell, started)
+                else:
+                    searched.append(cell)
+    rest = [*exact, *searched]
+    with noted("\n  ".join(map(_title, rest)), [cell.names for cell in rest]):
+        if rest:
+            _maxsim(subject, searched, exact)
+        for cell in rest:
+            with noted(_title(cell), [cell.names]):
+                _finish(subject, cell, started)
+    return failures
+
+
+Noted = Callable[[str, Sequence[Names]], AbstractContextManager[None]]
+
+
+def unfinished(subject: Subject, choices: Sequence[Choice], noted: Noted) -> list[Cell]:
+    """The cells that have no record with all depths yet."""
+    results = results_dir(subject.config["results_dir"])
+    cells: dict[Names, Cell] = {}
     for choice in sorted(choices, key=lambda choice: choice.asked):  # what is asked for replaces the same as reference
         title = f"{subject.dataset_name}  {choice.center['name']}  {choice.method['name']}"
         with noted(title, _names(subject.dataset_name, subject.config["model"], [choice])):
             cell = cell_of(subject, choice)
-            known = cell.names in cells
-            cells[cell.names] = cell
-            if not cell.depths and not known:
+            if not cell.depths and cell.names not in cells:
                 failed.clear(results, cell.names)
                 log.log(logging.INFO if choice.asked else logging.DEBUG, "%s: finished before", _title(cell))
-    cells = {names: cell for names, cell in cells.items() if cell.depths}
-    exact, stages = [cell for cell in cells.values() if cell.method["name"] == "exact"], []
-    for together in alike(list(cells.values())):
-        with noted("\n  ".join(map(_title, together)), [cell.names for cell in together]):
-            for stage in _first_stages(subject, together):
-                if stage.cell.whole:  # nothing more to compute: not lost if something stops the rest
-                    _finish(subject, stage, None, {}, started)
-                else:
-                    stages.append(stage)
-    rest = [*exact, *(stage.cell for stage in stages)]
-    with noted("\n  ".join(map(_title, rest)), [cell.names for cell in rest]):
-        ranked, pairs, scores, seconds = _maxsim(subject, stages, exact)
-        for stage in ranked:
-            with noted(_title(stage.cell), [stage.cell.names]):
-                scores_of_cell = None if stage.cell.whole else pairs.look_up(scores, _deepest(stage))
-                _finish(subject, stage, scores_of_cell, {} if stage.cell.whole else seconds, started)
-    return failures
+            cells[cell.names] = cell
+    return [cell for cell in cells.values() if cell.depths]
 
 
-def _first_stages(subject: Subject, cells: list[Cell]) -> list[FirstStage]:
-    """Search once for all cells of one method whose documents are encoded alike: their queries side by side."""
-    watch = Stopwatch()
-    method, k = cells[0].method, cells[0].k
-    with watch.phase("center"):
-        shifts = [_centering(subject, cell) for cell in cells]
-    search = METHODS[method["name"]](**{key: value for key, value in method.items() if key != "name"}).search
-    queries = stacked([shift.apply_queries(subject.queries) for shift in shifts])
-    found = search(shifts[0].apply_documents(subject.docs), queries, k + 1, subject.resources)
-    count, stages = len(subject.queries), []
-    for i, cell in enumerate(cells):
-        rows = slice(i * count, (i + 1) * count)
-        ranking = Ranking(found.ranking.rows[rows], found.ranking.scores[rows])
-        first, dropped = drop_self_matches(ranking, subject.self_rows_of_shard, k)
-        stages.append(FirstStage(cell, found, first, dropped, watch.seconds))
-    return stages
+def search(subject: Subject, cells: list[Cell]) -> None:
+    """The candidates of one method's cells whose documents are encoded alike: one search, queries side by side."""
+    with ExitStack() as stack:
+        for path in sorted(
+            cell.files.candidates for cell in cells
+        ):  # in one order: no two processes wait on each other
+            stack.enter_context(locks.held(locks.of(path)))
+        cells = [cell for cell in cells if cell.anew or not cell.files.candidates.exists()]
+        if not cells:
+            return
+        watch = Stopwatch()
+        method, k = cells[0].method, cells[0].k
+        with watch.phase("center"):
+            shifts = [_centering(subject, cell) for cell in cells]
+        of_method = METHODS[method["name"]](**{key: value for key, value in method.items() if key != "name"})
+        queries = stacked([shift.apply_queries(subject.queries) for shift in shifts])
+        found = of_method.search(shifts[0].apply_documents(subject.docs), queries, k + 1, subject.resources)
+        count = len(subject.queries)
+        for i, cell in enumerate(cells):
+            rows = slice(i * count, (i + 1) * count)
+            _keep(subject, cell, found, Ranking(found.ranking.rows[rows], found.ranking.scores[rows]), watch.seconds)
 
 
 def _centering(subject: Subject, cell: Cell) -> center.Centering:
@@ -139,66 +144,72 @@ def _centering(subject: Subject, cell: Cell) -> center.Centering:
     return center.fit(cell.center["name"], subject.document_mean, others, cell.center["renormalize"])
 
 
-def _maxsim(
-    subject: Subject, stages: list[FirstStage], exact: list[Cell]
-) -> tuple[list[FirstStage], Pairs, np.ndarray, dict[str, float]]:
-    """The MaxSim of every pair that a cell asks for, in one pass; for exact search, of all pairs."""
-    watch, resources = Stopwatch(), subject.resources
-    queries, docs = subject.queries, subject.docs
-    pairs = Pairs.of([_deepest(stage) for stage in stages], len(queries))
-    scores = np.empty(0, dtype=np.float32)
-    with watch.phase("rerank"):
-        if exact:
-            k = exact[0].k
-            found, scores = search_and_score(docs, queries, k + 1, pairs, resources)
-            stages = [
-                *stages,
-                FirstStage(exact[0], found, *drop_self_matches(found.ranking, subject.self_rows_of_shard, k), {}),
-            ]
-        elif len(pairs):
-            with bar("MaxSim", len(docs), resources.show) as progress:
-                scores = maxsim.score(
-                    queries, docs, pairs, resources.block_bytes, resources.device, tick=progress.update
-                )
-    return stages, pairs, scores, watch.seconds
-
-
-def _finish(
-    subject: Subject, stage: FirstStage, scores: np.ndarray | None, rerank_seconds: dict[str, float], started: str
-) -> None:
-    """The record of a cell; of a shard, its partial result, and the record if it is the last one."""
-    cell, found, docs = stage.cell, stage.found, subject.docs
-    failed.clear(results_dir(subject.config["results_dir"]), cell.names)
+def _keep(subject: Subject, cell: Cell, found: Found, ranking: Ranking, seconds: dict[str, float]) -> None:
+    """Write a cell's candidates, without self matches."""
+    docs = subject.docs
+    first, dropped = drop_self_matches(ranking, subject.self_rows_of_shard, cell.k)
     facts = {
         "documents": len(docs),
         "tokens": int(docs.offsets[-1]),
         "token_bytes": docs.nbytes,
         "index_bytes": found.index_bytes,
-        "self_matches_removed": stage.dropped,
-        "seconds": {
-            **subject.encode_seconds,
-            **stage.seconds,
-            **_of_method(cell.method["name"], found),
-            **rerank_seconds,
-        },
+        "self_matches_removed": dropped,
+        "seconds": {**subject.encode_seconds, **seconds, **_of_method(cell.method["name"], found)},
         "details": found.details,
     }
-    ranking = Ranking(
-        np.where(stage.ranking.rows < 0, -1, stage.ranking.rows + subject.rows.start), stage.ranking.scores
-    )
-    result = partials.Partial(ranking, scores, facts)
-    if not subject.shard.is_whole:
-        path = partial(partials.path_of, subject.cache, cell.names, cell.identity, cell.k)
-        partials.write(path(subject.shard), result)
-        missing = [shard.name for shard in subject.shard.all if not path(shard).exists()]
-        if missing:
-            log.info("%s: shard %s done, %s to go", _title(cell), subject.shard.name, ", ".join(missing))
+    rows = np.where(first.rows < 0, -1, first.rows + subject.rows.start)
+    stages.write_candidates(cell.files.candidates, Candidates(Ranking(rows, first.scores), facts))
+
+
+def _maxsim(subject: Subject, cells: list[Cell], exact: list[Cell]) -> None:
+    """The MaxSim of every pair that a cell asks for and that is not known, in one pass; for exact search, of all."""
+    with locks.held(subject.stages / f"maxsim{subject.shard.suffix}.lock"):
+        cells = [cell for cell in cells if cell.anew or not cell.files.maxsim.exists()]
+        exact = [cell for cell in exact if cell.anew or not cell.files.candidates.exists()]
+        if not cells and not exact:
             return
-        result = partials.merge([partials.read(path(shard)) for shard in subject.shard.all], cell.k)
-    _record(subject, cell, result, started)
+        watch, resources = Stopwatch(), subject.resources
+        queries, docs, start = subject.queries, subject.docs, subject.rows.start
+        wanted = [_deepest(cell) - start for cell in cells]
+        pairs = Pairs.of(wanted, len(queries))
+        known = [] if any(cell.anew for cell in cells) else stages.known(subject.stages, subject.shard)
+        with watch.phase("rerank"):
+            if exact:
+                found, scores = search_and_score(docs, queries, exact[0].k + 1, pairs, resources)
+            else:
+                scores, missing = pairs.known((rows - start, kept) for rows, kept in known)
+                if missing.any():
+                    with bar("MaxSim", len(docs), resources.show) as progress:
+                        asked = (queries, docs, pairs.only(missing), resources.block_bytes, resources.device)
+                        scores[missing] = maxsim.score(*asked, tick=progress.update)
+        if exact:
+            _keep(subject, exact[0], found, found.ranking, {})
+        for cell, rows in zip(cells, wanted, strict=True):
+            stages.write_maxsim(cell.files.maxsim, pairs.look_up(scores, rows), watch.seconds)
 
 
-def _record(subject: Subject, cell: Cell, result: Partial, started: str) -> None:
+def _deepest(cell: Cell) -> np.ndarray:
+    """The candidates that are reranked at the greatest depth."""
+    return stages.read_candidates(cell.files.candidates).ranking.rows[:, : cell.depths[-1]]
+
+
+def _finish(subject: Subject, cell: Cell, started: str) -> None:
+    """The record of a cell; of a shard, only if it is the last one."""
+    every = [stages.Files(cell.files.base.with_name(name)) for name in subject.shard.names(cell.files.base.name)]
+    done = [one.candidates.exists() and (cell.whole or one.maxsim.exists()) for one in every]
+    failed.clear(results_dir(subject.config["results_dir"]), cell.names)
+    if not all(done):
+        missing = [shard.name for shard, is_done in zip(subject.shard.all, done, strict=True) if not is_done]
+        log.info("%s: shard %s done, %s to go", _title(cell), subject.shard.name, ", ".join(missing))
+        return
+    with locks.held(locks.of(cell.files.base)):
+        if is_measured(subject.config, cell) and not cell.anew:
+            log.info("%s: finished by another process", _title(cell))
+        else:
+            _record(subject, cell, stages.merge([stages.read(one, cell.whole) for one in every], cell.k), started)
+
+
+def _record(subject: Subject, cell: Cell, result: Result, started: str) -> None:
     """Rank at all depths, evaluate, and write the record (and run files) of a cell."""
     config, first, facts, watch = subject.config, result.ranking, result.facts, Stopwatch()
     if result.maxsim is None:
@@ -214,6 +225,8 @@ def _record(subject: Subject, cell: Cell, result: Partial, started: str) -> None
         trec.save(results, cell.names, subject.dataset, rankings)
     note = models.weights_note(config["model"], subject.checkpoint.backbone)
     zeros = {} if result.maxsim is None else {"zero_scores": int((first.scores == 0).sum())}
+    options = {**config, "dataset": subject.dataset_options, "method": cell.method, "center": cell.center}
+    configured = _portable(options)
     record = records.Record(
         *cell.names,
         ndcg10={depth: float(np.mean(values)) for depth, values in per_query.items()},
@@ -230,7 +243,9 @@ def _record(subject: Subject, cell: Cell, result: Partial, started: str) -> None
         },
         notes=([note] if note else []) + ([f"mu_Q: {cell.mean.source}"] if cell.mean else []),
         identity=cell.identity,
-        config=_portable({**config, "dataset": subject.dataset_options, "method": cell.method, "center": cell.center}),
+        config=configured,
+        sha256=_sha256(subject, configured),
+        seeds={"model": config["model"].get("seed"), "method": cell.method.get("seed")},
         versions=provenance.versions(),
         host=provenance.host(subject.resources.device),
         commit=provenance.commit(),
@@ -263,11 +278,6 @@ def _names(dataset: str, model: Options, choices: Sequence[Choice]) -> list[Name
         return []
 
 
-def _deepest(stage: FirstStage) -> np.ndarray:
-    """The candidates that are reranked at the greatest depth."""
-    return stage.ranking.rows[:, : stage.cell.depths[-1]]
-
-
 def _counts(subject: Subject, first: Ranking, k: int) -> Options:
     """How many candidates the queries got, and how many of them got fewer than asked for (and than there are)."""
     asked = np.minimum(k, len(subject.dataset.docs) - (subject.self_rows >= 0))
@@ -290,6 +300,12 @@ def _portable(config: Options) -> Options:
         named = {key: Path(kept[group][key]).name for key in ("path", "head") if kept[group].get(key)}
         kept[group] = {**kept[group], **named}
     return kept
+
+
+def _sha256(subject: Subject, configured: Options) -> dict[str, str]:
+    """Of what a record was made from and by."""
+    of_inputs = {"data": subject.dataset.sha256, "weights": subject.checkpoint.sha256}
+    return {"config": digest(configured), **of_inputs, "code": provenance.code()}
 
 
 def _of_method(name: str, found: Found) -> dict[str, float]:

@@ -43,6 +43,10 @@ class Shard:
         """All shards, in order."""
         return [Shard(number, self.count) for number in range(1, self.count + 1)]
 
+    def names(self, name: str) -> list[str]:
+        """The names that a file of this shard has for each of the shards, in order."""
+        return [name.removesuffix(self.suffix) + shard.suffix for shard in self.all]
+
     def rows(self, documents: int) -> range:
         """The documents of the shard."""
         chunks = -(-documents // CHUNK)

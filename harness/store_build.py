@@ -1,30 +1,32 @@
-"""Writing a TokenStore: chunk by chunk while encoding, resumed after the last finished chunk.
+"""Writing a TokenStore: chunk by chunk, by all processes that want it, resumed after a stop.
 
 The corpus never sits in a Python list. While building, the store's folder (`harness.store`) also holds
 
-    journal.jsonl   the inputs, then one line per finished chunk: rows, tokens, CRC-32; gone afterwards
+    parts/START-STOP.npz    an encoded chunk; parts/START-STOP.npz.lock is held by the process that encodes it
+    journal.jsonl           the inputs, then one line per chunk that was appended: rows, tokens, CRC-32
 
-A chunk's line is written when its bytes are on the disk; meta.json, the completion marker, comes last.
+Each process takes the next chunk that nobody has encoded or is encoding. When there is none left, one process appends
+the chunks to the store in order; each goes once its bytes are on the disk and its line is in the journal. meta.json,
+the completion marker, comes last.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
+from harness import locks
 from harness.errors import HarnessError
-from harness.files import write_json
+from harness.files import append, read_arrays, write_arrays, write_json, write_text
+from harness.progress import Stopwatch
 from harness.store import FORMAT, LENGTHS, META, TOKENS, TokenStore, crc, open_store
 
-JOURNAL = "journal.jsonl"
+JOURNAL, PARTS = "journal.jsonl", "parts"
 
 Encode = Callable[[int, int], Sequence[np.ndarray]]
 """(start, stop) -> the token vectors of rows start..stop-1, each float [tokens, dim]."""
@@ -33,7 +35,7 @@ Encode = Callable[[int, int], Sequence[np.ndarray]]
 def build_store(
     path: Path, ids: Sequence[str], encode: Encode, identity: dict[str, Any], chunk: int = 1024
 ) -> TokenStore:
-    """The store at `path`: opened if complete, resumed if half-written, built otherwise.
+    """The store at `path`: opened if complete, else built, together with whoever else is building it.
 
     Parameters
     ----------
@@ -44,95 +46,149 @@ def build_store(
     encode
         Called once per chunk of at most `chunk` rows.
     identity
-        Everything that changes the bytes. A half-written store of another identity is thrown away, a complete one is
+        Everything that changes the bytes. A half-written store of another identity is written anew, a complete one is
         an error.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(path.name + ".lock")):
-            if not (path / META).exists():
-                _write(path, ids, encode, identity, chunk)
+        while not (path / META).exists():
+            fill(path, ids, encode, identity, chunk)
+            fill(path, ids, encode, identity, chunk, wait=True)
+            with locks.held(locks.of(path)):
+                if not (path / META).exists():
+                    _assemble(path, len(ids), identity, chunk)
     except OSError as error:
-        raise HarnessError(
-            f"cannot write the token store {path} ({error.strerror or error}): free some space, or set cache_dir "
-            "to a folder that can be written; finished chunks are kept and nothing incomplete is used."
-        ) from error
+        raise _unwritable(path, error) from error
+    if (path / PARTS).exists():
+        (path / JOURNAL).unlink(missing_ok=True)
+        shutil.rmtree(path / PARTS, ignore_errors=True)  # locks that nobody needs any more
     store = open_store(path)
     if store.meta["identity"] != identity:
         raise HarnessError(f"the token store {path} was made from other inputs: delete that folder and run again.")
     return store
 
 
-def _write(path: Path, ids: Sequence[str], encode: Encode, identity: dict[str, Any], chunk: int) -> None:
-    chunks, seconds, dim = _journal(path, identity, chunk)
-    done = chunks[-1]["stop"] if chunks else 0
-    tokens_done = sum(c["tokens"] for c in chunks)
+def fill(
+    path: Path, ids: Sequence[str], encode: Encode, identity: dict[str, Any], chunk: int = 1024, wait: bool = False
+) -> None:
+    """Encode the chunks of a store that no process has encoded; parameters as in `build_store`.
+
+    Parameters
+    ----------
+    wait
+        Whether to wait for the chunks that other processes are encoding, and to encode those that they give up.
+    """
+    try:
+        if (path / META).exists():
+            return
+        with locks.announced(path / PARTS):
+            for start in range(0, len(ids), chunk):
+                if (path / META).exists():
+                    return
+                part = _part(path, start, len(ids), chunk)
+                with locks.held(locks.of(part), wait) as mine:
+                    if mine and not _is_encoded(path, part, start, identity, chunk):
+                        _encode(part, ids[start : start + chunk], encode, start)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> HarnessError:
+    return HarnessError(
+        f"cannot write the token store {path} ({error.strerror or error}): free some space, or set cache_dir to a "
+        "folder that can be written; finished chunks are kept and nothing incomplete is used."
+    )
+
+
+def _part(path: Path, start: int, items: int, chunk: int) -> Path:
+    """Where a chunk is between its encoding and its turn."""
+    return path / PARTS / f"{start}-{min(start + chunk, items)}.npz"
+
+
+def _is_encoded(path: Path, part: Path, start: int, identity: dict[str, Any], chunk: int) -> bool:
+    """Whether a chunk is there; in this order, because it goes after it was appended."""
+    return part.exists() or (path / META).exists() or any(c["start"] == start for c in _journal(path, identity, chunk))
+
+
+def _encode(part: Path, ids: Sequence[str], encode: Encode, start: int) -> None:
+    watch = Stopwatch()
+    with watch.phase("encode"):
+        rows = encode(start, start + len(ids))
+        tokens = _checked(rows, ids)
+    lengths = np.array([len(row) for row in rows], dtype="<i4")
+    write_arrays(part, tokens=tokens, lengths=lengths, seconds=np.array(watch.seconds["encode"]))
+
+
+def _assemble(path: Path, items: int, identity: dict[str, Any], chunk: int) -> None:
+    """Append all chunks that are there in order; the store is complete if none is missing."""
+    chunks = _journal(path, identity, chunk)
+    header = {"identity": identity, "chunk": chunk}
+    write_text(path / JOURNAL, "".join(json.dumps(line) + "\n" for line in [header, *chunks]))
     with (
         open(path / TOKENS, "ab") as token_file,
         open(path / LENGTHS, "ab") as length_file,
-        open(path / JOURNAL, "a") as journal,
+        open(path / JOURNAL, "ab") as journal,
     ):
-        token_file.truncate(tokens_done * (dim or 0) * 2)
-        length_file.truncate(done * 4)
-        if not done:
-            _append(journal, json.dumps({"identity": identity, "chunk": chunk}) + "\n")
-        for start in range(done, len(ids), chunk):
-            stop = min(start + chunk, len(ids))
-            began = time.perf_counter()
-            rows = encode(start, stop)
-            dim = dim or rows[0].shape[-1]
-            flat = _checked(rows, ids[start:stop], dim)
-            seconds += time.perf_counter() - began
-            lengths = np.array([len(row) for row in rows], dtype="<i4")
-            _append(token_file, flat.tobytes())
-            _append(length_file, lengths.tobytes())
-            entry = {"start": start, "stop": stop, "tokens": len(flat), "crc32": crc(flat, lengths)}
-            chunks.append(entry)
-            _append(journal, json.dumps({**entry, "dim": dim, "seconds": seconds}) + "\n")
-    total = sum(c["tokens"] for c in chunks)
-    meta = {"format": FORMAT, "identity": identity, "dim": dim, "items": len(ids), "tokens": total}
-    write_json(path / META, {**meta, "seconds": seconds, "chunks": chunks})
-    (path / JOURNAL).unlink()
+        token_file.truncate(sum(c["tokens"] * c["dim"] * 2 for c in chunks))
+        length_file.truncate(chunks[-1]["stop"] * 4 if chunks else 0)
+        for start in range(chunks[-1]["stop"] if chunks else 0, items, chunk):
+            part = _part(path, start, items, chunk)
+            if not part.exists():  # someone deleted it: begin again
+                return
+            chunks.append(_append(part, start, chunks, token_file, length_file, journal))
+            part.unlink()
+    dim, seconds = (chunks[-1]["dim"], chunks[-1]["seconds"]) if chunks else (None, 0.0)
+    kept = [{key: c[key] for key in ("start", "stop", "tokens", "crc32")} for c in chunks]
+    meta = {
+        "format": FORMAT,
+        "identity": identity,
+        "dim": dim,
+        "items": items,
+        "tokens": sum(c["tokens"] for c in kept),
+    }
+    write_json(path / META, {**meta, "seconds": seconds, "chunks": kept})
 
 
-def _journal(path: Path, identity: dict[str, Any], chunk: int) -> tuple[list[dict[str, Any]], float, int | None]:
-    """Finished chunks of a half-written store, the seconds spent on them, and its dimension; all files gone if none."""
-    chunks: list[dict[str, Any]] = []
-    seconds, dim = 0.0, None
+def _append(
+    part: Path, start: int, before: list[dict[str, Any]], token_file: Any, length_file: Any, journal: Any
+) -> dict[str, Any]:
+    """Put a chunk behind those `before` it, and give its line of the journal."""
+    arrays = read_arrays(part)
+    tokens, lengths, seconds = arrays["tokens"], arrays["lengths"], float(arrays["seconds"])
+    dim = before[-1]["dim"] if before else tokens.shape[1]
+    if tokens.shape[1] != dim:
+        raise HarnessError(
+            f"the token vectors of rows {start} to {start + len(lengths) - 1} have dimension {tokens.shape[1]}, those "
+            f"before them {dim}: all texts must be encoded by one model of one dimension."
+        )
+    append(token_file, tokens.tobytes())
+    append(length_file, lengths.tobytes())
+    seconds += before[-1]["seconds"] if before else 0.0
+    rows = {"start": start, "stop": start + len(lengths), "tokens": len(tokens), "crc32": crc(tokens, lengths)}
+    line = {**rows, "dim": dim, "seconds": seconds}
+    append(journal, (json.dumps(line) + "\n").encode())
+    return line
+
+
+def _journal(path: Path, identity: dict[str, Any], chunk: int) -> list[dict[str, Any]]:
+    """The chunks that were appended: none if the journal is of other inputs, or names more bytes than there are."""
     try:
         header, *lines = (path / JOURNAL).read_text().splitlines(keepends=True)
         if json.loads(header) != {"identity": identity, "chunk": chunk}:
-            raise ValueError("the half-written store is of other inputs")
-        for line in lines:
-            if not line.endswith("\n"):  # cut off while it was written
-                break
-            entry = json.loads(line)
-            seconds, dim = entry.pop("seconds"), entry.pop("dim")
-            chunks.append(entry)
-        tokens = sum(c["tokens"] for c in chunks)
-        written = (path / TOKENS).stat().st_size, (path / LENGTHS).stat().st_size
-        if not chunks or written[0] < tokens * (dim or 0) * 2 or written[1] < chunks[-1]["stop"] * 4:
-            raise ValueError("nothing usable was written")
-        _truncate_journal(path, 1 + len(chunks))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        shutil.rmtree(path)
-        path.mkdir()
-        return [], 0.0, None
-    return chunks, seconds, dim
+            return []
+        chunks = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may have been cut off
+        tokens, lengths = (path / TOKENS).stat().st_size, (path / LENGTHS).stat().st_size
+        if tokens < sum(c["tokens"] * c["dim"] * 2 for c in chunks) or lengths < chunks[-1]["stop"] * 4:
+            return []
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return []
+    return chunks
 
 
-def _truncate_journal(path: Path, lines: int) -> None:
-    """Keep the first `lines` lines: a line that was cut off must not be continued by the next one."""
-    kept = (path / JOURNAL).read_text().splitlines(keepends=True)[:lines]
-    temporary = path / (JOURNAL + ".tmp")
-    temporary.write_text("".join(kept))
-    os.replace(temporary, path / JOURNAL)
-
-
-def _checked(rows: Sequence[np.ndarray], ids: Sequence[str], dim: int) -> np.ndarray:
+def _checked(rows: Sequence[np.ndarray], ids: Sequence[str]) -> np.ndarray:
     """The rows of one chunk as one finite float16 [tokens, dim]."""
     if len(rows) != len(ids):
         raise HarnessError(f"the encoder gave {len(rows)} token matrices for {len(ids)} texts: it is not usable.")
+    dim = rows[0].shape[-1]
     for name, row in zip(ids, rows, strict=True):
         if row.ndim != 2 or row.shape[1] != dim:
             raise HarnessError(
@@ -144,10 +200,3 @@ def _checked(rows: Sequence[np.ndarray], ids: Sequence[str], dim: int) -> np.nda
                 f"the model gave NaN or infinite token vectors for '{name}': check the weights, or use dtype float32."
             )
     return np.concatenate(rows).astype("<f2")
-
-
-def _append(file: Any, data: Any) -> None:
-    """Write and wait for the disk, so that the journal never names what a power cut could take back."""
-    file.write(data)
-    file.flush()
-    os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness import datasets, models, shards
+from harness import datasets, models, shards, stages
 from harness.candidates import Resources
 from harness.center import mean_of, token_mean, token_sums
 from harness.config import entry, safe_name, variant
@@ -77,6 +77,16 @@ class Subject:
             "weights": self.checkpoint.sha256,
             "model": {**{name: self.config["model"][name] for name in options}, "query_length": self.query_length},
         }
+
+    @cached_property
+    def stages(self) -> Path:
+        """Folder of what the steps of its cells found."""
+        kind = self.resources.device.type
+        return stages.subject_folder(self.cache, self.dataset_name, self.model_name, self.identity, kind)
+
+    def help_encode(self) -> None:
+        """Encode documents that no other process is encoding, until there are none left."""
+        self._encoder.help_encode(self.dataset.docs, self.dataset_name, self.query_length)
 
     @cached_property
     def docs(self) -> TokenStore:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -30,6 +32,12 @@ SWITCHES = (
     "train.save_model",
 )
 LENGTHS = ("query_length", "document_length")
+ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+"""Kinds that transformers has: any other name is of a package on the hub, whose code it would fetch and run."""
+PATHS = (
+    *("model.path", "model.head", "dataset.path", "train_data.path", "train.output", "output"),
+    *("data_dir", "models_dir", "cache_dir", "results_dir", "figures_dir"),
+)
 OBJECTIVES = ("contrastive", "ste_muvera", "ste_smve")
 CENTERS = ("none", "corpus", "own")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -79,12 +87,43 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
     switch = model.query_expansion
     _expect(switch is None or isinstance(switch, bool), "model.query_expansion", switch, "true, false or null")
     _expect(model.dtype in DTYPES, "model.dtype", model.dtype, "float32, bfloat16 or float16")
+    known = model.attention is None or model.attention in ATTENTION
+    _expect(known, "model.attention", model.attention, "one of " + ", ".join(ATTENTION))
+    for key, pattern, expected in (
+        ("hub", r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", "a hub id such as lightonai/LateOn, or null"),
+        ("revision", r"\w+([./-]\w+)*", "a branch, tag or commit, or null"),
+    ):
+        found = model[key]
+        _expect(found is None or bool(re.fullmatch(pattern, str(found))), f"model.{key}", found, expected)
     if center.name == "none":
         _expect(not center.renormalize, "center.renormalize", True, "false where nothing is subtracted (center=none)")
     _check_training(config)
     _check_train_data(config.train_data)
     if center.name == "own":
         _expect(_whole(center.max_queries, 1), "center.max_queries", center.max_queries, "at least 1")
+
+
+def check_paths(config: DictConfig) -> None:
+    """The paths of a resolved configuration, before anything looks at one.
+
+    Raises
+    ------
+    HarnessError
+        For the first that no file can have.
+    """
+    for name in PATHS:
+        found = OmegaConf.select(config, name)
+        if found is not None:
+            _expect(_is_path(found), name, found, "a path without control characters, each part at most 255 bytes")
+
+
+def _is_path(found: Any) -> bool:
+    if not isinstance(found, str) or re.search(r"[\x00-\x1f\x7f]", found):
+        return False
+    try:
+        return all(len(part.encode()) <= 255 for part in Path(found).expanduser().parts)
+    except (RuntimeError, UnicodeError):  # the home of a user that there is not; half a character
+        return False
 
 
 def _check_training(config: DictConfig) -> None:

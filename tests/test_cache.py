@@ -13,27 +13,21 @@ import numpy as np
 import pytest
 from holders import LOCK, MEASURING, holding
 
-from harness import cache, partials
+from harness import cache
 from harness.cli import main
 from harness.files import write_arrays
-from harness.ranking import Ranking
 
 MODEL = "lateon-like"
 
 
 @pytest.fixture(scope="module")
 def used(lateon_like, tiny_dataset, tmp_path_factory):
-    """What a run with PLAID, a shard, a training run and Hydra leave; not to be changed."""
+    """What a run with PLAID, a shard's sums, a training run and Hydra leave; not to be changed."""
     folder = tmp_path_factory.mktemp("used")
     words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", f"results_dir={folder / 'results'}"]
     words += [f"cache_dir={folder / 'cache'}", "depths=[0,5]", "progress=false", "center=none"]
     assert main(["run", "-m", *words, "method=plaid,smve"]) == 0
     kept = folder / "cache"
-    ranking = Ranking(np.array([[1, 0]]), np.array([[2.0, 1.0]], np.float32))
-    names = ("tiny", MODEL, "none", "smve")
-    facts = {"documents": 2}
-    shard = partials.path_of(kept, names, {}, 2, partials.Shard(1, 2))
-    partials.write(shard, partials.Partial(ranking, np.array([[0.5, 0.25]], np.float32), facts))
     write_arrays(kept / "tokens" / "a-documents-shard-1-of-2.sums.npz", sums=np.arange(9.0), tokens=3)
     for name, file in (("whole", "training.json"), ("stopped", "started.json")):
         (kept / "training" / name).mkdir(parents=True)
@@ -72,7 +66,10 @@ def test_every_stage_is_listed_with_its_size(kept, capsys):
     found = listed(kept, capsys)
     kinds = [line["stage"] for line in found.values()]
     counts = {kind: kinds.count(kind) for kind in cache.KINDS}
-    assert counts == {"tokens": 2, "plaid": 1, "shards": 2, "data": 0, "training": 2, "hydra": 1, "other": 1}
+    assert counts == {
+        **{"tokens": 2, "sums": 1, "plaid": 1, "candidates": 2, "maxsim": 1},
+        **{"data": 0, "training": 2, "hydra": 1, "other": 1},
+    }
     for name, line in found.items():
         path = kept / name
         assert int(line["bytes"]) == sum(map(len, files(path).values() if path.is_dir() else [path.read_bytes()]))
@@ -82,7 +79,7 @@ def test_every_stage_is_listed_with_its_size(kept, capsys):
     } | {"training/stopped"}
     assert main(["cache", "ls", f"cache_dir={kept}"]) == 0
     text = capsys.readouterr().out
-    assert all(f"| {name} |" in text for name in found) and "| tokens | 2 | 1 |" in text and "| all | 9 | 2 |" in text
+    assert all(f"| {name} |" in text for name in found) and "| tokens | 2 | 1 |" in text and "| all | 11 | 2 |" in text
 
 
 def test_latex_is_refused(kept, capsys):
@@ -94,7 +91,7 @@ def test_a_whole_cache_is_verified(kept, capsys):
     before = files(kept)
     capsys.readouterr()
     assert main(["cache", "verify", f"cache_dir={kept}"]) == 0
-    assert capsys.readouterr().out.startswith("5 checked, 0 damaged; not checked: 1 incomplete, 3 without checksums.")
+    assert capsys.readouterr().out.startswith("7 checked, 0 damaged; not checked: 1 incomplete, 3 without checksums.")
     assert files(kept) == before
 
 
@@ -105,7 +102,8 @@ DAMAGED = {
     "plaid/*/centroids.npy": "centroids.npy",
     "plaid/*/complete.json": "complete.json",
     "tokens/*/meta.json": "meta.json",
-    "shards/*/*/*/*.npz": "-shard-1-of-2.npz is damaged",
+    "stages/*/*/*/*/smve-*.candidates.npz": ".candidates.npz is damaged",
+    "stages/*/*/*/*/smve-*.maxsim.npz": ".maxsim.npz is damaged",
     "tokens/*.sums.npz": ".sums.npz is damaged",
 }
 
@@ -120,7 +118,7 @@ def test_damage_of_each_kind_is_named(pattern, kept, capsys):
     line, total = capsys.readouterr().out.strip().splitlines()
     stage = path if path.suffix == ".npz" else path.parent
     assert DAMAGED[pattern] in line and str(stage) in line and "delete" in line
-    assert total.startswith("5 checked, 1 damaged;")
+    assert total.startswith("7 checked, 1 damaged;")
 
 
 def test_files_that_are_too_short_or_missing_are_named(kept, capsys):
@@ -128,10 +126,10 @@ def test_files_that_are_too_short_or_missing_are_named(kept, capsys):
     short.write_bytes(short.read_bytes()[:-2])
     missing = one(kept, "plaid/*/centroids.npy")
     missing.unlink()
-    write_arrays(one(kept, "shards/*/*/*/*.npz"), rows=np.zeros(1))
+    write_arrays(one(kept, "stages/*/*/*/*/smve-*.candidates.npz"), rows=np.zeros(1))
     assert main(["cache", "verify", f"cache_dir={kept}"]) == 1
-    tokens, index, shard, total = capsys.readouterr().out.strip().splitlines()
-    assert f"{short} has" in tokens and str(missing) in index and "KeyError: 'scores'" in shard
+    tokens, index, candidates, total = capsys.readouterr().out.strip().splitlines()
+    assert f"{short} has" in tokens and str(missing) in index and "KeyError: 'scores'" in candidates
     assert "3 damaged" in total
 
 
@@ -164,7 +162,7 @@ def test_age_takes_what_is_complete_but_no_results(kept, capsys):
     assert main(["cache", "prune", f"cache_dir={kept}", "older=11", "delete=true"]) == 0
     assert "0 deleted" in capsys.readouterr().out
     assert main(["cache", "prune", f"cache_dir={kept}", "older=9", "delete=true"]) == 0
-    assert "6 deleted" in capsys.readouterr().out
+    assert "8 deleted" in capsys.readouterr().out
     left = {name for name, line in listed(kept, capsys).items() if line["stage"] != "hydra"}
     assert left == {f"tokens/{young.name}", "training/whole", "mine.txt"}
 

@@ -11,9 +11,9 @@ from harness import center, encode, records, shards
 from harness.candidates import muvera, smve
 from harness.cli import main
 from harness.errors import HarnessError
-from harness.partials import Partial, merge
 from harness.ranking import Ranking
 from harness.shards import Shard, parse
+from harness.stages import Result, merge
 
 
 def test_shards_cover_all_documents_in_whole_chunks():
@@ -40,7 +40,7 @@ def test_merging_keeps_the_best_with_ties_by_row():
     facts = {"documents": 2, "seconds": {"a": 1.0}, "details": {"size": 4, "kept": 1.0}}
     other = {"documents": 6, "seconds": {"a": 2.0}, "details": {"size": 4, "kept": 3.0}}
     found = merge(
-        [Partial(left, np.array([[9, 8]], np.float32), facts), Partial(right, np.array([[7, 6]], np.float32), other)], 4
+        [Result(left, np.array([[9, 8]], np.float32), facts), Result(right, np.array([[7, 6]], np.float32), other)], 4
     )
     assert found.ranking.rows.tolist() == [[0, 5, 6, 1]]
     assert found.maxsim.tolist() == [[9, 6]]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError
-from harness.store import META, TOKENS, open_store
-from harness.store_build import JOURNAL, build_store
+from harness.store import LENGTHS, META, TOKENS, open_store
+from harness.store_build import JOURNAL, PARTS, build_store
 
 IDENTITY = {"weights": "w"}
 
@@ -68,32 +68,111 @@ def test_a_complete_store_is_not_encoded_again(tmp_path, ragged):
     assert calls == []
 
 
-@pytest.mark.parametrize("cut", ["after a chunk", "in the tokens", "in the journal"])
-def test_an_interrupted_build_goes_on_after_the_last_chunk(tmp_path, ragged, cut):
-    whole = build_store(tmp_path / "whole", names(ragged), rows(ragged)[0], IDENTITY, chunk=4)
+def assembling(path, texts, appended):
+    """Leave a store as a process that was killed after it appended some chunks of four, not yet all."""
+    whole = build_store(path.with_name("assembled"), names(texts), rows(texts)[0], IDENTITY, chunk=4)
+    path.mkdir()
+    kept = whole.meta["chunks"][:appended]
+    lines = [{**c, "dim": 8, "seconds": 1.0} for c in kept]
+    journal = [{"identity": IDENTITY, "chunk": 4}, *lines]
+    (path / JOURNAL).write_text("".join(json.dumps(line) + "\n" for line in journal))
+    tokens, items = sum(c["tokens"] for c in kept), 4 * appended
+    (path / TOKENS).write_bytes((whole.path / TOKENS).read_bytes()[: tokens * 8 * 2])
+    (path / LENGTHS).write_bytes((whole.path / LENGTHS).read_bytes()[: items * 4])
+    return whole
 
+
+def same(store, whole):
+    return all((store.path / name).read_bytes() == (whole.path / name).read_bytes() for name in (TOKENS, LENGTHS))
+
+
+def test_an_interrupted_build_goes_on_after_the_last_chunk(tmp_path, ragged):
+    whole = build_store(tmp_path / "whole", names(ragged), rows(ragged)[0], IDENTITY, chunk=4)
     interrupt(tmp_path / "s", ragged)
     with pytest.raises(HarnessError, match="incomplete"):
         open_store(tmp_path / "s")
-    if cut == "in the tokens":  # bytes of a chunk that never reached the journal
-        with open(tmp_path / "s" / TOKENS, "ab") as file:
-            file.write(b"\1" * 13)
-    if cut == "in the journal":
-        with open(tmp_path / "s" / JOURNAL, "a") as file:
-            file.write('{"start": 12, "sto')
     encode, calls = rows(ragged)
     store = build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=4)
-    assert calls[0] == (12, 16)
-    assert (tmp_path / "s" / TOKENS).read_bytes() == (whole.path / TOKENS).read_bytes()
-    np.testing.assert_array_equal(store.offsets, whole.offsets)
+    assert calls == [(12, 16), (16, 20), (20, 23)] and same(store, whole)
+    assert not (store.path / PARTS).exists() and not (store.path / JOURNAL).exists()
 
 
-def test_a_half_written_store_that_lost_bytes_is_built_anew(tmp_path, ragged):
+@pytest.mark.parametrize("cut", ["between chunks", "in the tokens", "in the lengths", "in the journal"])
+def test_an_interrupted_assembly_encodes_nothing_twice(tmp_path, ragged, cut):
+    whole = assembling(tmp_path / "s", ragged, 3)
+    end = {"in the tokens": TOKENS, "in the lengths": LENGTHS, "in the journal": JOURNAL}.get(cut)
+    if end:  # bytes of a chunk whose line never reached the journal, or half a line
+        with open(tmp_path / "s" / end, "ab") as file:
+            file.write(b'{"start": 12, "sto')
+    encode, calls = rows(ragged)
+    store = build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=4)
+    assert calls == [(12, 16), (16, 20), (20, 23)] and same(store, whole)
+    assert store.meta["seconds"] >= 1.0 and store.meta["chunks"] == whole.meta["chunks"]
+
+
+@pytest.mark.parametrize("lost", [TOKENS, LENGTHS, JOURNAL])
+def test_a_half_written_store_that_lost_bytes_is_built_anew(tmp_path, ragged, lost):
+    whole = assembling(tmp_path / "s", ragged, 3)
+    (tmp_path / "s" / lost).write_bytes(b"")
+    encode, calls = rows(ragged)
+    store = build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=4)
+    assert calls[0] == (0, 4) and same(store, whole)
+
+
+def test_a_half_written_store_of_other_chunks_is_built_anew(tmp_path, ragged):
+    assembling(tmp_path / "s", ragged, 3)
+    encode, calls = rows(ragged)
+    store = build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=5)
+    assert calls[0] == (0, 5) and store.meta["tokens"] == sum(map(len, ragged))
+
+
+def test_a_damaged_part_is_named(tmp_path, ragged):
     interrupt(tmp_path / "s", ragged)
-    (tmp_path / "s" / TOKENS).write_bytes(b"")
+    _flip(tmp_path / "s" / PARTS / "4-8.npz")
+    with pytest.raises(HarnessError, match=r"parts/4-8\.npz is damaged .* delete it and run again"):
+        build_store(tmp_path / "s", names(ragged), rows(ragged)[0], IDENTITY, chunk=4)
+    (tmp_path / "s" / PARTS / "4-8.npz").unlink()
     encode, calls = rows(ragged)
     build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=4)
-    assert calls[0] == (0, 4)
+    assert calls == [(4, 8)]
+
+
+WORKER = """
+import sys, time, numpy as np
+from pathlib import Path
+from harness.store_build import build_store, fill
+path, seed = Path(sys.argv[1]), int(sys.argv[2])
+texts = [np.random.default_rng(i).standard_normal((i % 5 + 1, 8)).astype(np.float32) for i in range(60)]
+def encode(start, stop):
+    print(start, flush=True)
+    time.sleep(0.05)
+    return texts[start:stop]
+print("ready", flush=True)
+sys.stdin.readline()  # all begin at once
+if seed == 3:
+    fill(path, [str(i) for i in range(60)], encode, {}, 4)
+else:
+    build_store(path, [str(i) for i in range(60)], encode, {}, 4)
+"""
+
+
+def test_four_processes_share_the_chunks_and_none_is_encoded_twice(tmp_path):
+    words = [sys.executable, "-c", WORKER, str(tmp_path / "s")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers = [subprocess.Popen([*words, str(seed)], **pipes) for seed in range(4)]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    encoded = [[int(line) for line in worker.communicate()[0].split()] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * 4
+    assert sorted(sum(encoded, [])) == list(range(0, 60, 4))
+    assert all(encoded), "one of them had nothing to do"
+    store = open_store(tmp_path / "s")
+    for row in range(60):
+        expected = np.random.default_rng(row).standard_normal((row % 5 + 1, 8)).astype(np.float16)
+        np.testing.assert_array_equal(store[row], expected.astype(np.float32))
 
 
 def _flip(path: Path) -> None:

@@ -65,7 +65,8 @@ def grid(subject: Subject, width: int, keep: int, runs: int) -> Iterator[Row]:
     for turn in range(runs + 1):
         for name, choices in (("exact", [exact]), ("grid", everything)):
             with tempfile.TemporaryDirectory() as folder:
-                fresh = Subject({**subject.config, "results_dir": folder, "save_runs": False}, subject.dataset_options)
+                anew = {**subject.config, "results_dir": folder, "save_runs": False, "overwrite": True}
+                fresh = Subject(anew, subject.dataset_options)
                 _ = fresh.docs, fresh.queries  # encoded before
                 began = time.perf_counter()
                 if failures := measure(fresh, choices):

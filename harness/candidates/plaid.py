@@ -27,11 +27,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 
+from harness import locks
 from harness.candidates import Found, Resources
 from harness.errors import HarnessError
-from harness.files import digest, write_json
+from harness.files import digest, flush, write_json
 from harness.progress import Stopwatch, bar
 from harness.ranking import Ranking
 from harness.store import TokenStore
@@ -68,8 +68,7 @@ class Plaid:
         watch = Stopwatch()
         index = self._path(docs, resources)
         try:
-            index.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(index.with_name(index.name + ".lock")):
+            with locks.held(locks.of(index)):
                 if not (index / MARKER).exists():
                     self._build(index, docs, resources)
             marker = checked(index)
@@ -108,6 +107,8 @@ class Plaid:
             for path in sorted(index.iterdir())
             if path.suffix in (".npy", ".json")
         }
+        for name in files:
+            flush(index / name)
         write_json(index / MARKER, {"seconds": watch.seconds["build"], "centroids": centroids, "files": files})
 
     def _search(self, plaid: Any, centroids: int, queries: TokenStore, k: int, resources: Resources) -> Ranking:

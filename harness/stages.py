@@ -1,0 +1,203 @@
+"""Stages: what the steps of a cell found, kept so that no step is done twice, be it after a stop or by two processes.
+
+    cache_dir/stages/<data set>/<model>/<subject>/<center>/<method>-<cell>[-shard-i-of-n].candidates.npz
+    cache_dir/stages/<data set>/<model>/<subject>/<center>/<method>-<cell>[-shard-i-of-n].maxsim.npz
+
+<subject> is a digest of what all cells of a (model, data set) depend on: their inputs, the kind of device, and the code
+and packages that compute; <cell> is one of the centering, the method and the depths. So a stage that is there is the
+one that is asked for. Each file is written whole, with a checksum.
+
+A shard (`harness.shards`) has stages of its own. The k best of all shards are those of the whole corpus, in the same
+order, with the same scores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from harness import provenance
+from harness.errors import HarnessError
+from harness.files import digest, read_arrays, write_arrays
+from harness.ranking import Ranking
+from harness.shards import Shard
+
+FOLDER = "stages"
+CANDIDATES, MAXSIM = ".candidates.npz", ".maxsim.npz"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What a first stage found, without self matches.
+
+    Attributes
+    ----------
+    ranking : rows are those of the whole corpus
+    facts : documents, tokens, bytes, seconds, details, ...: what the record says of the search
+    """
+
+    ranking: Ranking
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A cell's result on some documents.
+
+    Attributes
+    ----------
+    maxsim : float32 [queries, depth] of the first candidates; None where nothing is reranked
+    """
+
+    ranking: Ranking
+    maxsim: Float[np.ndarray, "queries depth"] | None
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Files:
+    """The stages of one cell on one shard.
+
+    Attributes
+    ----------
+    base : what the names of its files begin with
+    """
+
+    base: Path
+
+    @property
+    def candidates(self) -> Path:
+        """The file of `Candidates`."""
+        return self.base.with_name(self.base.name + CANDIDATES)
+
+    @property
+    def maxsim(self) -> Path:
+        """The file of the candidates' MaxSim."""
+        return self.base.with_name(self.base.name + MAXSIM)
+
+
+def subject_folder(cache: Path, dataset: str, model: str, identity: dict[str, Any], device: str) -> Path:
+    """Where the stages of a (model, data set) are; parameters are what they depend on."""
+    computed_by = [device, provenance.code(), provenance.versions()]
+    return cache / FOLDER / dataset / model / digest([identity, *computed_by])[:16]
+
+
+def files(folder: Path, center: str, method: str, depends_on: list[Any], shard: Shard) -> Files:
+    """The stages of a cell, by its names and what it depends on beside its subject."""
+    return Files(folder / center / f"{method}-{digest(depends_on)[:16]}{shard.suffix}")
+
+
+def write_candidates(path: Path, found: Candidates) -> None:
+    """Keep what a first stage found."""
+    _write(path, rows=found.ranking.rows, scores=found.ranking.scores, facts=np.array(json.dumps(found.facts)))
+
+
+def read_candidates(path: Path) -> Candidates:
+    """What a first stage found.
+
+    Raises
+    ------
+    HarnessError
+        If the file is damaged, or of something else.
+    """
+    arrays = read_arrays(path)
+    try:
+        return Candidates(Ranking(arrays["rows"], arrays["scores"]), json.loads(str(arrays["facts"])))
+    except (KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def write_maxsim(path: Path, scores: Float[np.ndarray, "queries depth"], seconds: dict[str, float]) -> None:
+    """Keep the MaxSim of a cell's first candidates, and what computing it took."""
+    _write(path, scores=scores, seconds=np.array(json.dumps(seconds)))
+
+
+def read_maxsim(path: Path) -> tuple[Float[np.ndarray, "queries depth"], dict[str, float]]:
+    """MaxSim of a cell's first candidates, and seconds.
+
+    Raises
+    ------
+    HarnessError
+        If the file is damaged, or of something else.
+    """
+    arrays = read_arrays(path)
+    try:
+        return arrays["scores"], json.loads(str(arrays["seconds"]))
+    except (KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _write(path: Path, **arrays: np.ndarray) -> None:
+    try:
+        write_arrays(path, **arrays)
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write {path} ({error.strerror}): free some space, or set cache_dir to a folder that can be "
+            "written; what is finished is kept."
+        ) from error
+
+
+def _damaged(path: Path, error: Exception) -> HarnessError:
+    return HarnessError(f"{path} is damaged ({type(error).__name__}: {error}): delete it and run again.")
+
+
+def known(folder: Path, shard: Shard) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The pairs of a subject whose MaxSim is kept: (rows of the whole corpus, scores), both [queries, depth]."""
+    for path in sorted(folder.glob(f"*/*{shard.suffix}{MAXSIM}")):
+        candidates = path.with_name(path.name.removesuffix(MAXSIM) + CANDIDATES)
+        if ("-shard-" in path.name) == shard.is_whole or not candidates.exists():
+            continue
+        scores, _ = read_maxsim(path)
+        yield read_candidates(candidates).ranking.rows[:, : scores.shape[1]], scores
+
+
+def read(one: Files, whole: bool) -> Result:
+    """A cell's result on one shard; of a `whole` method there is no MaxSim."""
+    found = read_candidates(one.candidates)
+    if whole:
+        return Result(found.ranking, None, found.facts)
+    scores, seconds = read_maxsim(one.maxsim)
+    return Result(found.ranking, scores, {**found.facts, "seconds": {**found.facts["seconds"], **seconds}})
+
+
+def merge(parts: list[Result], k: int) -> Result:
+    """The result on all documents: the k best of all parts, score descending, row ascending."""
+    if len(parts) == 1:
+        return parts[0]
+    rows = np.concatenate([part.ranking.rows for part in parts], axis=1)
+    scores = np.concatenate([part.ranking.scores for part in parts], axis=1)
+    order = np.lexsort((rows, -scores, rows < 0), axis=1)[:, :k]
+    reranked = [part.maxsim for part in parts if part.maxsim is not None]
+    maxsim = None
+    if len(reranked) == len(parts):
+        widths, depth = [part.ranking.rows.shape[1] for part in parts], max(one.shape[1] for one in reranked)
+        padded = [np.pad(one, ((0, 0), (0, w - one.shape[1]))) for one, w in zip(reranked, widths, strict=True)]
+        maxsim = np.take_along_axis(np.concatenate(padded, axis=1), order, axis=1)[:, :depth]
+    ranking = Ranking(np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1))
+    return Result(ranking, maxsim, _together([part.facts for part in parts]))
+
+
+def _together(facts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Numbers of all parts: added up; inside ``details`` (rates and sizes of one document), the mean by documents."""
+    weights = [one["documents"] for one in facts]
+    added: dict[str, Any] = {}
+    for key, value in facts[0].items():
+        values = [one[key] for one in facts]
+        if key == "details":
+            added[key] = {
+                name: values[0][name]
+                if len({json.dumps(one[name]) for one in values}) == 1
+                else float(np.average([one[name] for one in values], weights=weights))
+                for name in value
+            }
+        elif key == "seconds":
+            added[key] = {name: sum(one[name] for one in values) for name in value}
+        else:
+            added[key] = sum(values)
+    return added
