@@ -140,7 +140,21 @@ def test_finished_cells_are_not_computed_again(measured, capsys):
 def test_block_size_and_batch_size_do_not_change_a_score(measured, tmp_path):
     words, results, _ = measured
     other = [word for word in words if not word.startswith("results_dir")]
-    assert main(["run", "-m", *other, f"results_dir={tmp_path}", "memory_mb=1", "threads=1", "method=muvera,smve"]) == 0
+    assert (
+        main(
+            [
+                "run",
+                "-m",
+                *other,
+                f"results_dir={tmp_path}",
+                "memory_mb=1",
+                "threads=1",
+                "method=muvera,smve",
+                "overwrite=true",
+            ]
+        )
+        == 0
+    )
     for method in ("muvera", "smve"):
         assert cell(tmp_path, "corpus", method).per_query == cell(results, "corpus", method).per_query
 

@@ -1,0 +1,190 @@
+"""Stages: a step that was done is not repeated, by no run and no process, and a damaged one is not believed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness import maxsim, records, run, stages
+from harness.cli import main
+from harness.config import ROOT
+from harness.errors import HarnessError
+from harness.files import read_arrays, write_arrays
+from harness.ranking import Ranking
+from harness.shards import WHOLE
+
+SCORES = ("ndcg10", "candidate_recall", "candidates", "details", "per_query", "identity")
+SWEEP = ["-m", "center=none,corpus", "method=muvera,smve", "depths=[0,5,20]"]
+
+
+@pytest.fixture
+def words(lateon_like, tiny_dataset, tmp_path):
+    """Of a run with folders of its own."""
+    places = [f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'c'}", "progress=false", "reference=null"]
+    return [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", *places]
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """What is computed, as it is computed: a method's name for each search, a number for each MaxSim pass."""
+    done = []
+
+    def counted(name, method):
+        class Counted(method):
+            def search(self, *arguments):
+                done.append(name)
+                return super().search(*arguments)
+
+        return Counted
+
+    def score(queries, docs, pairs, *arguments, **options):
+        done.append(len(pairs))
+        return maxsim_score(queries, docs, pairs, *arguments, **options)
+
+    maxsim_score = maxsim.score
+    monkeypatch.setattr(run, "METHODS", {name: counted(name, method) for name, method in run.METHODS.items()})
+    monkeypatch.setattr(maxsim, "score", score)
+    return done
+
+
+def found(tmp_path, folder="r"):
+    return {record.center + record.method: record for record in records.read_all(tmp_path / folder)}
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    for name, record in one.items():
+        for field in SCORES:
+            assert getattr(record, field) == getattr(other[name], field), (name, field)
+
+
+def test_without_its_records_a_sweep_computes_nothing_again(words, steps, tmp_path):
+    assert main(["run", *words, *SWEEP]) == 0
+    first = found(tmp_path)
+    assert [step for step in steps if isinstance(step, str)] == ["muvera", "smve"] * 2
+    shutil.rmtree(tmp_path / "r")
+    steps.clear()
+    assert main(["run", *words, *SWEEP]) == 0
+    again = found(tmp_path)
+    assert not steps
+    same(first, again)
+    kept = {name: replace(record, started="", seconds={}) for name, record in first.items()}
+    assert kept == {name: replace(record, started="", seconds={}) for name, record in again.items()}
+    for name, record in again.items():
+        assert {**record.seconds, "evaluate": 0} == {**first[name].seconds, "evaluate": 0}
+
+
+@pytest.mark.parametrize("lost", ["smve-*.candidates.npz", "*.maxsim.npz", "muvera-*"])
+def test_what_is_lost_between_stages_is_computed_and_nothing_else(words, steps, tmp_path, lost):
+    assert main(["run", *words, *SWEEP]) == 0
+    first = found(tmp_path)
+    shutil.rmtree(tmp_path / "r")
+    for path in (tmp_path / "c" / "stages").rglob(lost):
+        path.unlink()
+    steps.clear()
+    assert main(["run", *words, *SWEEP]) == 0
+    same(first, found(tmp_path))
+    searches = {"smve-*.candidates.npz": ["smve"] * 2, "*.maxsim.npz": [], "muvera-*": ["muvera"] * 2}
+    assert [step for step in steps if isinstance(step, str)] == searches[lost]
+    assert len([step for step in steps if isinstance(step, int)]) <= int(lost != "smve-*.candidates.npz")
+
+
+def test_the_maxsim_of_a_pair_is_computed_once_for_all_runs(words, steps, tmp_path):
+    whole = [*words[:2], f"results_dir={tmp_path / 'w'}", f"cache_dir={tmp_path / 'w'}", *words[4:]]
+    assert main(["run", *whole, *SWEEP]) == 0
+    (pairs,) = [step for step in steps if isinstance(step, int)]
+    steps.clear()
+    for center in ("none", "corpus"):
+        for method in ("smve", "muvera"):
+            assert main(["run", *words, f"center={center}", f"method={method}", SWEEP[-1]]) == 0
+    counts = [step for step in steps if isinstance(step, int)]
+    assert sum(counts) == pairs and len(counts) > 1 and counts[0] > counts[-1]
+    same(found(tmp_path), found(tmp_path, "w"))
+
+
+def test_overwrite_computes_all_of_its_cells_anew(words, steps, tmp_path):
+    single = [*words, "method=smve", SWEEP[-1]]
+    assert main(["run", *single]) == 0
+    first, computed = found(tmp_path), list(steps)
+    steps.clear()
+    assert main(["run", *single, "overwrite=true"]) == 0
+    assert steps == computed
+    same(first, found(tmp_path))
+
+
+def test_another_depth_another_method_and_other_code_are_other_stages(words, steps, tmp_path, monkeypatch):
+    single = [*words, "method=smve"]
+    assert main(["run", *single, "depths=[0,20]"]) == 0
+    for change in (["depths=[0,30]"], ["depths=[0,20]", "method.seed=1"], ["depths=[0,20]", "method.keep=8"]):
+        steps.clear()
+        assert main(["run", *single, *change]) == 0
+        assert steps[0] == "smve", change
+    shutil.rmtree(tmp_path / "r")
+    monkeypatch.setattr(stages.provenance, "code", lambda: "of another day")
+    steps.clear()
+    assert main(["run", *single, "depths=[0,20]"]) == 0
+    assert steps[0] == "smve" and steps[1] > 0
+
+
+@pytest.mark.parametrize("end", ["candidates.npz", "maxsim.npz"])
+def test_a_damaged_stage_fails_its_cell_alone_and_is_named(words, tmp_path, capsys, end):
+    sweep = [*words, "-m", "method=muvera,smve", SWEEP[-1]]
+    assert main(["run", *sweep]) == 0
+    first = found(tmp_path)
+    shutil.rmtree(tmp_path / "r")
+    (path,) = (tmp_path / "c" / "stages").rglob(f"smve-*.{end}")
+    content = path.read_bytes()
+    path.write_bytes(content[:-100])
+    assert main(["run", *sweep]) == 1
+    assert f"{path} is damaged" in capsys.readouterr().err and found(tmp_path).keys() == {"corpusmuvera"}
+    path.unlink()
+    assert main(["run", *sweep]) == 0
+    same(first, found(tmp_path))
+
+
+def test_every_single_bit_of_a_file_of_arrays_is_checked(tmp_path):
+    path = tmp_path / "a.npz"
+    write_arrays(path, rows=np.arange(3), facts=np.array('{"a": 1}'))
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ (1 << place % 8)]) + content[place + 1 :])
+        with pytest.raises(HarnessError, match="is damaged .* delete it and run again"):
+            read_arrays(path)
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        with pytest.raises(HarnessError, match="is damaged"):
+            read_arrays(path)
+
+
+def test_known_pairs_are_those_of_the_same_shard(tmp_path):
+    rows, scores = np.array([[3, 1, -1]]), np.array([[2.0, 1.0, -np.inf]], np.float32)
+    candidates = stages.Candidates(Ranking(rows, scores), {})
+    for shard in (WHOLE, stages.Shard(1, 2)):
+        one = stages.files(tmp_path, "none", "smve", [], shard)
+        stages.write_candidates(one.candidates, candidates)
+        stages.write_maxsim(one.maxsim, scores[:, :2] + shard.count, {})
+    for shard in (WHOLE, stages.Shard(1, 2)):
+        ((found_rows, found_scores),) = stages.known(tmp_path, shard)
+        assert found_rows.tolist() == [[3, 1]] and found_scores.tolist() == [[2 + shard.count, 1 + shard.count]]
+    assert not list(stages.known(tmp_path, stages.Shard(2, 2)))
+
+
+def test_four_runs_at_once_share_one_cache(words, tmp_path):
+    whole = [*words[:2], f"results_dir={tmp_path / 'w'}", f"cache_dir={tmp_path / 'w'}", *words[4:]]
+    assert main(["run", *whole, *SWEEP]) == 0
+    command = [sys.executable, "-m", "harness", "run", *words, *SWEEP, "threads=1"]
+    runs = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for _ in "four"
+    ]
+    said = [one.communicate()[1] for one in runs]
+    assert [one.returncode for one in runs] == [0] * 4, said
+    same(found(tmp_path), found(tmp_path, "w"))
+    written = [line for text in said for line in text.splitlines() if ": NDCG@10" in line]
+    assert len(written) == 4, "each record is made by one of them"
+    assert not list((tmp_path / "c").rglob("*.tmp"))
