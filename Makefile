@@ -13,8 +13,10 @@ ifeq ($(HARNESS_MODELS),)
 unexport HARNESS_MODELS
 endif
 
+COMPILE = uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint lock results peers bench
+.PHONY: help install demo test test-slow lint lock launchers results peers bench
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -43,10 +45,13 @@ lint: install  ## ruff and mypy
 	$(PY) -m mypy
 
 lock:  ## resolve requirements.lock anew (needs uv)
-	uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --all-extras pyproject.toml -o requirements.lock
-	uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --no-deps --group bench -o requirements-bench.lock
+	$(COMPILE) --extra demo --extra notebooks --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) --extra joblib --extra ray --extra submitit -c requirements.lock pyproject.toml \
+	  $(shell sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) -o requirements-launchers.lock
+	$(COMPILE) --no-deps --group bench -o requirements-bench.lock
+
+launchers: install  ## joblib, Ray and submitit, for sweeps with many workers
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-launchers.lock
 
 peers: install  ## the peers of the benchmark (Linux x86-64 with glibc 2.34, or macOS)
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock

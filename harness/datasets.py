@@ -15,7 +15,9 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import shutil
+import stat
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -28,6 +30,10 @@ from harness.errors import HarnessError
 from harness.files import digest
 from harness.progress import on_terminal
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_RATIO = 100
+"""How many times its size a zip may unpack to: texts and judgements are far below, bombs far above."""
+_LARGEST = 2**31
 URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 
 
@@ -112,6 +118,7 @@ def folder(options: dict[str, Any], data_dir: str | None, cache: Path, show: boo
     name = options["name"]
     if options.get("path"):
         return Path(options["path"]).expanduser()
+    _refuse_path("dataset.name", name)
     roots = [Path(data_dir).expanduser()] if data_dir else []
     for root in [*roots, cache / "beir"]:
         for candidate in [root / name, *sorted(root.glob(f"*/{name}"))]:
@@ -124,6 +131,12 @@ def folder(options: dict[str, Any], data_dir: str | None, cache: Path, show: boo
             f"holds {name}/corpus.jsonl."
         )
     return download(name, options["md5"], cache / "beir", show)
+
+
+def _refuse_path(option: str, name: Any) -> None:
+    """Refuse a name that would lead to another folder than the one it is put behind."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.=,+-]*", name):
+        raise HarnessError(f"{option}={ascii(name)[:80]}: expected a name of letters, digits and . _ -, not a path.")
 
 
 def download(name: str, md5: str, target: Path, show: bool) -> Path:
@@ -159,16 +172,38 @@ def unpack(archive: Path, md5: str, target: Path) -> Path:
         )
     partial = target.with_name(target.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
-    with zipfile.ZipFile(archive) as file:
-        for member in file.namelist():
-            if not (partial / member).resolve().is_relative_to(partial.resolve()):
-                raise HarnessError(f"{archive.name} holds '{member}', which points outside its folder: not unpacked.")
-        file.extractall(partial)
-    inner = partial / target.name
-    (inner if inner.is_dir() else partial).rename(target)
-    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as file:
+            _refuse_members(archive, file.infolist(), partial)
+            for member in file.infolist():  # not extractall: each was looked at
+                file.extract(member, partial)
+        inner = partial / target.name
+        (inner if inner.is_dir() else partial).rename(target)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+        raise HarnessError(
+            f"{archive} cannot be unpacked ({type(error).__name__}: {error}): delete it, free space, and run again."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     archive.unlink()
     return target
+
+
+def _refuse_members(archive: Path, members: list[zipfile.ZipInfo], target: Path) -> None:
+    """Refuse a zip that would write outside of `target`, make links, or fill the disk."""
+    for member in members:
+        if not (target / member.filename).resolve().is_relative_to(target.resolve()):
+            raise HarnessError(
+                f"{archive.name} holds '{member.filename}', which points outside its folder: not unpacked."
+            )
+        if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise HarnessError(f"{archive.name} holds '{member.filename}', a link or a device: not unpacked.")
+    size, most = sum(member.file_size for member in members), _RATIO * archive.stat().st_size
+    if size > most:
+        raise HarnessError(
+            f"{archive.name} would unpack to {size} bytes, expected at most {most}, {_RATIO} times its own size: not "
+            "unpacked."
+        )
 
 
 def read_folder(name: str, path: Path, split: str, query_length: int | None) -> Dataset:
@@ -181,6 +216,7 @@ def read_folder(name: str, path: Path, split: str, query_length: int | None) -> 
     if not docs:
         raise HarnessError(f"the corpus of data set '{name}' is empty ({path}): expected at least one document.")
     all_queries = _texts(path / "queries.jsonl")
+    _refuse_path("dataset.split", split)
     qrels = _qrels(path / "qrels" / f"{split}.tsv")
     missing = [query for query in qrels if query not in all_queries]
     if missing or not qrels:
@@ -217,19 +253,26 @@ def _texts(path: Path) -> dict[str, str]:
         with opened(path, "rt", encoding="utf-8", newline="\n") as file:
             for line in file:
                 entry = json.loads(line)
-                name, title, text = str(entry["_id"]), entry.get("title") or "", entry.get("text") or ""
+                name, title, text = _id(entry["_id"]), entry.get("title") or "", entry.get("text") or ""
                 if name in texts or not isinstance(title, str) or not isinstance(text, str):
                     raise ValueError("an _id twice, or a text that is not a string")
                 texts[name] = f"{title} {text}".strip()
                 read += 1
     except FileNotFoundError as error:
         raise HarnessError(f"{path} is missing: expected a data set folder in the BEIR layout.") from error
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, AttributeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise HarnessError(
             f"{path} is damaged at line {read + 1}: expected one JSON object a line, with its own _id and a text; "
             "fetch it again."
         ) from error
     return texts
+
+
+def _id(found: Any) -> str:
+    """An id, as text; a tab or a line break in it would break the lines of judgements and run files."""
+    if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "" or _CONTROL.search(str(found)):
+        raise ValueError(f"the _id {found!r}")
+    return str(found)
 
 
 def _qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -243,6 +286,8 @@ def _qrels(path: Path) -> dict[str, dict[str, int]]:
                 raise ValueError("the header is missing")
             for query, document, score in reader:
                 qrels.setdefault(query, {})[document] = int(score)
+                if abs(int(score)) >= _LARGEST:
+                    raise ValueError("a score of more than 32 bits")
     except FileNotFoundError as error:
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.tsv"))) or "none"
         raise HarnessError(f"{path} is missing: this data set has the splits {known}; set dataset.split.") from error

@@ -16,7 +16,6 @@ on at most `geometry.documents` documents and `geometry.queries` queries, drawn 
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from harness import center, models, occupancy, provenance
+from harness import center, models, occupancy, provenance, records
 from harness.agreement import agreement
 from harness.candidates.exact import Exact
 from harness.candidates.muvera import FixedDimensionalEncoding, Muvera
@@ -72,7 +71,7 @@ def read(path: Path) -> Options:
         If there is none, or the file is not one of a known format.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = records.parsed(path.read_text(encoding="utf-8"))
         if found["format"] != FORMAT:
             raise HarnessError(
                 f"the geometry {path} has format {found['format']}, expected {FORMAT}: run `geometry` again with "
@@ -80,6 +79,8 @@ def read(path: Path) -> Options:
             )
         if missing := [key for key in _KEYS if key not in found]:
             raise ValueError(f"it has no {', '.join(missing)}")
+        for name in ("dataset", "model"):  # which become files' names
+            records.check_name(name, found[name])
         return dict(found)
     except FileNotFoundError as error:
         raise HarnessError(f"there is no geometry {path}: run `python -m harness geometry` for it first.") from error

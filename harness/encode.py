@@ -28,7 +28,7 @@ from harness.errors import HarnessError
 from harness.files import digest
 from harness.progress import bar
 from harness.shards import CHUNK, WHOLE, Shard
-from harness.store import TokenStore
+from harness.store import TokenStore, is_complete
 from harness.store_build import Encode, build_store, fill
 
 if TYPE_CHECKING:
@@ -98,6 +98,11 @@ class Encoder:
         store = build_store(*self._inputs(source, rows))
         self._check(store, list(texts), is_query)
         return store
+
+    def is_encoded(self, texts: Mapping[str, str], name: str, query_length: int | None) -> bool:
+        """Whether there is a complete store of documents."""
+        source = Texts(texts, name, False, query_length)
+        return is_complete(self._inputs(source, self._through_model(source, upto_head=False))[0])
 
     def help_encode(self, texts: Mapping[str, str], name: str, query_length: int | None) -> None:
         """Encode chunks of documents that no other process is encoding, until there are none left.

@@ -38,14 +38,18 @@ def find(name: str) -> Path:
     HarnessError
         If there is neither.
     """
-    shipped = SHIPPED / f"{name}.safetensors"
-    path = shipped if shipped.is_file() else Path(name).expanduser()
+    path = SHIPPED / f"{name}.safetensors" if name in shipped() else Path(name).expanduser()
     if not path.is_file():
-        known = ", ".join(sorted(one.stem for one in SHIPPED.glob("*.safetensors"))) or "none"
+        known = ", ".join(shipped()) or "none"
         raise HarnessError(
             f"the head {path} does not exist: set model.head to a *.safetensors file (shipped: {known})."
         )
     return path
+
+
+def shipped() -> list[str]:
+    """The names of the heads that come with the harness."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 
 
 def parameters(model: ColBERT) -> dict[str, torch.Tensor]:

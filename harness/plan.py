@@ -37,6 +37,7 @@ class Cell:
     ----------
     names : data set, model, center, method
     depths : to measure; none if the record has all that are asked for
+    choice : what it came from
     anew : whether nothing that was computed before counts (``overwrite=true``)
     files : where its steps are kept
     """
@@ -47,6 +48,7 @@ class Cell:
     mean: QueryMean | None
     identity: Options
     depths: list[int]
+    choice: Choice
     anew: bool
     files: Files
 
@@ -113,7 +115,7 @@ def cell_of(subject: Subject, choice: Choice) -> Cell:
     k, anew = max([*depths, CUT]), bool(choice.asked and config["overwrite"])
     depends_on = [identity["center"], identity["method"], k, depths[-1:]]
     files = stages.files(subject.stages, *names[2:], depends_on, subject.shard)
-    return Cell(names, method, centering, mean, identity, depths, anew, files)
+    return Cell(names, method, centering, mean, identity, depths, choice, anew, files)
 
 
 def alike(cells: list[Cell]) -> list[list[Cell]]:

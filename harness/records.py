@@ -4,6 +4,9 @@
 
 A record is written last and whole, so that a file that is there is a finished cell. PLAID and exact search do not
 depend on the centering: theirs is ``none``, and their one ranking stands under the depth ``final``.
+
+A record may be a stranger's. Its names become files, lines of tables and parts of commands, so that one with other
+names than `run` gives is not read.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from harness.config import safe_name
 from harness.errors import HarnessError
 from harness.files import write_json
 
@@ -95,7 +99,7 @@ def read(path: Path) -> Record:
         If the file is not a record of a known format.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed(path.read_text(encoding="utf-8"))
         found = content["format"]
         if found != FORMAT and found not in BEFORE:
             raise HarnessError(
@@ -103,14 +107,59 @@ def read(path: Path) -> Record:
                 "with overwrite=true, or read it with the version that wrote it."
             )
         content = {**BEFORE.get(found, {}), **content}
-        record = Record(**{field.name: content[field.name] for field in fields(Record)})
-        if not all(isinstance(value, float) for value in record.ndcg10.values()):
-            raise ValueError("ndcg10 is not a number for each depth")
-        return record
+        _check(content)
+        return Record(**{field.name: content[field.name] for field in fields(Record)})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HarnessError(
             f"the record {path} is damaged ({type(error).__name__}: {error}): delete it and run the cell again."
         ) from error
+
+
+def parsed(text: str) -> Any:
+    """What a JSON text says.
+
+    Raises
+    ------
+    ValueError
+        Also for NaN and infinity, which are not JSON, whole numbers of more than 64 bits, and nesting without end.
+    """
+    try:
+        return json.loads(text, parse_constant=_refused, parse_int=_whole)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _refused(text: str) -> None:
+    raise ValueError(f"the number {text}")
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
+
+
+def _check(content: dict[str, Any]) -> None:
+    """Raise a ValueError for content that `run` never writes, a KeyError for what is missing."""
+    kinds = {"dict": dict, "list": list, "str": str, "int": int}
+    for field in fields(Record):
+        kind = str(field.type).split("[")[0]
+        if not isinstance(content[field.name], kinds[kind]):
+            raise ValueError(f"{field.name} is not a {kind}")
+    for name in ("dataset", "model", "center", "method"):
+        check_name(name, content[name])
+    if not all(isinstance(value, float) and 0 <= value <= 1 for value in content["ndcg10"].values()):
+        raise ValueError("ndcg10 is not a number for each depth, from 0 to 1")
+    if not all(isinstance(note, str) and note.isprintable() for note in content["notes"]):
+        raise ValueError("a note is not a line of text")
+
+
+def check_name(what: str, name: Any) -> None:
+    """Raise a ValueError for a name that no cell can have."""
+    try:
+        safe_name(what, name)
+    except HarnessError as error:
+        raise ValueError(f"{what} is {ascii(name)[:40]}, which is no file name") from error
 
 
 def read_all(results: Path, datasets: Collection[str] | None = None) -> Iterator[Record]:

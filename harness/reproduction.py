@@ -2,30 +2,35 @@
 
 The cell is that of the record's `config`. Of a path the record has the name alone, which is looked up under models_dir
 or data_dir. Folders are those of this machine, as for `run`. `harness.verdict` compares the two.
+
+A record may be a stranger's: its options are taken as plain values, never looked up (``${...}``), and none of them says
+which package or file of this machine is read.
 """
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from harness import config, records
+from harness import config, heads, records
 from harness.candidates import plaid
 from harness.errors import HarnessError
 from harness.plan import Options, by_model, selected
 from harness.records import Record
-from harness.run import measure
+from harness.run import SETTINGS, measure
 from harness.store import META
 from harness.subject import Subject
 
 GROUPS = ("model", "dataset", "center", "method")
-SETTINGS = ("device", "threads", "batch_tokens", "memory_mb")
-"""Options that may move a result by rounding, taken over from the record; of all others that are in no group, none."""
+OURS = ("package", "folder", "files", "known_weights", "title", "builder", "packages")
+"""Options that say what is installed here and how it is known: those of conf/, whatever the record says."""
 
 
 @dataclass(frozen=True)
@@ -73,22 +78,33 @@ def configuration(record: Record, overrides: Sequence[str]) -> DictConfig:
     """
     given = _given(overrides)
     recorded = record.config
+    _refuse_lookups("config", recorded)
     try:
-        names = {group: recorded[group]["name"] for group in GROUPS}
+        names = {group: config.safe_name(group, recorded[group]["name"]) for group in GROUPS}
         words = [f"{group}={_entry(group, name)}" for group, name in names.items()]
         words += [f"{group}.path={names[group]}" for group in ("model", "dataset") if f"{group}=local" in words]
         composed = config.composed(config.expand([*words, *overrides]))
         for group in GROUPS:
             _take(composed, group, recorded[group], given)
-    except (KeyError, TypeError, AttributeError) as error:
+        whole = records.FINAL in record.ndcg10
+        asked = [record.candidates["asked"]] if whole else [int(depth) for depth in record.ndcg10]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise HarnessError(
             f"the record of {record.dataset}, {record.model} has no usable config ({type(error).__name__}: {error}): "
             "expected what `run` writes."
         ) from error
-    asked = [record.candidates["asked"]] if records.FINAL in record.ndcg10 else [int(depth) for depth in record.ndcg10]
     kept = {name: recorded[name] for name in SETTINGS if name in recorded and name not in given}
     fixed = {"depths": asked, "reference": None, "shard": None, "overwrite": True, "save_runs": False}
     return config.prepare(OmegaConf.merge(composed, kept, fixed))  # type: ignore[arg-type]
+
+
+def _refuse_lookups(name: str, value: Any) -> None:
+    """Refuse text that the configuration would look up: in the environment, or wherever a resolver looks."""
+    if isinstance(value, str) and ("${" in value or value == "???"):
+        raise HarnessError(f"the record's {name} is {value!r}: expected a plain value, nothing to be looked up.")
+    if isinstance(value, (dict, list)):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_lookups(f"{name}.{key}", one)
 
 
 def _given(overrides: Sequence[str]) -> set[str]:
@@ -117,15 +133,21 @@ def _take(composed: DictConfig, group: str, recorded: Options, given: set[str]) 
             "not know: reproduce it with the version of its commit."
         )
     for key, value in recorded.items():
-        if f"{group}.{key}" not in given and key in known:
-            folder = composed.models_dir if group == "model" else composed.data_dir
-            OmegaConf.update(known, key, _found(group, value, folder) if key == "path" and value else value)
+        if f"{group}.{key}" in given or key not in known or key in OURS:
+            continue
+        if key == "path" and value:
+            value = _found(group, value, composed.models_dir if group == "model" else composed.data_dir)
+        if key == "head" and value and value not in heads.shipped():
+            raise HarnessError(f"the record's model has the head {value!r}, which is not shipped: set model.head=FILE.")
+        OmegaConf.update(known, key, value)
 
 
-def _found(group: str, name: str, folder: str | None) -> str:
+def _found(group: str, name: Any, folder: str | None) -> str:
     """The folder of a name under models_dir or data_dir, in groups or not."""
+    if not isinstance(name, str) or PureWindowsPath(name).name != name or name == ".." or not name.isprintable():
+        raise HarnessError(f"the record's {group}.path is {name!r}: expected the name of a folder alone.")
     root, option = Path(folder).expanduser() if folder else None, {"model": "models_dir", "dataset": "data_dir"}[group]
-    places = [root / name, *sorted(root.glob(f"*/{name}"))] if root else []
+    places = [root / name, *sorted(root.glob(f"*/{glob.escape(name)}"))] if root else []
     for place in places:
         if place.is_dir():
             return str(place)

@@ -41,7 +41,9 @@ from harness.store import stacked
 from harness.subject import Subject, model_name
 
 log = logging.getLogger(__name__)
-OF_TRAINING = ("objective", "train_data", "alpha", "train")
+OF_A_CELL = ("model", "dataset", "center", "method", "depths", "shard")
+SETTINGS = ("device", "threads", "batch_tokens", "memory_mb")
+"""Options that may move a result by rounding."""
 METHODS: dict[str, type[Method]] = {"exact": Exact, "muvera": Muvera, "plaid": Plaid, "smve": Smve}
 
 
@@ -59,9 +61,8 @@ def run_cells(configs: Sequence[DictConfig]) -> list[str]:
         if options["threads"]:
             torch.set_num_threads(options["threads"])
         for dataset_options in selected(options):
-            names = _names(dataset_options["name"], options["model"], chosen)
-            title = f"{dataset_options['name']}  {options['model']['name']}"
-            with _noted(failures, results_dir(options["results_dir"]), title, names):
+            noted = partial(noting, failures, results_dir(options["results_dir"]))
+            with noted(*title_and_names(options, dataset_options, chosen)):
                 subject = Subject(options, dataset_options)
                 with locks.measuring(subject.cache, subject.dataset_name, subject.model_name):
                     failures += measure(subject, chosen)
@@ -74,7 +75,7 @@ def measure(subject: Subject, choices: Sequence[Choice]) -> list[str]:
     Each step is kept (`harness.stages`), under a lock: what an earlier run or another process has done is not repeated.
     """
     failures: list[str] = []
-    noted = partial(_noted, failures, results_dir(subject.config["results_dir"]))
+    noted = partial(noting, failures, results_dir(subject.config["results_dir"]))
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     cells = unfinished(subject, choices, noted)
     exact, searched = [cell for cell in cells if cell.method["name"] == "exact"], []
@@ -117,9 +118,8 @@ def unfinished(subject: Subject, choices: Sequence[Choice], noted: Noted) -> lis
 def search(subject: Subject, cells: list[Cell]) -> None:
     """The candidates of one method's cells whose documents are encoded alike: one search, queries side by side."""
     with ExitStack() as stack:
-        for path in sorted(
-            cell.files.candidates for cell in cells
-        ):  # in one order: no two processes wait on each other
+        # In one order: no two processes wait on each other.
+        for path in sorted(cell.files.candidates for cell in cells):
             stack.enter_context(locks.held(locks.of(path)))
         cells = [cell for cell in cells if cell.anew or not cell.files.candidates.exists()]
         if not cells:
@@ -257,7 +257,7 @@ def _record(subject: Subject, cell: Cell, result: Result, started: str) -> None:
 
 
 @contextmanager
-def _noted(failures: list[str], results: Path, what: str, cells: Sequence[Names]) -> Iterator[None]:
+def noting(failures: list[str], results: Path, what: str, cells: Sequence[Names]) -> Iterator[None]:
     """Note what goes wrong in one part of the work, for each of its cells, and go on with the others."""
     try:
         yield
@@ -268,6 +268,11 @@ def _noted(failures: list[str], results: Path, what: str, cells: Sequence[Names]
         log.error("error: %s", failures[-1])
         for names in cells:
             failed.note(results, names, str(error))
+
+
+def title_and_names(options: Options, dataset: Options, choices: Sequence[Choice]) -> tuple[str, list[Names]]:
+    """What stands for a (model, data set) in messages, and the names of its cells."""
+    return f"{dataset['name']}  {options['model']['name']}", _names(dataset["name"], options["model"], choices)
 
 
 def _names(dataset: str, model: Options, choices: Sequence[Choice]) -> list[Names]:
@@ -294,8 +299,8 @@ def _counts(subject: Subject, first: Ranking, k: int) -> Options:
 
 
 def _portable(config: Options) -> Options:
-    """The configuration without what says nothing elsewhere: folders of this machine, and where a path leads."""
-    kept = {key: value for key, value in config.items() if not key.endswith("_dir") and key not in OF_TRAINING}
+    """What of the configuration a cell depends on, and how it was computed; of a path, where it leads is left out."""
+    kept = {key: config[key] for key in (*OF_A_CELL, *SETTINGS)}
     for group in ("model", "dataset"):
         named = {key: Path(kept[group][key]).name for key in ("path", "head") if kept[group].get(key)}
         kept[group] = {**kept[group], **named}

@@ -135,6 +135,11 @@ class TokenStore:
             start = stop
 
 
+def is_complete(path: Path) -> bool:
+    """Whether the store in a folder was finished."""
+    return (path / META).exists()
+
+
 def open_store(path: Path) -> TokenStore:
     """Open a complete store after checking all of it.
 

@@ -24,7 +24,7 @@ from harness import locks
 from harness.errors import HarnessError
 from harness.files import append, read_arrays, write_arrays, write_json, write_text
 from harness.progress import Stopwatch
-from harness.store import FORMAT, LENGTHS, META, TOKENS, TokenStore, crc, open_store
+from harness.store import FORMAT, LENGTHS, META, TOKENS, TokenStore, crc, is_complete, open_store
 
 JOURNAL, PARTS = "journal.jsonl", "parts"
 
@@ -50,11 +50,11 @@ def build_store(
         an error.
     """
     try:
-        while not (path / META).exists():
+        while not is_complete(path):
             fill(path, ids, encode, identity, chunk)
             fill(path, ids, encode, identity, chunk, wait=True)
             with locks.held(locks.of(path)):
-                if not (path / META).exists():
+                if not is_complete(path):
                     _assemble(path, len(ids), identity, chunk)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -78,11 +78,11 @@ def fill(
         Whether to wait for the chunks that other processes are encoding, and to encode those that they give up.
     """
     try:
-        if (path / META).exists():
+        if is_complete(path):
             return
         with locks.announced(path / PARTS):
             for start in range(0, len(ids), chunk):
-                if (path / META).exists():
+                if is_complete(path):
                     return
                 part = _part(path, start, len(ids), chunk)
                 with locks.held(locks.of(part), wait) as mine:
@@ -106,7 +106,7 @@ def _part(path: Path, start: int, items: int, chunk: int) -> Path:
 
 def _is_encoded(path: Path, part: Path, start: int, identity: dict[str, Any], chunk: int) -> bool:
     """Whether a chunk is there; in this order, because it goes after it was appended."""
-    return part.exists() or (path / META).exists() or any(c["start"] == start for c in _journal(path, identity, chunk))
+    return part.exists() or is_complete(path) or any(c["start"] == start for c in _journal(path, identity, chunk))
 
 
 def _encode(part: Path, ids: Sequence[str], encode: Encode, start: int) -> None:

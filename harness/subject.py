@@ -84,6 +84,11 @@ class Subject:
         kind = self.resources.device.type
         return stages.subject_folder(self.cache, self.dataset_name, self.model_name, self.identity, kind)
 
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the token vectors of its documents are all there."""
+        return self._encoder.is_encoded(self.dataset.docs, self.dataset_name, self.query_length)
+
     def help_encode(self) -> None:
         """Encode documents that no other process is encoding, until there are none left."""
         self._encoder.help_encode(self.dataset.docs, self.dataset_name, self.query_length)

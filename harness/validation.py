@@ -35,9 +35,10 @@ LENGTHS = ("query_length", "document_length")
 ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 """Kinds that transformers has: any other name is of a package on the hub, whose code it would fetch and run."""
 PATHS = (
-    *("model.path", "model.head", "dataset.path", "train_data.path", "train.output", "output"),
-    *("data_dir", "models_dir", "cache_dir", "results_dir", "figures_dir"),
+    "model.path model.head dataset.path train_data.path data_dir models_dir cache_dir results_dir figures_dir".split()
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DEEPEST = 2**31
 OBJECTIVES = ("contrastive", "ste_muvera", "ste_smve")
 CENTERS = ("none", "corpus", "own")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -59,7 +60,9 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
     """
     depths = config.depths
     listed = list(depths) if isinstance(depths, ListConfig) else []
-    rising = all(_whole(depth, 0) for depth in listed) and all(a < b for a, b in zip(listed, listed[1:], strict=False))
+    rising = all(_whole(depth, 0) and depth < _DEEPEST for depth in listed) and all(
+        a < b for a, b in zip(listed, listed[1:], strict=False)
+    )
     expected = "whole numbers from 0 up, increasing, such as [0,50,100]"
     _expect(bool(listed) and rising, "depths", depths, expected)
     for name, allowed in ONE_OF.items():
@@ -76,7 +79,7 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
     _expect(bool(config.cache_dir), "cache_dir", config.cache_dir, "a folder")
     older = config.older
     _expect(older is None or _number(older, 0), "older", older, "a number of days from 0 up, or null")
-    file = config.output is None or (isinstance(config.output, str) and bool(config.output))
+    file = config.output is None or (bool(config.output) and _is_path(config.output))
     _expect(file, "output", config.output, "a file, or null")
     for group, entry in shipped.items():
         for key, default in entry.items():
@@ -118,7 +121,7 @@ def check_paths(config: DictConfig) -> None:
 
 
 def _is_path(found: Any) -> bool:
-    if not isinstance(found, str) or re.search(r"[\x00-\x1f\x7f]", found):
+    if not isinstance(found, str) or _CONTROL.search(found):
         return False
     try:
         return all(len(part.encode()) <= 255 for part in Path(found).expanduser().parts)
@@ -141,7 +144,7 @@ def _check_training(config: DictConfig) -> None:
         _expect(train.save_model, "train.save_model", False, "true where all weights are trained")
         dtype = config.model.dtype
         _expect(dtype != "float16", "model.dtype", dtype, "float32 or bfloat16 where all weights are trained")
-    _expect(train.output is None or isinstance(train.output, str), "train.output", train.output, "a folder, or null")
+    _expect(train.output is None or _is_path(train.output), "train.output", train.output, "a folder, or null")
     for name in ("batch_size", "validate_every", "save_every", "log_every"):
         _expect(_whole(train[name], 1), f"train.{name}", train[name], "a whole number of at least 1")
     for name in ("warmup", "seed"):
@@ -200,7 +203,8 @@ def _check_option(group: str, key: str, found: Any, default: Any) -> None:
 
 def _expect(right: bool, name: str, found: Any, expected: str) -> None:
     if not right:
-        raise HarnessError(f"{name}={_shown(found)}: expected {expected}.")
+        shown = _CONTROL.sub(lambda one: ascii(one[0])[1:-1], _shown(found))
+        raise HarnessError(f"{name}={shown}: expected {expected}.")
 
 
 def _whole(value: Any, least: int) -> bool:

@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 
 from harness.errors import HarnessError
 from harness.files import replacing, write_json
+from harness.models import refuse_code
 
 STARTED, DONE, HEAD, MODEL, LOG, CHECKPOINTS = (
     "started.json",
@@ -29,7 +32,7 @@ STARTED, DONE, HEAD, MODEL, LOG, CHECKPOINTS = (
     "log.jsonl",
     "checkpoints",
 )
-_MEANS = "means.pt"
+_MEANS = "means.safetensors"
 
 
 @dataclass(frozen=True)
@@ -95,15 +98,28 @@ class RunFolder:
     def keep_means(self, step: int, means: dict[str, torch.Tensor]) -> None:
         """Write the running means beside a checkpoint, which is usable from then on."""
         with replacing(self.path / CHECKPOINTS / f"checkpoint-{step}" / _MEANS) as file:
-            torch.save(means, file)
+            file.write(save({name: value.contiguous() for name, value in means.items()}))
 
     def checkpoint(self) -> tuple[Path, dict[str, torch.Tensor]] | None:
-        """The last usable checkpoint and its running means, if there is one."""
+        """The last usable checkpoint and its running means, if there is one.
+
+        Raises
+        ------
+        HarnessError
+            If it is damaged, or loading it would run code.
+        """
         kept = [path.parent for path in (self.path / CHECKPOINTS).glob(f"checkpoint-*/{_MEANS}")]
-        if not kept:
+        numbered = {int(path.name[11:]): path for path in kept if path.name[11:].isdecimal()}
+        if not numbered:
             return None
-        last = max(kept, key=lambda path: int(path.name.split("-")[1]))
-        return last, torch.load(last / _MEANS, weights_only=True)
+        last = numbered[max(numbered)]
+        refuse_code(last)
+        try:
+            return last, load_file(last / _MEANS)
+        except (SafetensorError, OSError) as error:
+            raise HarnessError(
+                f"{last / _MEANS} is damaged ({error}): delete the folder {last} to resume from the one before it."
+            ) from error
 
     def finish(self, facts: dict[str, Any]) -> None:
         """Write the completion marker, and remove what only a stopped run needs."""
@@ -114,6 +130,6 @@ class RunFolder:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -148,7 +148,15 @@ class _Run:
         if last:
             log.info("resumed from %s", last[0])
             self.means.load_state_dict(last[1])
-        trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
+        except Exception as error:
+            if type(error).__name__ != "UnpicklingError":  # of the optimizer's state, which torch reads as data alone
+                raise
+            raise HarnessError(
+                f"the checkpoint {last and last[0]} holds something else than tensors ({str(error).splitlines()[0]}): "
+                "delete it to resume from the one before it."
+            ) from error
 
     def _arguments(self) -> Any:
         from sentence_transformers.training_args import BatchSamplers, SentenceTransformerTrainingArguments

@@ -1,0 +1,96 @@
+"""The words of a run or a sweep (-m): read, checked, and made into one configuration for each cell."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from harness import config
+from harness.errors import HarnessError
+
+FLAGS = ("-m", "--multirun")
+log = logging.getLogger(__name__)
+
+
+def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The flags that ask for a sweep, and the overrides, with their short forms written out."""
+    flags = [word for word in words if word in FLAGS]
+    return flags, config.expand([word for word in words if word not in flags])
+
+
+def answered_by_hydra(flags: Sequence[str], overrides: Sequence[str]) -> bool:
+    """Whether it was --help, --cfg job or --info, which Hydra has answered."""
+    if not any(word.startswith("-") for word in overrides):
+        return False
+    through_hydra([*flags, *overrides], lambda _: None)
+    return True
+
+
+def cells(
+    flags: Sequence[str], overrides: Sequence[str], check: Callable[[DictConfig], None]
+) -> tuple[list[DictConfig], list[str]]:
+    """The configurations of a run or sweep, and one sentence for each that cannot be used."""
+    if launchers := [word for word in overrides if word.startswith("hydra/launcher=")]:
+        raise HarnessError(f"{launchers[0]}: only `run` takes a launcher.")
+    composed = config.composed(overrides)
+    check_is_sweep(flags, overrides)
+    check_writable("cache_dir", Path(composed.cache_dir))
+    failures: list[str] = []
+    usable: list[DictConfig] = []
+
+    def collect(options: DictConfig) -> None:
+        try:
+            prepared = config.prepare(options)
+            check(prepared)
+            usable.append(prepared)
+        except HarnessError as error:  # of this cell of a sweep: the others go on
+            log.error("error: %s", error)
+            failures.append(str(error))
+
+    through_hydra([*flags, *overrides], collect)
+    return usable, failures
+
+
+def check_is_sweep(flags: Sequence[str], overrides: Sequence[str]) -> None:
+    """Refuse several values of an option where no sweep was asked for."""
+    parsed = config.parse(overrides)
+    swept = [override.input_line for override in parsed if override.is_sweep_override()]
+    if swept and not flags and "experiment" not in {override.key_or_group for override in parsed}:
+        raise HarnessError(f"{swept[0]} names several values, which is a sweep: add -m.")
+
+
+def say_failures(failures: Sequence[str]) -> int:
+    """List what failed, where it is more than one; returns the exit code."""
+    if len(failures) > 1:  # a single one was just said
+        sys.stderr.write(f"{len(failures)} failed:\n" + "".join(f"  {failure}\n" for failure in failures))
+    return 1
+
+
+def check_writable(option: str, folder: Path) -> None:
+    """Find out before any work that a folder cannot be written."""
+    try:
+        folder.expanduser().mkdir(parents=True, exist_ok=True)
+        probe = folder.expanduser() / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write to {folder} ({error.strerror}): set {option} to a folder that can be written."
+        ) from error
+
+
+def through_hydra(words: Sequence[str], task: Callable[[DictConfig], None]) -> None:
+    """Give the words to Hydra, which composes each cell of a sweep and calls `task` with it."""
+    task.__module__ = "harness.cli"  # by which Hydra's --help and its job are named
+    decorated = hydra.main(config_path=str(config.CONF_DIR), config_name="config", version_base="1.3")(task)
+    before, sys.argv = sys.argv, ["python -m harness run", *words]
+    try:
+        decorated()
+    finally:
+        sys.argv = before

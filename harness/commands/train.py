@@ -1,0 +1,54 @@
+"""`train`: a model trained with each objective that is asked for."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from harness import config
+from harness.commands import sweeps
+from harness.errors import HarnessError
+
+log = logging.getLogger(__name__)
+
+
+def train(words: Sequence[str]) -> int:
+    """Train with one objective, or with each of a sweep (-m); says where the result is and how to evaluate it."""
+    flags, expanded = sweeps.split(words)
+    overrides = [word for word in expanded if word != "experiment=demo"]
+    if sweeps.answered_by_hydra(flags, overrides):
+        return 0
+    cells, failures = sweeps.cells(flags, overrides, lambda options: None)
+    if len({str(cell.train.output) for cell in cells}) < len(cells) and cells[0].train.output:
+        raise HarnessError("train.output is one folder, for a sweep of several runs: leave it out.")
+    from harness.training import train as training
+
+    for options in cells:
+        plain: Any = OmegaConf.to_container(options)
+        try:
+            output = training.train(plain)
+        except HarnessError as error:
+            if len(cells) == 1:
+                raise
+            log.error("error: %s", error)  # of this run of a sweep: the others go on
+            failures.append(str(error))
+            continue
+        sys.stdout.write(f"{output}\n  python -m harness run {_trained(options, output)}\n")
+    return sweeps.say_failures(failures) if failures else 0
+
+
+def _trained(options: DictConfig, output: Path) -> str:
+    """The overrides that evaluate a trained model: its head on the backbone that stayed, or all of it."""
+    from harness.training.folder import HEAD, MODEL
+
+    if options.train.trainable == "all":
+        return f"model.path={output / MODEL}"
+    known = options.model.name in config.choices("model")
+    words = [f"model={options.model.name}"] if known else []
+    words += [f"model.path={options.model.path}"] if options.model.path else []
+    return " ".join([*words, f"model.dtype={options.model.dtype}", f"model.head={output / HEAD}"])

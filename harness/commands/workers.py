@@ -1,0 +1,87 @@
+"""Many workers: the units of a sweep, wave by wave, through the Hydra launcher that was chosen."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from harness.commands import sweeps
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.units import Unit
+
+log = logging.getLogger(__name__)
+PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
+"""Launcher -> the extra of this package that installs it."""
+
+
+def launcher(overrides: Sequence[str]) -> tuple[str, list[str], list[str]]:
+    """The launcher's name, Hydra's words, and all others.
+
+    Raises
+    ------
+    HarnessError
+        If the launcher is not installed.
+    """
+    of_hydra = [word for word in overrides if word.startswith(("hydra/", "hydra."))]
+    named = [word.partition("=")[2] for word in of_hydra if word.startswith("hydra/launcher=")]
+    name = named[-1] if named else "basic"
+    extra = PACKAGES.get(name)
+    if extra and (find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None):
+        raise HarnessError(
+            f"hydra/launcher={name} needs hydra-{extra}-launcher, which is not installed: `make launchers`, or "
+            f"pip install -e '.[{extra}]'."
+        )
+    return name, of_hydra, [word for word in overrides if word not in of_hydra]
+
+
+def run(of_hydra: Sequence[str], others: Sequence[str], cells: Sequence[DictConfig]) -> list[str]:
+    """Measure cells with many workers; one sentence for each that fails."""
+    from harness import units
+
+    failures: list[str] = []
+    waves = units.planned(cells, failures)
+    words = ["-m", *of_hydra, *(word for word in others if word.startswith("cache_dir="))]
+    for step, wave in waves.items():
+        if wave:
+            log.info("%s: %d units", step, len(wave))
+            _launch(words, wave)
+    return failures + units.undone([unit for wave in waves.values() for unit in wave])
+
+
+def _launch(words: Sequence[str], wave: list[Unit]) -> None:
+    """Have the units of a wave done; a worker that is killed leaves its own undone, and the next wave goes on."""
+
+    def work(config: DictConfig) -> None:  # goes to the workers, with the units
+        from harness import units
+
+        units.do(wave[config.unit], threads(HydraConfig.get().launcher))
+
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what happened, and does not print it and exit
+    try:
+        sweeps.through_hydra([*words, f"+unit=range(0,{len(wave)})"], work)
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [""]
+        log.error("a worker ended early (%s: %s); the others' work is kept", type(error).__name__, reason[0])
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def threads(options: Any) -> int:
+    """Threads of a worker, from the options of its launcher: together they take the cores, and no more."""
+    if "n_jobs" in options:  # joblib: processes of one machine; -1 is one for each core
+        cores = os.cpu_count() or 1
+        return max(1, cores // (options.n_jobs if options.n_jobs > 0 else cores))
+    if "ray" in options:
+        return max(1, int(options.ray.remote.get("num_cpus") or 1))
+    return int(options.get("cpus_per_task") or os.cpu_count() or 1)
