@@ -1,15 +1,21 @@
-"""TREC run files: `query Q0 document rank score tag`, one file for each rerank depth, gzipped."""
+"""TREC run files: `query Q0 document rank score tag`, one file for each rerank depth, gzipped.
+
+Fields end at a blank: one inside an id is written as in a URL, %20.
+"""
 
 from __future__ import annotations
 
 import glob
 import gzip
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
 from harness.datasets import Dataset
 from harness.errors import HarnessError
+from harness.files import replacing
 
 
 def exists(results: Path, names: tuple[str, str, str, str]) -> bool:
@@ -32,16 +38,20 @@ def save(results: Path, names: tuple[str, str, str, str], dataset: Dataset, rank
     """
     *folders, method = names
     folder = results.joinpath("runs", *folders)
-    docs = list(dataset.docs)
+    docs, queries = [_field(name) for name in dataset.docs], [_field(name) for name in dataset.queries]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for depth, rows in rankings.items():
-            path = folder / f"{method}.rk{depth}.trec.gz"
-            temporary = path.with_suffix(".tmp")
-            with gzip.open(temporary, "wt", encoding="utf-8") as file:
-                for query, best in zip(dataset.queries, rows, strict=True):
+            with (
+                replacing(folder / f"{method}.rk{depth}.trec.gz") as compressed,
+                gzip.open(compressed, "wt", encoding="utf-8") as file,
+            ):
+                for query, best in zip(queries, rows, strict=True):
                     for rank, row in enumerate(best[best >= 0]):
                         file.write(f"{query} Q0 {docs[row]} {rank + 1} {rows.shape[1] - rank} {method}\n")
-            temporary.replace(path)
     except OSError as error:
         raise HarnessError(f"cannot write run files to {folder} ({error.strerror}): set results_dir.") from error
+
+
+def _field(name: str) -> str:
+    """An id without blanks."""
+    return re.sub(r"\s", lambda blank: quote(blank[0]), name)

@@ -109,7 +109,8 @@ def lateon_queries(data: Path) -> str:
     """Measures of the real query vectors of LateOn-regularized (50 queries of each of four sets)."""
     lines = []
     for path in sorted((data / "embeddings" / "lateon-regularized-queries").glob("*/tokens.npy")):
-        store = StoreInMemory(np.load(path), np.load(path.with_name("lengths.npy")))
+        tokens, lengths = (np.load(path.with_name(f"{n}.npy"), allow_pickle=False) for n in ("tokens", "lengths"))
+        store = StoreInMemory(tokens, lengths)
         for name, space in zip(("raw", "own"), spaces(store, [None, token_mean(store)]), strict=True):
             shown = {measure.replace("_", " "): f"{space.measures[measure]:.3f}" for measure in MEASURES}
             lines.append({"queries of": path.parent.name, "space": name, **shown, "tokens": space.moments.n})

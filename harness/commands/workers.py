@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
-"""Launcher -> the extra of this package that installs it."""
+"""Launcher -> its plugin's package, hydra-NAME-launcher."""
+DEFAULTS: dict[str, dict[str, object]] = {
+    "joblib": {"n_jobs": 2, "pre_dispatch": "n_jobs", "batch_size": 1},  # a unit is long: each when a worker is free
+    "ray": {
+        "ray.init.include_dashboard": "false",
+        "ray.init.num_cpus": "null",
+        "ray.init.object_store_memory": "null",  # the plugin sets it, and a cluster that is there refuses it
+        "ray.remote.num_cpus": 1,
+    },
+    "submitit_local": {"timeout_min": 1440, "cpus_per_task": 1},
+    "submitit_slurm": {"timeout_min": 1440, "cpus_per_task": 8, "mem_gb": 32, "array_parallelism": 16},
+}
+"""Launcher -> options that differ from its plugin's own defaults; words of the command come after them."""
 
 
 def launcher(overrides: Sequence[str]) -> tuple[str, list[str], list[str]]:
@@ -36,8 +48,7 @@ def launcher(overrides: Sequence[str]) -> tuple[str, list[str], list[str]]:
     extra = PACKAGES.get(name)
     if extra and (find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None):
         raise HarnessError(
-            f"hydra/launcher={name} needs hydra-{extra}-launcher, which is not installed: `make launchers`, or "
-            f"pip install -e '.[{extra}]'."
+            f"hydra/launcher={name} needs hydra-{extra}-launcher, which is not installed: `make launchers` installs it."
         )
     return name, of_hydra, [word for word in overrides if word not in of_hydra]
 
@@ -48,7 +59,7 @@ def run(of_hydra: Sequence[str], others: Sequence[str], cells: Sequence[DictConf
 
     failures: list[str] = []
     waves = units.planned(cells, failures)
-    words = ["-m", *of_hydra, *(word for word in others if word.startswith("cache_dir="))]
+    words = ["-m", *_with_defaults(of_hydra), *(word for word in others if word.startswith("cache_dir="))]
     for step, wave in waves.items():
         if wave:
             log.info("%s: %d units", step, len(wave))
@@ -56,18 +67,36 @@ def run(of_hydra: Sequence[str], others: Sequence[str], cells: Sequence[DictConf
     return failures + units.undone([unit for wave in waves.values() for unit in wave])
 
 
-def _launch(words: Sequence[str], wave: list[Unit]) -> None:
-    """Have the units of a wave done; a worker that is killed leaves its own undone, and the next wave goes on."""
+def _with_defaults(of_hydra: Sequence[str]) -> list[str]:
+    """Hydra's words, and before those of the launcher's options the defaults of ours."""
+    named = [word for word in of_hydra if word.startswith("hydra/launcher=")][-1:]
+    defaults = DEFAULTS[named[0].partition("=")[2]].items()
+    rest = [word for word in of_hydra if not word.startswith("hydra/launcher=")]
+    if named == ["hydra/launcher=submitit_local"]:  # which starts at once all that it is given
+        named.append(f"hydra.sweeper.max_batch_size={os.cpu_count() or 1}")
+    return [*named, *(f"++hydra.launcher.{option}={value}" for option, value in defaults), *rest]
 
-    def work(config: DictConfig) -> None:  # goes to the workers, with the units
+
+class _Work:
+    """What Hydra calls in a worker; it gets there, with the units of its wave, as a pickle of this process."""
+
+    def __init__(self, wave: list[Unit]) -> None:
+        self.wave = wave
+
+    def __call__(self, config: DictConfig) -> None:
         from harness import units
 
-        units.do(wave[config.unit], threads(HydraConfig.get().launcher))
+        units.do(self.wave[config.unit], threads(HydraConfig.get().launcher))
 
+
+def _launch(words: Sequence[str], wave: list[Unit]) -> None:
+    """Have the units of a wave done; a worker that is killed leaves its own undone, and the next wave goes on."""
+    for quiet in ("RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS"):  # tells nobody of this run, and us of every cell
+        os.environ.setdefault(quiet, "0")
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what happened, and does not print it and exit
     try:
-        sweeps.through_hydra([*words, f"+unit=range(0,{len(wave)})"], work)
+        sweeps.through_hydra([*words, f"+unit=range(0,{len(wave)})"], _Work(wave))
     except Exception as error:
         reason = str(error).strip().splitlines() or [""]
         log.error("a worker ended early (%s: %s); the others' work is kept", type(error).__name__, reason[0])
