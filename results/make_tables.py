@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
-from harness import cli, diagnosis, geometry_tables, records
+from harness import cli, config, diagnosis, geometry_tables, records, tables
 from harness.bench.report import table as bench_table
 from harness.bench.timing import Row
 from harness.center import token_mean
@@ -25,7 +26,7 @@ from harness.store import StoreInMemory
 
 RESULTS = ROOT / "results"
 TABLES = RESULTS / "tables"
-MODEL, SETS = "answerai_colbert_small", ("scifact", "nfcorpus", "arguana")
+MODEL = "answerai_colbert_small"
 FORMATS = {"markdown": "md", "csv": "csv", "latex": "tex"}
 
 
@@ -117,6 +118,51 @@ def lateon_queries(data: Path) -> str:
     return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)) + "\n" if lines else ""
 
 
+def beside_the_card() -> str:
+    """Means over suite offline8 of every model that has all eight sets, and then the card's own rows."""
+    datasets = config.entry("suite", "offline8")["datasets"]
+    cells: dict[tuple[str, str, str], dict[str, records.Record]] = {}
+    for record in records.read_all(RESULTS, datasets):
+        cells.setdefault((record.model, record.center, record.method), {})[record.dataset] = record
+    means = {
+        names: {
+            depth: float(np.mean([one.ndcg10[depth] for one in of.values()]))
+            for depth in next(iter(of.values())).ndcg10
+        }
+        for names, of in cells.items()
+        if len(of) == len(datasets)
+    }
+    lines = []
+    for (model, center, method), found in means.items():
+        if center != "own" and method in ("muvera", "smve"):
+            plaid = means.get((model, "none", "plaid"))
+            reference, kind = (plaid, "PLAID") if plaid else (means[model, "none", "exact"], "exact")
+            values = [100 * value for value in found.values()]
+            shown = {
+                "Model": tables.title(model),
+                "Numbers": "measured",
+                "Center": {"none": "no", "corpus": "yes"}[center],
+            }
+            lines.append(_beside(shown, f"{100 * reference[records.FINAL]:.2f} {kind}", method, values, list(found)))
+    card = yaml.safe_load((RESULTS / "expected" / "card.yaml").read_text(encoding="utf-8"))
+    plaid_of = {row["model"]: row["plaid"] for row in card["rows"] if "plaid" in row}
+    for row in card["rows"]:
+        shown = {"Model": tables.title(row["model"]), "Numbers": "the card's", "Center": row["center"]}
+        reference = f"{plaid_of[row['model']]:.2f} PLAID"
+        lines.append(_beside(shown, reference, row["method"], row["ndcg10"], [str(depth) for depth in card["depths"]]))
+    return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
+
+
+def _beside(
+    shown: dict[str, str], reference: str, method: str, values: list[float], depths: list[str]
+) -> dict[str, str]:
+    differences = {
+        f"rk={depth}": f"{value:.2f} ({value - float(reference.split()[0]):+.1f})"
+        for depth, value in zip(depths, values, strict=True)
+    }
+    return {**shown, "Reference": reference, "Method": method.upper(), **differences}
+
+
 def geometry() -> None:
     """The tables and figures of results/GEOMETRY.md."""
     page = RESULTS / "GEOMETRY.md"
@@ -129,7 +175,8 @@ def geometry() -> None:
         splice(page, f"compare {name}", "\n".join(line for line in lines if not line.startswith("| within")))
     if os.environ.get("HARNESS_DATA") and (text := lateon_queries(Path(os.environ["HARNESS_DATA"]))):
         splice(page, "lateon", text)
-    printed("plot", "what=depth", "suite=beir3", f"model={MODEL}")
+    for suite in ("beir3", "offline8"):
+        printed("plot", "what=depth", f"suite={suite}", f"model={MODEL}")
     printed("plot", "what=budget", "dataset=cisi", f"model={MODEL}")
     for kind in ("spectrum", "cosines", "buckets", "overlap", "agreement"):
         printed("plot", f"what={kind}", "dataset=scifact", f"model={MODEL}")
@@ -156,13 +203,14 @@ def splice(path: Path, name: str, text: str) -> None:
 
 def main() -> None:
     """Write every table."""
-    for style, suffix in FORMATS.items():
-        words = ("table", "suite=beir3", "model=answerai_colbert_small", f"format={style}")
-        write_text(TABLES / f"beir3.{suffix}", printed(*words))
-    words = ("table", "suite=beir3", "model=answerai_colbert_small", "significance=true", "cost=true")
-    write_text(TABLES / "beir3_tests.md", printed(*words))
-    for name in SETS:
-        write_text(TABLES / f"{name}.md", printed("table", f"dataset={name}", "model=answerai_colbert_small"))
+    for suite in ("beir3", "offline8"):
+        words = ("table", f"suite={suite}", f"model={MODEL}")
+        for style, suffix in FORMATS.items():
+            write_text(TABLES / f"{suite}.{suffix}", printed(*words, f"format={style}"))
+        write_text(TABLES / f"{suite}_tests.md", printed(*words, "significance=true", "cost=true"))
+    splice(ROOT / "README.md", "offline8", beside_the_card())
+    for name in config.entry("suite", "offline8")["datasets"]:
+        write_text(TABLES / f"{name}.md", printed("table", f"dataset={name}", f"model={MODEL}"))
     write_text(TABLES / "smve_curve.md", smve_curve())
     write_text(TABLES / "phases.md", phases())
     splice(ROOT / "README.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
