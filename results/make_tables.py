@@ -70,7 +70,7 @@ def phases() -> str:
     """Seconds of each phase, index bytes and candidates of every cell of the suite beir3."""
     lines = []
     for record in records.read_all(RESULTS):
-        if record.dataset not in SETS or "+" in record.method:
+        if record.dataset not in config.entry("suite", "beir3")["datasets"] or "+" in record.method:
             continue
         seconds = record.seconds
         lines.append(
@@ -94,7 +94,7 @@ def phases() -> str:
 def geometry_overview() -> str:
     """A line for each geometry of the shipped model: the cone, before and after centering."""
     lines = []
-    for name in SETS:
+    for name in config.entry("suite", "beir3")["datasets"]:
         found = diagnosis.read(diagnosis.path_of(RESULTS, name, MODEL))
         line = {"data set": name, "tokens": f"{found['documents']['raw']['n']:,}"}
         for side, seen in (("documents", ("raw", "centered")), ("queries", ("raw", "centered", "own"))):
@@ -132,35 +132,31 @@ def beside_the_card() -> str:
         for names, of in cells.items()
         if len(of) == len(datasets)
     }
-    lines = []
-    for (model, center, method), found in means.items():
-        if center != "own" and method in ("muvera", "smve"):
-            plaid = means.get((model, "none", "plaid"))
-            reference, kind = (plaid, "PLAID") if plaid else (means[model, "none", "exact"], "exact")
-            values = [100 * value for value in found.values()]
-            shown = {
-                "Model": tables.title(model),
-                "Numbers": "measured",
-                "Center": {"none": "no", "corpus": "yes"}[center],
-            }
-            lines.append(_beside(shown, f"{100 * reference[records.FINAL]:.2f} {kind}", method, values, list(found)))
+    titles, lines = {"none": "no", "corpus": "yes"}, []
+    for (model, center, method), found in sorted(means.items(), key=lambda item: (item[0][0], item[0][1] != "none")):
+        if center in titles and method in ("muvera", "smve"):
+            kind = "plaid" if (model, "none", "plaid") in means else "exact"
+            reference = (100 * means[model, "none", kind][records.FINAL], tables.method_title(kind))
+            names = (tables.title(model), "measured", titles[center], method)
+            lines.append(_beside(names, reference, {depth: 100 * value for depth, value in found.items()}))
     card = yaml.safe_load((RESULTS / "expected" / "card.yaml").read_text(encoding="utf-8"))
     plaid_of = {row["model"]: row["plaid"] for row in card["rows"] if "plaid" in row}
     for row in card["rows"]:
-        shown = {"Model": tables.title(row["model"]), "Numbers": "the card's", "Center": row["center"]}
-        reference = f"{plaid_of[row['model']]:.2f} PLAID"
-        lines.append(_beside(shown, reference, row["method"], row["ndcg10"], [str(depth) for depth in card["depths"]]))
-    return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
+        names = (tables.title(row["model"]), "the card's", row["center"], row["method"])
+        of_depth = dict(zip(card["depths"], row["ndcg10"], strict=True))
+        lines.append(_beside(names, (plaid_of[row["model"]], "PLAID"), of_depth))
+    return tables.pipes(pd.DataFrame(lines))
 
 
 def _beside(
-    shown: dict[str, str], reference: str, method: str, values: list[float], depths: list[str]
+    names: tuple[str, str, str, str], reference: tuple[float, str], of_depth: dict[str, float]
 ) -> dict[str, str]:
-    differences = {
-        f"rk={depth}": f"{value:.2f} ({value - float(reference.split()[0]):+.1f})"
-        for depth, value in zip(depths, values, strict=True)
-    }
-    return {**shown, "Reference": reference, "Method": method.upper(), **differences}
+    """A line: what it is of, what the differences are to, NDCG@10 x 100 by depth."""
+    model, source, center, method = names
+    value, kind = reference
+    shown = {"Model": model, "Numbers": source, "Center": center, "Reference": f"{value:.2f} ({kind})"}
+    differences = {f"rk={depth}": f"{found:.2f} ({round(found - value, 1) + 0.0:+.1f})" for depth, found in of_depth.items()}
+    return {**shown, "Method": tables.method_title(method), **differences}
 
 
 def geometry() -> None:
