@@ -16,7 +16,7 @@ endif
 COMPILE = uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint lock launchers results peers bench
+.PHONY: help install demo test test-slow faults lint lock launchers results peers bench
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -34,10 +34,13 @@ demo: install  ## the main job on embedded models and a corpus: 2.5 minutes
 	$(PY) -m harness run
 
 test: install  ## all tests but the slow ones
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow and not faults"
 
 test-slow: install  ## the slow tests on real data: minutes
 	$(PY) -m pytest -m slow
+
+faults: install  ## sweeps that are killed, disks that run full, files that are damaged: HARNESS_KILLS=50, minutes
+	$(PY) -m pytest -m faults tests/test_faults.py -s
 
 lint: install  ## ruff and mypy
 	$(PY) -m ruff check .

@@ -24,7 +24,7 @@ from harness import locks
 from harness.errors import HarnessError
 from harness.files import append, read_arrays, write_arrays, write_json, write_text
 from harness.progress import Stopwatch
-from harness.store import FORMAT, LENGTHS, META, TOKENS, TokenStore, crc, is_complete, open_store
+from harness.store import FORMAT, LENGTHS, META, TOKENS, TokenStore, crc, is_complete, open_store, read_tokens
 
 JOURNAL, PARTS = "journal.jsonl", "parts"
 
@@ -86,7 +86,7 @@ def fill(
                     return
                 part = _part(path, start, len(ids), chunk)
                 with locks.held(locks.of(part), wait) as mine:
-                    if mine and not _is_encoded(path, part, start, identity, chunk):
+                    if mine and not _is_encoded(path, part, start, len(ids), identity, chunk):
                         _encode(part, ids[start : start + chunk], encode, start)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -104,9 +104,11 @@ def _part(path: Path, start: int, items: int, chunk: int) -> Path:
     return path / PARTS / f"{start}-{min(start + chunk, items)}.npz"
 
 
-def _is_encoded(path: Path, part: Path, start: int, identity: dict[str, Any], chunk: int) -> bool:
+def _is_encoded(path: Path, part: Path, start: int, items: int, identity: dict[str, Any], chunk: int) -> bool:
     """Whether a chunk is there; in this order, because it goes after it was appended."""
-    return part.exists() or is_complete(path) or any(c["start"] == start for c in _journal(path, identity, chunk))
+    if part.exists() or is_complete(path):
+        return True
+    return any(c["start"] == start for c in _journal(path, items, identity, chunk))
 
 
 def _encode(part: Path, ids: Sequence[str], encode: Encode, start: int) -> None:
@@ -120,7 +122,9 @@ def _encode(part: Path, ids: Sequence[str], encode: Encode, start: int) -> None:
 
 def _assemble(path: Path, items: int, identity: dict[str, Any], chunk: int) -> None:
     """Append all chunks that are there in order; the store is complete if none is missing."""
-    chunks = _journal(path, identity, chunk)
+    chunks = _journal(path, items, identity, chunk)
+    if not _fit(path, chunks):
+        chunks = []
     header = {"identity": identity, "chunk": chunk}
     write_text(path / JOURNAL, "".join(json.dumps(line) + "\n" for line in [header, *chunks]))
     with (
@@ -169,13 +173,32 @@ def _append(
     return line
 
 
-def _journal(path: Path, identity: dict[str, Any], chunk: int) -> list[dict[str, Any]]:
-    """The chunks that were appended: none if the journal is of other inputs, or names more bytes than there are."""
+def _fit(path: Path, chunks: list[dict[str, Any]]) -> bool:
+    """Whether the bytes of all chunks that the journal names are those that were appended."""
+    lengths, first = np.fromfile(path / LENGTHS, dtype="<i4") if chunks else np.empty(0), 0
+    for c in chunks:
+        tokens = read_tokens(path, first, first + c["tokens"], c["dim"])
+        if crc(tokens, lengths[c["start"] : c["stop"]]) != c["crc32"]:
+            return False
+        first += c["tokens"]
+    return True
+
+
+def _journal(path: Path, items: int, identity: dict[str, Any], chunk: int) -> list[dict[str, Any]]:
+    """The chunks that were appended; none if the journal is damaged, of other inputs, or names bytes that are missing.
+
+    Damage that leaves it plausible is found by `_fit`.
+    """
     try:
         header, *lines = (path / JOURNAL).read_text().splitlines(keepends=True)
         if json.loads(header) != {"identity": identity, "chunk": chunk}:
             return []
         chunks = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may have been cut off
+        rows = [(start, min(start + chunk, items)) for start in range(0, items, chunk)]
+        if [(c["start"], c["stop"]) for c in chunks] != rows[: len(chunks)] or len({c["dim"] for c in chunks}) > 1:
+            return []
+        if any(min(c["tokens"], c["crc32"]) < 0 or c["dim"] < 1 or c["seconds"] < 0 for c in chunks):
+            return []
         tokens, lengths = (path / TOKENS).stat().st_size, (path / LENGTHS).stat().st_size
         if tokens < sum(c["tokens"] * c["dim"] * 2 for c in chunks) or lengths < chunks[-1]["stop"] * 4:
             return []

@@ -152,11 +152,12 @@ def _beside(
     names: tuple[str, str, str, str], reference: tuple[float, str], of_depth: dict[str, float]
 ) -> dict[str, str]:
     """A line: what it is of, what the differences are to, NDCG@10 x 100 by depth."""
-    model, source, center, method = names
-    value, kind = reference
+    (model, source, center, method), (value, kind) = names, reference
     shown = {"Model": model, "Numbers": source, "Center": center, "Reference": f"{value:.2f} ({kind})"}
-    differences = {f"rk={depth}": f"{found:.2f} ({round(found - value, 1) + 0.0:+.1f})" for depth, found in of_depth.items()}
-    return {**shown, "Method": tables.method_title(method), **differences}
+    shown["Method"] = tables.method_title(method)
+    for depth, found in of_depth.items():
+        shown[f"rk={depth}"] = f"{found:.2f} ({round(found - value, 1) + 0.0:+.1f})"
+    return shown
 
 
 def geometry() -> None:

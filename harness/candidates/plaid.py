@@ -16,7 +16,9 @@ PLAID keeps no norms (centroids and decompressed vectors are normalized), so it 
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -91,10 +93,16 @@ class Plaid:
     def _build(self, index: Path, docs: TokenStore, resources: Resources) -> None:
         watch = Stopwatch()
         shutil.rmtree(index, ignore_errors=True)
+        # fast-plaid writes through a memory map, where a full disk is SIGBUS, the end of the process. Codes and
+        # residuals are there twice while it builds; some more is for lists and centroids.
+        needed = 2 * int(docs.offsets[-1]) * (docs.dim * self.build_options["nbits"] // 8 + 16) + (1 << 20)
+        if shutil.disk_usage(index.parent).free < needed:
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, {needed >> 20} MiB are needed")
         # Views of the memory map: nothing is copied here.
         documents = list(torch.from_numpy(docs.flat).split(docs.lengths.tolist()))
         text = f"PLAID's build of {len(docs)} documents"
-        with watch.phase("build"), bar(text, 1, resources.show), _seeded(self.build_options["seed"]), _panics(text):
+        where = f"{text} in {index}"
+        with watch.phase("build"), bar(text, 1, resources.show), _seeded(self.build_options["seed"]), _panics(where):
             _open(index, resources.device).create(
                 documents,
                 start_from_scratch=0,  # keep no second copy of the vectors
