@@ -8,7 +8,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -43,6 +43,36 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     """`write_text` of a JSON object, one line per top-level key: readable, and small in a diff."""
     lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(item, ensure_ascii=False)}" for key, item in value.items())
     write_text(path, "{\n" + lines + "\n}\n")
+
+
+def sealed(value: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object with a last entry ``crc32``, of all others."""
+    return {**value, "crc32": _crc(value)}
+
+
+def unsealed(content: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """The object that was sealed; one without ``crc32``, from before there was any, is taken as it is.
+
+    Parameters
+    ----------
+    names
+        All entries that it may have.
+
+    Raises
+    ------
+    ValueError
+        If it is not what was sealed.
+    """
+    value = {key: entry for key, entry in content.items() if key != "crc32"}
+    if strange := sorted(value.keys() - names):
+        raise ValueError(f"it has the unknown entry {ascii(strange[0])[:40]}")
+    if "crc32" in content and content["crc32"] != _crc(value):
+        raise ValueError("it fails its checksum")
+    return value
+
+
+def _crc(value: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(value).encode())
 
 
 def write_arrays(path: Path, **arrays: Any) -> None:

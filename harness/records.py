@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.config import safe_name
 from harness.errors import HarnessError
-from harness.files import write_json
+from harness.files import sealed, unsealed, write_json
 
 FORMAT = 2
 BEFORE: dict[int, dict[str, Any]] = {1: {"sha256": {}, "seeds": {}}}
@@ -82,7 +82,7 @@ def write(results: Path, record: Record) -> Path:
     """Write a record; the old one stays until the new one is complete."""
     path = record_path(results, record.dataset, record.model, record.center, record.method)
     try:
-        write_json(path, asdict(record))
+        write_json(path, sealed(asdict(record)))
     except OSError as error:
         raise HarnessError(
             f"cannot write the record {path} ({error.strerror}): set results_dir to a folder that can be written."
@@ -99,7 +99,7 @@ def read(path: Path) -> Record:
         If the file is not a record of a known format.
     """
     try:
-        content = parsed(path.read_text(encoding="utf-8"))
+        content = unsealed(parsed(path.read_text(encoding="utf-8")), [field.name for field in fields(Record)])
         found = content["format"]
         if found != FORMAT and found not in BEFORE:
             raise HarnessError(

@@ -25,9 +25,12 @@ import numpy as np
 import torch
 
 from harness.errors import HarnessError
+from harness.files import unsealed
 
 FORMAT = 1
 TOKENS, LENGTHS, META = "tokens.f16", "lengths.i32", "meta.json"
+ENTRIES = ("format", "identity", "dim", "items", "tokens", "seconds", "chunks")
+"""Of meta.json, beside its checksum."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def open_store(path: Path) -> TokenStore:
     """
     remedy = f"delete the folder {path} and run again"
     try:
-        meta = json.loads((path / META).read_text())
+        meta = unsealed(json.loads((path / META).read_text()), ENTRIES)
         if meta["format"] != FORMAT:
             raise HarnessError(f"the token store {path} has format {meta['format']}, expected {FORMAT}: {remedy}.")
         sizes = {TOKENS: meta["tokens"] * meta["dim"] * 2, LENGTHS: meta["items"] * 4}

@@ -22,7 +22,7 @@ import numpy as np
 
 from harness import locks
 from harness.errors import HarnessError
-from harness.files import append, read_arrays, write_arrays, write_json, write_text
+from harness.files import append, read_arrays, sealed, write_arrays, write_json, write_text
 from harness.progress import Stopwatch
 from harness.store import FORMAT, LENGTHS, META, TOKENS, TokenStore, crc, is_complete, open_store, read_tokens
 
@@ -149,7 +149,7 @@ def _assemble(path: Path, items: int, identity: dict[str, Any], chunk: int) -> N
         "items": items,
         "tokens": sum(c["tokens"] for c in kept),
     }
-    write_json(path / META, {**meta, "seconds": seconds, "chunks": kept})
+    write_json(path / META, sealed({**meta, "seconds": seconds, "chunks": kept}))
 
 
 def _append(

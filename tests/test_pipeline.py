@@ -175,6 +175,7 @@ def test_a_record_of_other_inputs_is_neither_believed_nor_replaced(measured, tmp
     path = records.record_path(results, "tiny", "lateon-like", "corpus", "smve")
     content = path.read_text()
     changed = json.loads(content)
+    del changed["crc32"]  # as a record that was written like this
     changed["identity"]["weights"] = "another"
     path.write_text(json.dumps(changed))
     try:

@@ -33,6 +33,7 @@ def tampered(measured, tmp_path):
 
     def make(change):
         content = json.loads(path_of(measured[0]).read_text())
+        del content["crc32"]  # as a record that was written like this
         change(content)
         path = tmp_path / "muvera.json"
         path.write_text(json.dumps(content))

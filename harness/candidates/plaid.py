@@ -33,7 +33,7 @@ import torch
 from harness import locks
 from harness.candidates import Found, Resources
 from harness.errors import HarnessError
-from harness.files import digest, flush, write_json
+from harness.files import digest, flush, sealed, unsealed, write_json
 from harness.progress import Stopwatch, bar
 from harness.ranking import Ranking
 from harness.store import TokenStore
@@ -117,7 +117,8 @@ class Plaid:
         }
         for name in files:
             flush(index / name)
-        write_json(index / MARKER, {"seconds": watch.seconds["build"], "centroids": centroids, "files": files})
+        marker = {"seconds": watch.seconds["build"], "centroids": centroids, "files": files}
+        write_json(index / MARKER, sealed(marker))
 
     def _search(self, plaid: Any, centroids: int, queries: TokenStore, k: int, resources: Resources) -> Ranking:
         rows = np.full((len(queries), k), -1, dtype=np.int64)
@@ -204,7 +205,7 @@ def checked(index: Path) -> dict[str, Any]:
         If one of them has not, with the folder to delete.
     """
     try:
-        marker: dict[str, Any] = json.loads((index / MARKER).read_text())
+        marker = unsealed(json.loads((index / MARKER).read_text()), ("seconds", "centroids", "files"))
         if not marker["files"]:
             raise ValueError("it lists no files")
         for name, entry in marker["files"].items():
