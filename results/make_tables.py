@@ -122,7 +122,7 @@ def beside_the_card() -> str:
     """Means over suite offline8 of every model that has all eight sets, and then the card's own rows."""
     datasets = config.entry("suite", "offline8")["datasets"]
     cells: dict[tuple[str, str, str], dict[str, records.Record]] = {}
-    for record in records.read_all(RESULTS, datasets):
+    for record in [one for results in (RESULTS, RESULTS / "ste") for one in records.read_all(results, datasets)]:
         cells.setdefault((record.model, record.center, record.method), {})[record.dataset] = record
     means = {
         names: {
@@ -137,7 +137,7 @@ def beside_the_card() -> str:
         if center in titles and method in ("muvera", "smve"):
             kind = "plaid" if (model, "none", "plaid") in means else "exact"
             reference = (100 * means[model, "none", kind][records.FINAL], tables.method_title(kind))
-            names = (tables.title(model), "measured", titles[center], method)
+            names = (_short(model), "measured", titles[center], method)
             lines.append(_beside(names, reference, {depth: 100 * value for depth, value in found.items()}))
     card = yaml.safe_load((RESULTS / "expected" / "card.yaml").read_text(encoding="utf-8"))
     plaid_of = {row["model"]: row["plaid"] for row in card["rows"] if "plaid" in row}
@@ -146,6 +146,11 @@ def beside_the_card() -> str:
         of_depth = dict(zip(card["depths"], row["ndcg10"], strict=True))
         lines.append(_beside(names, (plaid_of[row["model"]], "PLAID"), of_depth))
     return tables.pipes(pd.DataFrame(lines))
+
+
+def _short(model: str) -> str:
+    """A model's title, of a variant with a trained head the head alone."""
+    return tables.title(model.split("+")[0]) + (f", head {model.split('head=')[1]}" if "head=" in model else "")
 
 
 def _beside(

@@ -156,6 +156,7 @@ def test_an_index_of_plaid_that_is_pickles_is_refused(make_store, rng, resources
     plaid.search(docs, queries, 10, resources())
     (path,) = resources().cache.rglob(PLAID_MARKER)
     content = json.loads(path.read_text())
+    del content["crc32"]  # the marker, too, is the stranger's
     for array in path.parent.glob("*.npy"):
         np.save(array, pickled(marker), allow_pickle=True)
         content["files"][array.name] = {"bytes": array.stat().st_size, "crc32": zlib.crc32(array.read_bytes())}
