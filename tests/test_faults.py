@@ -225,8 +225,7 @@ def test_a_tiny_sweep_killed_at_any_moment_ends_with_the_same_records(server, ti
     check_kills(server, tiny, seeded, KILLS, capsys)
 
 
-# Kills of single workers of a launcher (hydra/launcher=joblib): PLACE FOR THEM. `Sweep.start` takes no launcher, as
-# joblib's workers are processes of their own; find them with psutil-like means below the sweep's session and kill one.
+# (Kills of single workers of a launcher: tests/test_launchers.py)
 
 
 # Four sweeps on one cache
