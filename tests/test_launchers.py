@@ -78,7 +78,8 @@ def test_two_nodes_of_a_ray_cluster_share_a_sweep(sweep, alone, tmp_path):
         cluster.add_node(num_cpus=1)
         words = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={cluster.address}"]
         assert main(["run", *sweep, *places(tmp_path), *words]) == 0
-        assert len(ray.nodes()) == 2  # the launcher has left it connected
+        ray.init(address=cluster.address, logging_level="ERROR")
+        assert len(ray.nodes()) == 2
     finally:
         ray.shutdown()
         cluster.shutdown()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,12 @@ def run(of_hydra: Sequence[str], others: Sequence[str], cells: Sequence[DictConf
         if wave:
             log.info("%s: %d units", step, len(wave))
             _launch(words, wave)
-    return failures + units.undone([unit for wave in waves.values() for unit in wave])
+    if ray := sys.modules.get("ray"):
+        ray.shutdown()  # the launcher leaves it connected, and would take it for the next sweep's
+    undone = units.undone([unit for wave in waves.values() for unit in wave])
+    for text in undone:  # the workers have said it, but not all of them to this terminal
+        log.error("error: %s", text)
+    return failures + undone
 
 
 def _with_defaults(of_hydra: Sequence[str]) -> list[str]:
