@@ -101,8 +101,7 @@ class Encoder:
 
     def is_encoded(self, texts: Mapping[str, str], name: str, query_length: int | None) -> bool:
         """Whether there is a complete store of documents."""
-        source = Texts(texts, name, False, query_length)
-        return is_complete(self._inputs(source, self._through_model(source, upto_head=False))[0])
+        return is_complete(self._named(Texts(texts, name, False, query_length), upto_head=False)[0])
 
     def help_encode(self, texts: Mapping[str, str], name: str, query_length: int | None) -> None:
         """Encode chunks of documents that no other process is encoding, until there are none left.
@@ -165,6 +164,11 @@ class Encoder:
         self, source: Texts, rows: Encode, upto_head: bool = False
     ) -> tuple[Path, list[str], Encode, dict[str, Any], int]:
         """What a store is built from: the parameters of `harness.store_build.build_store`."""
+        path, identity = self._named(source, upto_head)
+        return path, list(source.part), rows, identity, CHUNK
+
+    def _named(self, source: Texts, upto_head: bool) -> tuple[Path, dict[str, Any]]:
+        """Folder and identity of a store."""
         sha256 = self.checkpoint.backbone if upto_head else self.checkpoint.sha256
         of = f"backbone-{sha256[:8]}" if upto_head else self.model["name"]
         weights = {"backbone": sha256} if upto_head else {"weights": sha256, "seed": self.model.get("seed")}
@@ -172,7 +176,7 @@ class Encoder:
         folder = f"{of}-{source.name}-{source.side}-{digest(identity)[:16]}{source.shard.suffix}"
         if not source.shard.is_whole:
             identity["shard"] = source.shard.name
-        return self.cache / "tokens" / folder, list(source.part), rows, identity, CHUNK
+        return self.cache / "tokens" / folder, identity
 
     def _identity(self, source: Texts) -> dict[str, Any]:
         """What changes the bytes of a store, beside the weights."""

@@ -1,6 +1,6 @@
 """Pruning: which stages of the cache may go, and their deletion.
 
-A stage may go if it is an incomplete token store or index, or if it was last written more than `older` days ago. It
+A stage may go if it has checksums and is incomplete, or if it was last written more than `older` days ago. It
 stays, whatever its age, while a live process writes it or measures cells with it; so do finished training runs, which
 are results, and what is of no stage.
 """

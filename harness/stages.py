@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,11 +107,8 @@ def read_candidates(path: Path) -> Candidates:
     HarnessError
         If the file is damaged, or of something else.
     """
-    arrays = read_arrays(path)
-    try:
-        return Candidates(Ranking(arrays["rows"], arrays["scores"]), json.loads(str(arrays["facts"])))
-    except (KeyError, ValueError) as error:
-        raise _damaged(path, error) from error
+    with _arrays(path) as found:
+        return Candidates(Ranking(found["rows"], found["scores"]), json.loads(str(found["facts"])))
 
 
 def write_maxsim(path: Path, scores: Float[np.ndarray, "queries depth"], seconds: dict[str, float]) -> None:
@@ -126,11 +124,8 @@ def read_maxsim(path: Path) -> tuple[Float[np.ndarray, "queries depth"], dict[st
     HarnessError
         If the file is damaged, or of something else.
     """
-    arrays = read_arrays(path)
-    try:
-        return arrays["scores"], json.loads(str(arrays["seconds"]))
-    except (KeyError, ValueError) as error:
-        raise _damaged(path, error) from error
+    with _arrays(path) as found:
+        return found["scores"], json.loads(str(found["seconds"]))
 
 
 def _write(path: Path, **arrays: np.ndarray) -> None:
@@ -143,8 +138,14 @@ def _write(path: Path, **arrays: np.ndarray) -> None:
         ) from error
 
 
-def _damaged(path: Path, error: Exception) -> HarnessError:
-    return HarnessError(f"{path} is damaged ({type(error).__name__}: {error}): delete it and run again.")
+@contextmanager
+def _arrays(path: Path) -> Iterator[dict[str, np.ndarray]]:
+    """A file's arrays; whoever misses something in them says that the file is damaged."""
+    found = read_arrays(path)
+    try:
+        yield found
+    except (KeyError, ValueError) as error:
+        raise HarnessError(f"{path} is damaged ({type(error).__name__}: {error}): delete it and run again.") from error
 
 
 def known(folder: Path, shard: Shard) -> Iterator[tuple[np.ndarray, np.ndarray]]:

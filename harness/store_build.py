@@ -46,8 +46,8 @@ def build_store(
     encode
         Called once per chunk of at most `chunk` rows.
     identity
-        Everything that changes the bytes. A half-written store of another identity is written anew, a complete one is
-        an error.
+        Everything that changes the bytes. What a journal of another identity names is encoded anew, a complete store
+        of another is an error.
     """
     try:
         while not is_complete(path):

@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> int:
 
         failures += run_cells(cells)  # all at once: what they have in common is computed once
     else:
-        failures += workers.run(of_hydra, overrides, cells)
+        failures += workers.run(launcher, of_hydra, overrides, cells)
     return sweeps.say_failures(failures) if failures else results.show(overrides, only_measured=True)
 
 

@@ -54,13 +54,13 @@ def launcher(overrides: Sequence[str]) -> tuple[str, list[str], list[str]]:
     return name, of_hydra, [word for word in overrides if word not in of_hydra]
 
 
-def run(of_hydra: Sequence[str], others: Sequence[str], cells: Sequence[DictConfig]) -> list[str]:
+def run(launcher: str, of_hydra: Sequence[str], others: Sequence[str], cells: Sequence[DictConfig]) -> list[str]:
     """Measure cells with many workers; one sentence for each that fails."""
     from harness import units
 
     failures: list[str] = []
     waves = units.planned(cells, failures)
-    words = ["-m", *_with_defaults(of_hydra), *(word for word in others if word.startswith("cache_dir="))]
+    words = ["-m", *_with_defaults(launcher, of_hydra), *(word for word in others if word.startswith("cache_dir="))]
     for step, wave in waves.items():
         if wave:
             log.info("%s: %d units", step, len(wave))
@@ -73,14 +73,13 @@ def run(of_hydra: Sequence[str], others: Sequence[str], cells: Sequence[DictConf
     return failures + undone
 
 
-def _with_defaults(of_hydra: Sequence[str]) -> list[str]:
+def _with_defaults(launcher: str, of_hydra: Sequence[str]) -> list[str]:
     """Hydra's words, and before those of the launcher's options the defaults of ours."""
-    named = [word for word in of_hydra if word.startswith("hydra/launcher=")][-1:]
-    defaults = DEFAULTS[named[0].partition("=")[2]].items()
-    rest = [word for word in of_hydra if not word.startswith("hydra/launcher=")]
-    if named == ["hydra/launcher=submitit_local"]:  # which starts at once all that it is given
-        named.append(f"hydra.sweeper.max_batch_size={os.cpu_count() or 1}")
-    return [*named, *(f"++hydra.launcher.{option}={value}" for option, value in defaults), *rest]
+    words = [f"hydra/launcher={launcher}"]
+    if launcher == "submitit_local":  # which starts at once all that it is given
+        words.append(f"hydra.sweeper.max_batch_size={os.cpu_count() or 1}")
+    words += [f"++hydra.launcher.{option}={value}" for option, value in DEFAULTS[launcher].items()]
+    return words + [word for word in of_hydra if not word.startswith("hydra/launcher=")]
 
 
 class _Work:
