@@ -47,11 +47,11 @@ lint: install  ## ruff and mypy
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-# The launchers' lock has what requirements.lock has not, or has for older Pythons alone.
+# The launchers' lock has what requirements.lock has not, or has for older Pythons or PyPy alone.
 lock:  ## resolve requirements.lock anew (needs uv)
 	$(COMPILE) --extra demo --extra notebooks --extra dev pyproject.toml -o requirements.lock
 	$(COMPILE) --extra joblib --extra ray --extra submitit -c requirements.lock pyproject.toml \
-	  $(shell sed -n "/; python_full_version < '3.11'/!s/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p" requirements.lock) -o requirements-launchers.lock
+	  $(shell sed -n "/< '3.11'\|== 'pypy'/!s/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p" requirements.lock) -o requirements-launchers.lock
 	$(COMPILE) --no-deps --group bench -o requirements-bench.lock
 
 launchers: install  ## joblib, Ray and submitit, for sweeps with many workers
