@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from harness.errors import HarnessError
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write to; afterwards `path` holds either its old content or all of the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Of no other process, be it on another machine that writes here too.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         with open(temporary, "wb") as file:
             yield file

@@ -37,6 +37,8 @@ def is_held(lock: Path) -> bool:
             return False
     except Timeout:
         return True
+    except FileNotFoundError:  # it went, with its folder
+        return False
 
 
 @contextmanager

@@ -68,14 +68,26 @@ class Pairs:
         return found
 
     def known(
-        self, kept: Iterable[tuple[Int[np.ndarray, "queries k"], Float[np.ndarray, "queries k"]]]
-    ) -> tuple[Float[np.ndarray, " pairs"], Bool[np.ndarray, " pairs"]]:
-        """The pairs' scores as far as some candidate lists with their scores hold them, and which are missing."""
+        self, kept: Iterable[tuple[Int[np.ndarray, "queries k"], Float[np.ndarray, "queries k"], float]]
+    ) -> tuple[Float[np.ndarray, " pairs"], Bool[np.ndarray, " pairs"], float]:
+        """What is known of the pairs.
+
+        Parameters
+        ----------
+        kept
+            Candidate lists with their scores, and what one of these cost (in seconds, for instance).
+
+        Returns
+        -------
+        Their scores as far as they are kept, which are missing, and what those that are not have cost.
+        """
         scores, missing = np.full(len(self), -np.inf, dtype=np.float32), np.ones(len(self), dtype=bool)
-        for rows, values in kept:
+        spent = 0.0
+        for rows, values, cost in kept:
             there, places = self._places(rows)
+            spent += cost * int(missing[places].sum())
             scores[places], missing[places] = values[there], False
-        return scores, missing
+        return scores, missing, spent
 
     def only(self, chosen: Bool[np.ndarray, " pairs"]) -> Pairs:
         """Some of the pairs."""

@@ -15,7 +15,7 @@ from harness.config import ROOT, entry, variant
 from harness.errors import HarnessError
 from harness.evaluate import CUT
 from harness.stages import Files
-from harness.subject import QueryMean, Subject
+from harness.subject import QueryMean, Subject, model_name
 
 Options = dict[str, Any]
 
@@ -64,7 +64,13 @@ class Cell:
 
 
 def by_model(configs: Sequence[DictConfig]) -> list[tuple[Options, list[Choice]]]:
-    """The configurations that differ in centering and method alone are one: (its options, these choices)."""
+    """The configurations that differ in centering and method alone are one: (its options, these choices).
+
+    Raises
+    ------
+    HarnessError
+        If two of them would have one record, or a method cannot be had in shards.
+    """
     groups: dict[str, tuple[Options, list[Choice]]] = {}
     for config in configs:
         options: Options = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
@@ -76,7 +82,32 @@ def by_model(configs: Sequence[DictConfig]) -> list[tuple[Options, list[Choice]]
         if options["reference"] and not sharded and choice.method["name"] != options["reference"]:
             group.append(Choice(entry("method", options["reference"]), entry("center", "none"), asked=False))
         group.append(choice)
-    return list(groups.values())
+    found = list(groups.values())
+    _refuse_one_record_of_two(found)
+    return found
+
+
+def _refuse_one_record_of_two(groups: list[tuple[Options, list[Choice]]]) -> None:
+    """Refuse cells of other inputs under one name: the one's record would be lost to the other's."""
+    taken: dict[Path, Options] = {}
+    for options, choices in groups:
+        for dataset in selected(options):
+            inputs = {"model": options["model"], "dataset": dataset}
+            for choice in choices:
+                names = names_of(dataset["name"], model_name(options["model"]), choice)
+                path = records.record_path(results_dir(options["results_dir"]), *names)
+                other = taken.setdefault(path, inputs)
+                differs = [
+                    f"{group}.{key}"
+                    for group in inputs
+                    for key in sorted(inputs[group].keys() | other[group].keys())
+                    if inputs[group].get(key) != other[group].get(key)
+                ]
+                if differs:
+                    raise HarnessError(
+                        f"two cells of this sweep, of another {', '.join(differs)}, would have the one record {path}: "
+                        "run them one after the other, each with a model.name (dataset.name) of its own."
+                    )
 
 
 def selected(options: Options) -> list[Options]:
@@ -110,8 +141,8 @@ def cell_of(subject: Subject, choice: Choice) -> Cell:
     results = results_dir(config["results_dir"])
     path = records.record_path(results, *names)
     depths = _missing_depths(path, identity, config, choice.asked and config["overwrite"])
-    if config["save_runs"] and not trec.exists(results, names):
-        depths = depths or sorted({*config["depths"], *_measured(path)})
+    if config["save_runs"] and not depths and not trec.exist(results, names, records.read(path).ndcg10):
+        depths = sorted({*config["depths"], *_measured(path)})
     k, anew = max([*depths, CUT]), bool(choice.asked and config["overwrite"])
     depends_on = [identity["center"], identity["method"], k, depths[-1:]]
     files = stages.files(subject.stages, *names[2:], depends_on, subject.shard)
@@ -156,10 +187,23 @@ def is_measured(config: Options, cell: Cell) -> bool:
     """Whether a cell's record has all its depths by now: another process may have measured it meanwhile."""
     results = results_dir(config["results_dir"])
     path = records.record_path(results, *cell.names)
-    if not path.exists() or (config["save_runs"] and not trec.exists(results, cell.names)):
+    if not path.exists():
         return False
     record = records.read(path)
-    return record.identity == cell.identity and has_depths(record, cell.depths)
+    if record.identity != cell.identity or not has_depths(record, cell.depths):
+        return False
+    return not config["save_runs"] or trec.exist(results, cell.names, record.ndcg10)
+
+
+def is_outdated(config: Options, cell: Cell) -> bool:
+    """Whether a cell's record has by now what would be lost if it were replaced: other depths, or other inputs."""
+    path = records.record_path(results_dir(config["results_dir"]), *cell.names)
+    if not path.exists():
+        return False
+    record = records.read(path)
+    if record.identity != cell.identity:
+        return not config["overwrite"]
+    return records.FINAL not in record.ndcg10 and not record.ndcg10.keys() <= {str(depth) for depth in cell.depths}
 
 
 def has_depths(record: records.Record, asked: Sequence[int]) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from harness import locks
 from harness.cache import MARKERS, READERS, Stage, is_complete
 from harness.errors import HarnessError
+from harness.store_build import PARTS
 
 DAY = 86_400
 """Seconds."""
@@ -29,7 +30,7 @@ def prunable(found: list[Stage], cache: Path, older: float | int | None) -> list
         for stage in found
         if (_is_left_over(stage) or (older is not None and stage.written < before and not _is_kept(stage)))
         and not stage.is_being_written
-        and not any(_serves(stage, *subject) for subject in measured)
+        and not _is_in_use(stage, measured)
     ]
 
 
@@ -39,6 +40,11 @@ def _is_left_over(stage: Stage) -> bool:
 
 def _is_kept(stage: Stage) -> bool:
     return stage.kind == "other" or (stage.kind == "training" and stage.complete)
+
+
+def _is_in_use(stage: Stage, measured: set[tuple[str, str]]) -> bool:
+    """Whether cells of one of these (data set, model) may be measured with a stage."""
+    return any(_serves(stage, *subject) for subject in measured)
 
 
 def _serves(stage: Stage, dataset: str, model: str) -> bool:
@@ -51,12 +57,12 @@ def _serves(stage: Stage, dataset: str, model: str) -> bool:
     return f"-{dataset}-" in name and name.startswith((f"{model.split('+')[0]}-", "backbone-"))
 
 
-def delete(stage: Stage) -> bool:
+def delete(stage: Stage, cache: Path) -> bool:
     """Delete a stage, its marker first, so that what is left of an interrupted deletion is not believed.
 
     Returns
     -------
-    False if a process took its lock, or finished it, since it was listed.
+    False if since it was listed a process has finished it, or works on it or with it.
 
     Raises
     ------
@@ -66,6 +72,8 @@ def delete(stage: Stage) -> bool:
     try:
         with locks.held(stage.lock, wait=False) if stage.lock else nullcontext(True) as mine:
             if not mine or is_complete(stage.kind, stage.path) != stage.complete:
+                return False
+            if locks.is_busy(stage.path / PARTS) or _is_in_use(stage, locks.measured_now(cache)):
                 return False
             if stage.path.is_dir():
                 if stage.kind in MARKERS:

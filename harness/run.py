@@ -33,10 +33,22 @@ from harness.errors import HarnessError
 from harness.failures import Names
 from harness.files import digest
 from harness.maxsim import Pairs
-from harness.plan import Cell, Choice, Options, alike, by_model, cell_of, is_measured, names_of, results_dir, selected
+from harness.plan import (
+    Cell,
+    Choice,
+    Options,
+    alike,
+    by_model,
+    cell_of,
+    is_measured,
+    is_outdated,
+    names_of,
+    results_dir,
+    selected,
+)
 from harness.progress import Stopwatch, bar
 from harness.ranking import Ranking, drop_self_matches, reorder
-from harness.stages import Candidates, Result
+from harness.stages import Candidates, MaxSim, Result
 from harness.store import stacked
 from harness.subject import Subject, model_name
 
@@ -79,22 +91,21 @@ def measure(subject: Subject, choices: Sequence[Choice]) -> list[str]:
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     cells = unfinished(subject, choices, noted)
     exact, searched = [cell for cell in cells if cell.method["name"] == "exact"], []
+    again: list[Choice] = []
     for together in alike(cells):
         with noted("\n  ".join(map(_title, together)), [cell.names for cell in together]):
             search(subject, together)
             for cell in together:
                 if cell.whole:  # nothing more to compute: not lost if something stops the rest
-                    _finish(subject, cell, started)
+                    again += _finish(subject, cell, started)
                 else:
                     searched.append(cell)
     rest = [*exact, *searched]
     with noted("\n  ".join(map(_title, rest)), [cell.names for cell in rest]):
-        if rest:
-            _maxsim(subject, searched, exact)
-        for cell in rest:
+        for cell in _maxsim(subject, searched, exact, noted):
             with noted(_title(cell), [cell.names]):
-                _finish(subject, cell, started)
-    return failures
+                again += _finish(subject, cell, started)
+    return failures + (measure(subject, again) if again else [])
 
 
 Noted = Callable[[str, Sequence[Names]], AbstractContextManager[None]]
@@ -161,52 +172,72 @@ def _keep(subject: Subject, cell: Cell, found: Found, ranking: Ranking, seconds:
     stages.write_candidates(cell.files.candidates, Candidates(Ranking(rows, first.scores), facts))
 
 
-def _maxsim(subject: Subject, cells: list[Cell], exact: list[Cell]) -> None:
-    """The MaxSim of every pair that a cell asks for and that is not known, in one pass; for exact search, of all."""
+def _maxsim(subject: Subject, cells: list[Cell], exact: list[Cell], noted: Noted) -> list[Cell]:
+    """The MaxSim of every pair that a cell asks for and that is not known, in one pass; for exact search, of all.
+
+    Returns
+    -------
+    The cells that have it now: all but those whose files are damaged.
+    """
+    if not cells and not exact:
+        return []
     with locks.held(subject.stages / f"maxsim{subject.shard.suffix}.lock"):
-        cells = [cell for cell in cells if cell.anew or not cell.files.maxsim.exists()]
+        ready, wanted = list(exact), []
+        for cell in cells:
+            with noted(_title(cell), [cell.names]):
+                rows = stages.read_candidates(cell.files.candidates).ranking.rows[:, : cell.depths[-1]]
+                if cell.anew or not stages.has_maxsim(cell.files, rows):
+                    wanted.append((cell, rows))
+                ready.append(cell)
         exact = [cell for cell in exact if cell.anew or not cell.files.candidates.exists()]
-        if not cells and not exact:
-            return
-        watch, resources = Stopwatch(), subject.resources
+        if not wanted and not exact:
+            return ready
+        watch, resources, spent = Stopwatch(), subject.resources, 0.0
         queries, docs, start = subject.queries, subject.docs, subject.rows.start
-        wanted = [_deepest(cell) - start for cell in cells]
-        pairs = Pairs.of(wanted, len(queries))
-        known = [] if any(cell.anew for cell in cells) else stages.known(subject.stages, subject.shard)
+        pairs = Pairs.of([rows - start for _, rows in wanted], len(queries))
         with watch.phase("rerank"):
             if exact:
                 found, scores = search_and_score(docs, queries, exact[0].k + 1, pairs, resources)
             else:
-                scores, missing = pairs.known((rows - start, kept) for rows, kept in known)
+                anew = any(cell.anew for cell, _ in wanted)
+                known = [] if anew else stages.known(subject.stages, subject.shard)
+                scores, missing, spent = pairs.known((rows - start, kept, cost) for rows, kept, cost in known)
                 if missing.any():
                     with bar("MaxSim", len(docs), resources.show) as progress:
                         asked = (queries, docs, pairs.only(missing), resources.block_bytes, resources.device)
                         scores[missing] = maxsim.score(*asked, tick=progress.update)
         if exact:
             _keep(subject, exact[0], found, found.ranking, {})
-        for cell, rows in zip(cells, wanted, strict=True):
-            stages.write_maxsim(cell.files.maxsim, pairs.look_up(scores, rows), watch.seconds)
+        seconds = watch.seconds["rerank"] + spent  # as if nothing had been known: what reranking costs
+        for cell, rows in wanted:
+            kept = MaxSim.of(rows, pairs.look_up(scores, rows - start), len(pairs), seconds)
+            stages.write_maxsim(cell.files.maxsim, kept)
+        return ready
 
 
-def _deepest(cell: Cell) -> np.ndarray:
-    """The candidates that are reranked at the greatest depth."""
-    return stages.read_candidates(cell.files.candidates).ranking.rows[:, : cell.depths[-1]]
+def _finish(subject: Subject, cell: Cell, started: str) -> list[Choice]:
+    """The record of a cell; of a shard, only if it is the last one.
 
-
-def _finish(subject: Subject, cell: Cell, started: str) -> None:
-    """The record of a cell; of a shard, only if it is the last one."""
-    every = [stages.Files(cell.files.base.with_name(name)) for name in subject.shard.names(cell.files.base.name)]
-    done = [one.candidates.exists() and (cell.whole or one.maxsim.exists()) for one in every]
+    Returns
+    -------
+    The cell's choice if it must be planned again, as another process has made another record meanwhile.
+    """
+    every = stages.of_shards(cell.files, subject.shard)
+    done = [one.are_there(cell.whole) for one in every]
     failed.clear(results_dir(subject.config["results_dir"]), cell.names)
     if not all(done):
         missing = [shard.name for shard, is_done in zip(subject.shard.all, done, strict=True) if not is_done]
         log.info("%s: shard %s done, %s to go", _title(cell), subject.shard.name, ", ".join(missing))
-        return
+        return []
     with locks.held(locks.of(cell.files.base)):
-        if is_measured(subject.config, cell) and not cell.anew:
-            log.info("%s: finished by another process", _title(cell))
-        else:
-            _record(subject, cell, stages.merge([stages.read(one, cell.whole) for one in every], cell.k), started)
+        if not cell.anew:
+            if is_measured(subject.config, cell):
+                log.info("%s: finished by another process", _title(cell))
+                return []
+            if is_outdated(subject.config, cell):
+                return [cell.choice]
+        _record(subject, cell, stages.merge([stages.read(one, cell.whole) for one in every], cell.k), started)
+        return []
 
 
 def _record(subject: Subject, cell: Cell, result: Result, started: str) -> None:

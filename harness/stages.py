@@ -5,7 +5,8 @@
 
 <subject> is a digest of what all cells of a (model, data set) depend on: their inputs, the kind of device, and the code
 and packages that compute; <cell> is one of the centering, the method and the depths. So a stage that is there is the
-one that is asked for. Each file is written whole, with a checksum.
+one that is asked for. Each file is written whole, with its place and a checksum, and MaxSim with a checksum of the
+candidates that it is of: a file in another's place is not believed.
 
 A shard (`harness.shards`) has stages of its own. The k best of all shards are those of the whole corpus, in the same
 order, with the same scores.
@@ -14,6 +15,8 @@ order, with the same scores.
 from __future__ import annotations
 
 import json
+import logging
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from harness import provenance
 from harness.errors import HarnessError
@@ -29,6 +32,7 @@ from harness.files import digest, read_arrays, write_arrays
 from harness.ranking import Ranking
 from harness.shards import Shard
 
+log = logging.getLogger(__name__)
 FOLDER = "stages"
 CANDIDATES, MAXSIM = ".candidates.npz", ".maxsim.npz"
 
@@ -45,6 +49,39 @@ class Candidates:
 
     ranking: Ranking
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MaxSim:
+    """MaxSim of a cell's first candidates.
+
+    Attributes
+    ----------
+    scores : -inf where there is no candidate
+    candidates : CRC-32 of their rows
+    pairs : different (query, document) that the pass which computed them was for
+    seconds : of that pass
+    """
+
+    scores: Float[np.ndarray, "queries depth"]
+    candidates: int
+    pairs: int
+    seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        rows: Int[np.ndarray, "queries depth"],
+        scores: Float[np.ndarray, "queries depth"],
+        pairs: int,
+        seconds: float,
+    ) -> MaxSim:
+        """The scores of some candidates."""
+        return cls(scores, _crc(rows), pairs, seconds)
+
+    def fits(self, rows: Int[np.ndarray, "queries k"]) -> bool:
+        """Whether it is the MaxSim of the first of these candidates."""
+        return len(rows) == len(self.scores) and self.candidates == _crc(rows[:, : self.scores.shape[1]])
 
 
 @dataclass(frozen=True)
@@ -82,6 +119,10 @@ class Files:
         """The file of the candidates' MaxSim."""
         return self.base.with_name(self.base.name + MAXSIM)
 
+    def are_there(self, whole: bool) -> bool:
+        """Whether both are; a `whole` method has no MaxSim."""
+        return self.candidates.exists() and (whole or self.maxsim.exists())
+
 
 def subject_folder(cache: Path, dataset: str, model: str, identity: dict[str, Any], device: str) -> Path:
     """Where the stages of a (model, data set) are; parameters are what they depend on."""
@@ -92,6 +133,11 @@ def subject_folder(cache: Path, dataset: str, model: str, identity: dict[str, An
 def files(folder: Path, center: str, method: str, depends_on: list[Any], shard: Shard) -> Files:
     """The stages of a cell, by its names and what it depends on beside its subject."""
     return Files(folder / center / f"{method}-{digest(depends_on)[:16]}{shard.suffix}")
+
+
+def of_shards(one: Files, shard: Shard) -> list[Files]:
+    """The stages of a cell on every shard, from those on one of them."""
+    return [Files(one.base.with_name(name)) for name in shard.names(one.base.name)]
 
 
 def write_candidates(path: Path, found: Candidates) -> None:
@@ -111,13 +157,14 @@ def read_candidates(path: Path) -> Candidates:
         return Candidates(Ranking(found["rows"], found["scores"]), json.loads(str(found["facts"])))
 
 
-def write_maxsim(path: Path, scores: Float[np.ndarray, "queries depth"], seconds: dict[str, float]) -> None:
-    """Keep the MaxSim of a cell's first candidates, and what computing it took."""
-    _write(path, scores=scores, seconds=np.array(json.dumps(seconds)))
+def write_maxsim(path: Path, found: MaxSim) -> None:
+    """Keep the MaxSim of a cell's first candidates."""
+    facts = {"candidates": found.candidates, "pairs": found.pairs, "seconds": found.seconds}
+    _write(path, scores=found.scores, facts=np.array(json.dumps(facts)))
 
 
-def read_maxsim(path: Path) -> tuple[Float[np.ndarray, "queries depth"], dict[str, float]]:
-    """MaxSim of a cell's first candidates, and seconds.
+def read_maxsim(path: Path) -> MaxSim:
+    """MaxSim of a cell's first candidates.
 
     Raises
     ------
@@ -125,12 +172,21 @@ def read_maxsim(path: Path) -> tuple[Float[np.ndarray, "queries depth"], dict[st
         If the file is damaged, or of something else.
     """
     with _arrays(path) as found:
-        return found["scores"], json.loads(str(found["seconds"]))
+        return MaxSim(found["scores"], **json.loads(str(found["facts"])))
+
+
+def _crc(rows: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(rows, dtype="<i8").data)
+
+
+def _place(path: Path) -> str:
+    """Where a file is, as it is written in it: below the folder of all stages."""
+    return "/".join(path.parts[-5:])
 
 
 def _write(path: Path, **arrays: np.ndarray) -> None:
     try:
-        write_arrays(path, **arrays)
+        write_arrays(path, place=np.array(_place(path)), **arrays)
     except OSError as error:
         raise HarnessError(
             f"cannot write {path} ({error.strerror}): free some space, or set cache_dir to a folder that can be "
@@ -143,28 +199,60 @@ def _arrays(path: Path) -> Iterator[dict[str, np.ndarray]]:
     """A file's arrays; whoever misses something in them says that the file is damaged."""
     found = read_arrays(path)
     try:
+        if (place := str(found["place"])) != _place(path):
+            raise ValueError(f"it is {place}")
         yield found
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise HarnessError(f"{path} is damaged ({type(error).__name__}: {error}): delete it and run again.") from error
 
 
-def known(folder: Path, shard: Shard) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The pairs of a subject whose MaxSim is kept: (rows of the whole corpus, scores), both [queries, depth]."""
+def has_maxsim(one: Files, rows: Int[np.ndarray, "queries k"]) -> bool:
+    """Whether the MaxSim of a cell's candidates is there; of other candidates it is nothing.
+
+    Raises
+    ------
+    HarnessError
+        If the file is damaged.
+    """
+    return one.maxsim.exists() and read_maxsim(one.maxsim).fits(rows)
+
+
+def known(folder: Path, shard: Shard) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+    """The pairs of a subject whose MaxSim is kept; what is damaged is said and left out.
+
+    Yields
+    ------
+    Rows of the whole corpus and their scores, both [queries, depth], and the seconds that one pair took.
+    """
     for path in sorted(folder.glob(f"*/*{shard.suffix}{MAXSIM}")):
-        candidates = path.with_name(path.name.removesuffix(MAXSIM) + CANDIDATES)
-        if ("-shard-" in path.name) == shard.is_whole or not candidates.exists():
+        one = Files(path.with_name(path.name.removesuffix(MAXSIM)))
+        if ("-shard-" in path.name) == shard.is_whole or not one.candidates.exists():
             continue
-        scores, _ = read_maxsim(path)
-        yield read_candidates(candidates).ranking.rows[:, : scores.shape[1]], scores
+        try:
+            found, rows = read_maxsim(path), read_candidates(one.candidates).ranking.rows
+        except HarnessError as error:
+            log.warning("not used: %s", error)
+            continue
+        if found.fits(rows):
+            yield rows[:, : found.scores.shape[1]], found.scores, found.seconds / max(1, found.pairs)
 
 
 def read(one: Files, whole: bool) -> Result:
-    """A cell's result on one shard; of a `whole` method there is no MaxSim."""
+    """A cell's result on one shard; of a `whole` method there is no MaxSim.
+
+    Raises
+    ------
+    HarnessError
+        If one of its files is damaged, or its MaxSim is of other candidates.
+    """
     found = read_candidates(one.candidates)
     if whole:
         return Result(found.ranking, None, found.facts)
-    scores, seconds = read_maxsim(one.maxsim)
-    return Result(found.ranking, scores, {**found.facts, "seconds": {**found.facts["seconds"], **seconds}})
+    reranked = read_maxsim(one.maxsim)
+    if not reranked.fits(found.ranking.rows):
+        raise HarnessError(f"{one.maxsim} is of other candidates than {one.candidates}: delete it and run again.")
+    seconds = {**found.facts["seconds"], "rerank": reranked.seconds}
+    return Result(found.ranking, reranked.scores, {**found.facts, "seconds": seconds})
 
 
 def merge(parts: list[Result], k: int) -> Result:

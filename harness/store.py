@@ -68,6 +68,7 @@ class TokenStore:
         self.path, self.meta = path, meta
         self.offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         self._transform: Callable[[np.ndarray], np.ndarray] | None = None
+        self._parts: Sequence[TokenStore] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -81,6 +82,11 @@ class TokenStore:
     def lengths(self) -> np.ndarray:
         """int64 [items]: tokens of each row."""
         return np.diff(self.offsets)
+
+    @property
+    def parts(self) -> Sequence[TokenStore]:
+        """What it is `stacked` of; itself, if it is not."""
+        return self._parts or [self]
 
     @property
     def nbytes(self) -> int:
@@ -117,7 +123,7 @@ class TokenStore:
         if self._transform is not None:
             raise ValueError("a transformed view cannot be transformed again")
         view = copy.copy(self)
-        view._transform = transform
+        view._transform, view._parts = transform, None
         return view
 
     def blocks(self, token_bytes: int, row_bytes: int, budget: int, tile: int = 1) -> Iterator[Block]:
@@ -204,8 +210,13 @@ class StoreInMemory(TokenStore):
 
 
 def stacked(stores: Sequence[TokenStore]) -> TokenStore:
-    """The rows of all stores, one store after the other, as they are read from them."""
+    """The rows of all stores, one store after the other, as they are read from them.
+
+    Whose numbers depend on what is computed together, in the last bits, goes by its `parts`.
+    """
     if len(stores) == 1:
         return stores[0]
     blocks = [store.rows(0, len(store)) for store in stores]
-    return StoreInMemory(np.concatenate([b.tokens for b in blocks]), np.concatenate([b.lengths for b in blocks]))
+    found = StoreInMemory(np.concatenate([b.tokens for b in blocks]), np.concatenate([b.lengths for b in blocks]))
+    found._parts = stores
+    return found

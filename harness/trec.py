@@ -5,9 +5,9 @@ Fields end at a blank: one inside an id is written as in a URL, %20.
 
 from __future__ import annotations
 
-import glob
 import gzip
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,10 +18,14 @@ from harness.errors import HarnessError
 from harness.files import replacing
 
 
-def exists(results: Path, names: tuple[str, str, str, str]) -> bool:
-    """Whether run files of a cell were written."""
+def exist(results: Path, names: tuple[str, str, str, str], depths: Iterable[str]) -> bool:
+    """Whether a cell's run files of some depths were written, all of them."""
+    return all(_path(results, names, depth).exists() for depth in depths)
+
+
+def _path(results: Path, names: tuple[str, str, str, str], depth: str) -> Path:
     *folders, method = names
-    return any(results.joinpath("runs", *folders).glob(f"{glob.escape(method)}.rk*.trec.gz"))
+    return results.joinpath("runs", *folders, f"{method}.rk{depth}.trec.gz")
 
 
 def save(results: Path, names: tuple[str, str, str, str], dataset: Dataset, rankings: dict[str, np.ndarray]) -> None:
@@ -36,20 +40,19 @@ def save(results: Path, names: tuple[str, str, str, str], dataset: Dataset, rank
     rankings
         depth -> int64 [queries, k], document rows, -1 where there is none
     """
-    *folders, method = names
-    folder = results.joinpath("runs", *folders)
+    method = names[-1]
     docs, queries = [_field(name) for name in dataset.docs], [_field(name) for name in dataset.queries]
     try:
         for depth, rows in rankings.items():
             with (
-                replacing(folder / f"{method}.rk{depth}.trec.gz") as compressed,
+                replacing(_path(results, names, depth)) as compressed,
                 gzip.open(compressed, "wt", encoding="utf-8") as file,
             ):
                 for query, best in zip(queries, rows, strict=True):
                     for rank, row in enumerate(best[best >= 0]):
                         file.write(f"{query} Q0 {docs[row]} {rank + 1} {rows.shape[1] - rank} {method}\n")
     except OSError as error:
-        raise HarnessError(f"cannot write run files to {folder} ({error.strerror}): set results_dir.") from error
+        raise HarnessError(f"cannot write run files to {results} ({error.strerror}): set results_dir.") from error
 
 
 def _field(name: str) -> str:

@@ -6,25 +6,29 @@
 
 A wave begins when the one before it has ended. Workers share nothing but the cache, where each finds what the others
 have done (`harness.stages`, `harness.store_build`): so results do not depend on who did what, and what a worker that
-was killed left undone is done by a later unit, at the latest by the one that measures.
+was killed left undone is done by a later unit, at the latest by the one that measures. Whether a cell was measured, its
+record says (`Goal`), not the worker.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
 
 from harness import failures as failed
-from harness import locks, records, run
+from harness import locks, records, run, stages
 from harness.failures import Names
-from harness.plan import Cell, Choice, Options, alike, by_model, has_depths, results_dir, selected
-from harness.shards import CHUNK
+from harness.plan import Cell, Choice, Options, alike, by_model, is_measured, results_dir, selected
+from harness.shards import CHUNK, parse
 from harness.subject import Subject
 
+log = logging.getLogger(__name__)
 ENCODE, SEARCH, MEASURE = STEPS = ("encode", "search", "measure")
 _HELPERS = 16  # at most, of one corpus: each takes chunk after chunk, so that fewer workers do it as well
 
@@ -51,32 +55,98 @@ class Unit:
         return f"{self.step} {self.names[0][0]}  {self.names[0][1]}"
 
 
-def planned(configs: Sequence[DictConfig], failures: list[str]) -> dict[str, list[Unit]]:
-    """The units of each wave; `failures` gets a sentence for each cell that cannot be planned."""
+@dataclass(frozen=True)
+class Goal:
+    """What a unit is to measure: a cell, or its part on a shard.
+
+    Attributes
+    ----------
+    before : the state of its file when it was planned
+    """
+
+    unit: Unit
+    cell: Cell
+    before: State
+
+    @classmethod
+    def of(cls, unit: Unit, cell: Cell) -> Goal:
+        """A goal as it is now, when nothing of it has been done."""
+        failed.clear(results_dir(unit.options["results_dir"]), cell.names)  # that it failed before says nothing now
+        return cls(unit, cell, _state(_file(unit.options, cell)))
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether it is there; made anew, if that was asked for."""
+        options, shard = self.unit.options, parse(self.unit.options["shard"])
+        if self.cell.anew and _state(_file(options, self.cell)) == self.before:
+            return False
+        if shard.is_whole:
+            return is_measured(options, self.cell)
+        others = [one.are_there(self.cell.whole) for one in stages.of_shards(self.cell.files, shard)]
+        return self.cell.files.are_there(self.cell.whole) and (not all(others) or is_measured(options, self.cell))
+
+    @property
+    def failure(self) -> str | None:
+        """What it failed with; None if nobody says."""
+        return failed.read(results_dir(self.unit.options["results_dir"]), self.cell.names)
+
+
+State = tuple[int, int] | None
+"""Of a file: another after it was written again; None where there is none."""
+
+
+def _file(options: Options, cell: Cell) -> Path:
+    """The file that is written when a goal is reached."""
+    if parse(options["shard"]).is_whole:
+        return records.record_path(results_dir(options["results_dir"]), *cell.names)
+    return cell.files.candidates if cell.whole else cell.files.maxsim
+
+
+def _state(path: Path) -> State:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def planned(configs: Sequence[DictConfig], failures: list[str]) -> tuple[dict[str, list[Unit]], list[Goal]]:
+    """The units of each wave, and what they are to reach.
+
+    Parameters
+    ----------
+    failures
+        Gets a sentence for each cell that cannot be planned.
+    """
     waves: dict[str, list[Unit]] = {step: [] for step in STEPS}
+    goals: list[Goal] = []
     for options, chosen in by_model(configs):
         for dataset in selected(options):
             noted = partial(run.noting, failures, results_dir(options["results_dir"]))
             with noted(*run.title_and_names(options, dataset, chosen)):
                 subject = Subject(options, dataset)
-                for unit in _of(subject, run.unfinished(subject, chosen, noted)):
+                if not (cells := run.unfinished(subject, chosen, noted)):
+                    continue
+                for unit in _of(subject, cells):
                     waves[unit.step].append(unit)
-    return waves
+                goals += [Goal.of(waves[MEASURE][-1], cell) for cell in cells]
+    return waves, goals
 
 
 def _of(subject: Subject, cells: list[Cell]) -> list[Unit]:
-    """The units of one (model, data set)."""
+    """The units of one (model, data set); the last one measures."""
 
     def unit(step: str, some: list[Cell]) -> Unit:
         choices, names = [cell.choice for cell in some], [cell.names for cell in some]
         config = {**subject.config, "progress": False}  # the bars of several workers in one terminal are a muddle
         return Unit(step, config, subject.dataset_options, choices, names)
 
-    if not cells:
-        return []
     chunks = -(-len(subject.rows) // CHUNK)
     helpers = 0 if subject.is_encoded or not subject.shard.is_whole else min(chunks, _HELPERS)
-    searches = [] if subject.config["overwrite"] else alike(cells)  # what counts only if made anew is made once
+    searches = [some for some in alike(cells) if not all(cell.files.candidates.exists() for cell in some)]
+    if subject.config["overwrite"]:
+        searches = []  # what counts only if it is made anew is made once, where it counts
+        log.info("overwrite=true: all cells of %s, %s are one worker's", subject.dataset_name, subject.model_name)
     return [
         *(unit(ENCODE, cells) for _ in range(helpers)),
         *(unit(SEARCH, some) for some in searches),
@@ -105,17 +175,21 @@ def do(unit: Unit, threads: int) -> None:
                 run.measure(subject, unit.choices)
 
 
-def undone(units: Sequence[Unit]) -> list[str]:
-    """A sentence for each cell that has no complete record though its units have ended."""
-    cells = {names: unit.options for unit in units for names in unit.names}
-    return [f"{'  '.join(names)}: {text}" for names, options in cells.items() if (text := _left(names, options))]
+def undone(goals: Sequence[Goal]) -> list[Unit]:
+    """Units for the goals that nobody has reached and that nobody says have failed."""
+    left: dict[int, list[Goal]] = {}
+    for goal in goals:
+        if not goal.is_reached and not goal.failure:
+            left.setdefault(id(goal.unit), []).append(goal)
+    return [
+        replace(some[0].unit, choices=[goal.cell.choice for goal in some], names=[goal.cell.names for goal in some])
+        for some in left.values()
+    ]
 
 
-def _left(names: Names, options: Options) -> str | None:
-    results = results_dir(options["results_dir"])
-    path = records.record_path(results, *names)
-    if text := failed.read(results, names):
-        return text
-    if path.exists() and has_depths(records.read(path), options["depths"]):
-        return None
-    return "its worker ended before it was measured (was it killed, or out of memory?): run again to go on from there."
+def missed(goals: Sequence[Goal]) -> list[str]:
+    """A sentence for each goal that was not reached though the units have ended."""
+    killed = (
+        "its worker ended before it was measured (was it killed, or out of memory?): run again to go on from there."
+    )
+    return [f"{'  '.join(goal.cell.names)}: {goal.failure or killed}" for goal in goals if not goal.is_reached]

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 from harness.commands.workers import _Work
+
+
+def _kill():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class KilledInSearch(_Work):
@@ -15,7 +20,7 @@ class KilledInSearch(_Work):
 
     def __call__(self, config):
         if self.wave[config.unit].step in self.steps:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _kill()
         super().__call__(config)
 
 
@@ -23,3 +28,32 @@ class KilledAlways(KilledInSearch):
     """A worker that survives nothing."""
 
     steps = ("encode", "search", "measure")
+
+
+class KilledOnce(_Work):
+    """A worker that is killed at its first measuring, whichever of all workers that is."""
+
+    folder = Path()
+
+    def __init__(self, wave):
+        super().__init__(wave)
+        self.mark = self.folder / "killed"  # of the instance, which is what goes to the worker
+
+    def __call__(self, config):
+        if self.wave[config.unit].step == "measure":
+            try:
+                self.mark.touch(exist_ok=False)
+            except FileExistsError:
+                pass
+            else:
+                _kill()
+        super().__call__(config)
+
+
+class KilledByTwo(_Work):
+    """A worker that does not survive two of the data sets."""
+
+    def __call__(self, config):
+        if self.wave[config.unit].dataset["name"] in ("set0", "set1"):
+            _kill()
+        super().__call__(config)

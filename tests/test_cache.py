@@ -129,7 +129,7 @@ def test_files_that_are_too_short_or_missing_are_named(kept, capsys):
     write_arrays(one(kept, "stages/*/*/*/*/smve-*.candidates.npz"), rows=np.zeros(1))
     assert main(["cache", "verify", f"cache_dir={kept}"]) == 1
     tokens, index, candidates, total = capsys.readouterr().out.strip().splitlines()
-    assert f"{short} has" in tokens and str(missing) in index and "KeyError: 'scores'" in candidates
+    assert f"{short} has" in tokens and str(missing) in index and "KeyError: 'place'" in candidates
     assert "3 damaged" in total
 
 
@@ -187,9 +187,41 @@ def test_a_lock_that_was_taken_after_the_listing_protects(kept):
     (store / "meta.json").unlink()
     (listed_before,) = pruning.prunable(cache.stages(kept), kept, None)
     with holding(LOCK, store.with_name(store.name + ".lock")):
-        assert not pruning.delete(listed_before)
+        assert not pruning.delete(listed_before, kept)
     (store / "meta.json").write_text(json.dumps({}))  # as if that process had finished it
-    assert not pruning.delete(listed_before) and store.exists()
+    assert not pruning.delete(listed_before, kept) and store.exists()
+
+
+def test_a_store_that_is_being_encoded_since_it_was_listed_stays(kept):
+    from harness import pruning, store_build
+
+    path, texts = kept / "tokens" / "m-d-documents-x", [np.ones((2, 8), np.float32)] * 6
+
+    def stopped(start, stop):
+        if start == 2:
+            raise KeyboardInterrupt
+        return texts[start:stop]
+
+    with pytest.raises(KeyboardInterrupt):
+        store_build.fill(path, list("abcdef"), stopped, {"i": 1}, 2)
+    (listed_before,) = pruning.prunable(cache.stages(kept), kept, None)
+    tried = []
+
+    def pruned_meanwhile(start, stop):
+        tried.append(pruning.delete(listed_before, kept))
+        return texts[start:stop]
+
+    store = store_build.build_store(path, list("abcdef"), pruned_meanwhile, {"i": 1}, 2)
+    assert tried == [False, False] and len(store) == 6
+
+
+def test_a_stage_of_cells_that_are_being_measured_since_it_was_listed_stays(kept):
+    from harness import pruning
+
+    listed_before = [stage for stage in pruning.prunable(cache.stages(kept), kept, 0) if stage.kind == "candidates"]
+    with holding(MEASURING, kept, "tiny", MODEL):
+        assert listed_before and not any(pruning.delete(stage, kept) for stage in listed_before)
+    assert all(pruning.delete(stage, kept) for stage in listed_before)
 
 
 def test_what_cells_are_being_measured_with_stays_whatever_its_age(kept, capsys):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 from types import SimpleNamespace
 
 import killers
 import pytest
+from conftest import WORDS, write_dataset
 from omegaconf import OmegaConf
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from harness import records
 from harness.cli import main
 from harness.commands import workers
+from harness.config import ROOT
 from harness.errors import HarnessError
 
 SCORES = ("ndcg10", "candidate_recall", "candidates", "details", "per_query", "identity", "sha256", "seeds")
@@ -115,6 +122,105 @@ def test_cells_that_no_worker_lived_to_measure_are_listed(sweep, alone, tmp_path
     same(found(tmp_path), alone)
 
 
+@pytest.fixture
+def five(sweep, tiny_dataset, tmp_path):
+    """The words of a sweep over five data sets."""
+    copies = [shutil.copytree(tiny_dataset, tmp_path / f"set{i}") for i in range(5)]
+    places_ = [word for word in sweep if not word.startswith(("dataset", "center", "method"))]
+    return [*places_, *places(tmp_path), f"dataset.path={','.join(map(str, copies))}", "method=smve", "reference=null"]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in ("joblib", "submitit")])
+def test_the_units_that_a_killed_worker_took_along_are_done(name, five, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(workers, "_Work", killers.KilledOnce)
+    monkeypatch.setattr(killers.KilledOnce, "folder", tmp_path)
+    assert main(["run", *five, *LAUNCHERS[name]]) == 0
+    assert (tmp_path / "killed").exists() and "units that no worker has done are tried again" in capfd.readouterr().err
+    assert sorted(record.dataset for record in records.read_all(tmp_path / "r")) == [f"set{i}" for i in range(5)]
+
+
+@needs("joblib")
+def test_units_that_no_worker_survives_take_none_of_the_others_along(five, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(workers, "_Work", killers.KilledByTwo)
+    assert main(["run", *five, *LAUNCHERS["joblib"]]) == 1
+    said = capfd.readouterr().err
+    assert "2 failed:" in said and "set0  lateon-like  corpus  smve: its worker ended" in said
+    assert sorted(record.dataset for record in records.read_all(tmp_path / "r")) == ["set2", "set3", "set4"]
+
+
+@needs("joblib")
+def test_what_is_to_be_made_anew_counts_only_if_it_was(sweep, alone, tmp_path, monkeypatch, capfd):
+    words = ["run", *sweep, *places(tmp_path), *LAUNCHERS["joblib"]]
+    assert main(words) == 0
+    before = states(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(workers, "_Work", killers.KilledAlways)
+        assert main([*words, "overwrite=true"]) == 1
+    assert states(tmp_path) == before and "7 failed:" in capfd.readouterr().err  # all but PLAID's reference
+    assert main([*words, "overwrite=true"]) == 0
+    after = states(tmp_path)
+    assert after.keys() == before.keys()
+    assert {path.stem for path in after if after[path] == before[path]} == {"plaid"}
+    same(found(tmp_path), alone)
+
+
+def states(folder):
+    return {path: path.stat().st_mtime_ns for path in (folder / "r" / "records").rglob("*.json")}
+
+
+@needs("joblib")
+def test_what_failed_before_is_not_said_of_this_time(sweep, tmp_path, monkeypatch, capfd):
+    failures = tmp_path / "r" / "failures" / "tiny" / "lateon-like" / "none"
+    failures.mkdir(parents=True)
+    (failures / "smve.txt").write_text("the disk was full\n")
+    monkeypatch.setattr(workers, "_Work", killers.KilledAlways)
+    assert main(["run", *sweep, *places(tmp_path), *LAUNCHERS["joblib"]]) == 1
+    assert "the disk was full" not in capfd.readouterr().err
+
+
+@needs("joblib")
+def test_shards_are_measured_by_many_workers(tmp_path, lateon_like, capfd, rng):
+    corpus = {f"d{i}": " ".join(rng.choice(WORDS, 3)) for i in range(1100)}
+    dataset = write_dataset(tmp_path / "two", corpus, {"q": "alpha beta"}, {"q": {"d1": 1}})
+    words = ["run", f"model.path={lateon_like}", f"dataset.path={dataset}", "progress=false", "center=none"]
+    words += ["method=smve", "depths=[0,20]", "reference=null", *places(tmp_path), *LAUNCHERS["joblib"]]
+    assert main([*words, "shard=1/2"]) == 0
+    assert "two  lateon-like  none  smve: shard 1/2 done, 2/2 to go" in capfd.readouterr().err
+    assert main([*words, "-m", "shard=1/2,2/2"]) == 0
+    assert "measure: 1 units" in capfd.readouterr().err and len(found(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hydra/launcher=joblib", "hydra.launcher.nope=1"], "Could not override 'hydra.launcher.nope'"),
+        (["hydra/launcher=joblib", "++hydra.launcher.nope=1"], "Key 'nope' not in"),
+        (["hydra.launcher.n_jobs=1"], "Could not override 'hydra.launcher.n_jobs'"),
+        (["hydra/launcher=joblib,ray"], "hydra/launcher=joblib,ray: a sweep has one launcher; name one"),
+        (["hydra/launcher=joblib", "hydra/launcher=ray"], "hydra/launcher=joblib,ray: a sweep has one launcher"),
+    ],
+)
+@needs("joblib")
+def test_words_that_no_launcher_understands_are_said_before_any_work(words, said, sweep, tmp_path, capfd):
+    assert main(["run", *sweep, *places(tmp_path), *words]) == 2
+    error = capfd.readouterr().err
+    assert said in error and "units" not in error and not (tmp_path / "r" / "records").exists()
+
+
+@needs("joblib")
+@pytest.mark.parametrize("sign", ["+", "++"])
+def test_words_with_signs_are_the_launchers_too(sign, sweep, tmp_path, capfd):
+    words = ["hydra/launcher=joblib", "++hydra.launcher.n_jobs=1", f"{sign}hydra.launcher.timeout=900"]
+    assert main(["run", *sweep, *places(tmp_path), *words]) == 0
+    assert "units" in capfd.readouterr().err
+
+
+def test_without_a_launcher_hydras_words_are_heard(sweep, tmp_path, capfd):
+    words = ["method=smve", "center=none", "hydra/launcher=basic", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    assert main(["run", *[word for word in sweep if "," not in word or "[" in word], *places(tmp_path), *words]) == 0
+    assert (tmp_path / "sweep" / "multirun.yaml").exists()
+
+
 def test_a_launcher_that_is_not_installed_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(workers, "find_spec", lambda name: None)
     with pytest.raises(HarnessError, match="hydra/launcher=ray needs hydra-ray-launcher.*`make launchers`"):
@@ -141,3 +247,25 @@ def test_only_run_takes_a_launcher(tmp_path, capsys):
 def test_workers_divide_the_cores(options, expected, monkeypatch):
     monkeypatch.setattr(workers, "os", SimpleNamespace(cpu_count=lambda: 8))
     assert workers.threads(OmegaConf.create(options)) == expected
+
+
+def test_what_locked_packages_need_is_locked():
+    """A package that is there by chance, from before, does not count: `make launchers` would not bring it."""
+    lines = "".join((ROOT / name).read_text() for name in ("requirements.lock", "requirements-launchers.lock"))
+    found = map(Requirement, re.findall(r"^([^\s#-].*?) \\\n", lines, re.MULTILINE))
+    locked = {canonicalize_name(one.name) for one in found if one.marker is None or one.marker.evaluate()}
+    assert {"ray", "six", "torch"} <= locked
+    missing = {
+        f"{name} needs {need.name}"
+        for name in locked
+        for need in map(Requirement, needs_of(name))
+        if (need.marker is None or need.marker.evaluate({"extra": ""})) and canonicalize_name(need.name) not in locked
+    }
+    assert not missing
+
+
+def needs_of(name):
+    try:
+        return requires(name) or []
+    except PackageNotFoundError:  # the launchers, where they are not installed
+        return []

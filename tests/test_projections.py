@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import reference
 import torch
+from conftest import unit
 
 from harness import anchors as anchor_sets
 from harness.candidates.muvera import FixedDimensionalEncoding, Muvera
 from harness.candidates.smve import Smve, SparseEncoding
 from harness.errors import HarnessError
+from harness.store import stacked
 
 CPU = torch.device("cpu")
 WHOLE = (1, 1, 1 << 40)
@@ -44,8 +46,6 @@ def test_inner_projection_is_signs_over_root_d():
 
 def test_fde_estimates_maxsim(make_store, rng):
     """Many repetitions without inner projection: a query of one token that is in the document has score near R."""
-    from conftest import unit
-
     document = unit(rng, 12, 8)
     fde = FixedDimensionalEncoding(8, 400, 6, None, 1, CPU)
     score = (fde.queries(only(make_store([document[4:5]]))) * fde.documents(only(make_store([document])))).sum()
@@ -93,6 +93,26 @@ def test_block_size_changes_rounding_at_most(make_store, ragged, query_texts, re
         np.testing.assert_array_equal(small.rows, large.rows)
     np.testing.assert_allclose(small.scores, large.scores, rtol=1e-5, atol=1e-6)
     assert 4 not in large.rows and (large.counts == len(ragged) - 1).all()  # the document without tokens
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_searched_along_changes_no_bit(make_store, resources, rng, method):
+    texts, *groups = ([unit(rng, int(n), 8) for n in rng.integers(2, 9, count)] for count in (700, 13, 30, 21))
+    docs, queries = make_store(texts), [make_store(group) for group in groups]
+    together = method.search(docs, stacked(queries), 30, resources()).ranking
+    first = 0
+    for one in queries:
+        alone = method.search(docs, one, 30, resources()).ranking
+        np.testing.assert_array_equal(together.scores[first : first + len(one)], alone.scores)
+        np.testing.assert_array_equal(together.rows[first : first + len(one)], alone.rows)
+        first += len(one)
+
+
+def test_a_view_of_a_store_is_its_own_part(make_store, query_texts):
+    store = make_store(query_texts)
+    assert store.parts == [store]
+    view = store.map(np.negative)
+    assert view.parts == [view] and stacked([store, view]).parts == [store, view]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import maxsim, records, run, stages
+from harness import maxsim, records, run, stages, trec
 from harness.cli import main
 from harness.config import ROOT
 from harness.errors import HarnessError
@@ -147,6 +147,160 @@ def test_a_damaged_stage_fails_its_cell_alone_and_is_named(words, tmp_path, caps
     same(first, found(tmp_path))
 
 
+def test_damaged_candidates_fail_their_cell_alone_though_maxsim_is_to_be_computed(words, tmp_path, capsys):
+    assert main(["run", *words, *SWEEP]) == 0
+    first = found(tmp_path)
+    shutil.rmtree(tmp_path / "r")
+    for path in (tmp_path / "c" / "stages").rglob("*.maxsim.npz"):
+        path.unlink()
+    (damaged,) = (tmp_path / "c" / "stages").rglob("none/smve-*.candidates.npz")
+    damaged.write_bytes(damaged.read_bytes()[:-50])
+    assert main(["run", *words, *SWEEP]) == 1
+    assert f"{damaged} is damaged" in capsys.readouterr().err
+    assert found(tmp_path).keys() == first.keys() - {"nonesmve"}
+    damaged.unlink()
+    assert main(["run", *words, *SWEEP]) == 0
+    same(first, found(tmp_path))
+
+
+def test_damaged_maxsim_of_a_finished_cell_is_said_and_not_used(words, tmp_path, capsys):
+    assert main(["run", *words, "center=none", "method=smve", SWEEP[-1]]) == 0
+    (damaged,) = (tmp_path / "c" / "stages").rglob("none/smve-*.maxsim.npz")
+    damaged.write_bytes(damaged.read_bytes()[:-50])
+    assert main(["run", *words, *SWEEP]) == 0
+    assert f"not used: {damaged} is damaged" in capsys.readouterr().err and len(found(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("end", ["candidates.npz", "maxsim.npz"])
+def test_a_stage_in_the_place_of_another_is_not_believed(words, tmp_path, capsys, end):
+    assert main(["run", *words, *SWEEP]) == 0
+    first = found(tmp_path)
+    shutil.rmtree(tmp_path / "r")
+    one, other = sorted((tmp_path / "c" / "stages").rglob(f"*/muvera-*.{end}"))
+    one.write_bytes(other.read_bytes())
+    assert main(["run", *words, *SWEEP]) == 1
+    place = "/".join(other.parts[-5:])
+    assert f"{one} is damaged (ValueError: it is {place}): delete it and run again" in capsys.readouterr().err
+    assert found(tmp_path).keys() == first.keys() - {f"{one.parent.name}muvera"}
+    one.unlink()
+    assert main(["run", *words, *SWEEP]) == 0
+    same(first, found(tmp_path))
+
+
+def test_maxsim_of_other_candidates_is_not_believed(words, steps, tmp_path):
+    single = [*words, "center=none", "method=smve", SWEEP[-1]]
+    assert main(["run", *single]) == 0
+    shutil.rmtree(tmp_path / "r")
+    (path,) = (tmp_path / "c" / "stages").rglob("*.candidates.npz")
+    candidates = stages.read_candidates(path)
+    rows = candidates.ranking.rows.copy()
+    rows[:, [0, 7]] = rows[:, [7, 0]]
+    stages.write_candidates(path, replace(candidates, ranking=Ranking(rows, candidates.ranking.scores)))
+    maxsim_of_others = stages.read_maxsim(path.with_name(path.name.replace("candidates", "maxsim")))
+    assert not maxsim_of_others.fits(rows) and maxsim_of_others.fits(candidates.ranking.rows)
+    steps.clear()
+    assert main(["run", *single]) == 0
+    assert steps == [maxsim_of_others.pairs]  # nothing searched, all pairs scored again
+    (computed,) = (tmp_path / "c" / "stages").rglob("*.maxsim.npz")
+    assert stages.read_maxsim(computed).fits(rows)
+
+
+def test_reranking_costs_what_it_cost_whoever_did_it(words, tmp_path):
+    single = [*words, "center=none", "depths=[0,20]"]
+    assert main(["run", *single, "method=smve"]) == 0
+    (path,) = (tmp_path / "c" / "stages").rglob("smve-*.maxsim.npz")
+    stages.write_maxsim(path, replace(stages.read_maxsim(path), seconds=100.0))
+    assert main(["run", *single, "method=muvera"]) == 0
+    one, other = (pairs_of(path) for path in sorted((tmp_path / "c" / "stages").rglob("*.candidates.npz")))
+    assert one != other
+    expected = 100 * len(one & other) / len(other)
+    assert expected < found(tmp_path)["nonemuvera"].seconds["rerank"] < expected + 10
+
+
+def pairs_of(path):
+    rows = stages.read_candidates(path).ranking.rows[:, :20]
+    return {(query, row) for query, some in enumerate(rows) for row in some if row >= 0}
+
+
+def test_a_method_is_searched_alike_whatever_is_searched_along(words, tmp_path):
+    assert main(["run", *words, "-m", "center=none,corpus,own", "method=muvera,smve", SWEEP[-1]]) == 0
+    first = stage_scores(tmp_path)
+    shutil.rmtree(tmp_path / "c" / "stages")
+    shutil.rmtree(tmp_path / "r")
+    for center in ("own", "none", "corpus"):
+        assert main(["run", *words, "-m", f"center={center}", "method=muvera,smve", SWEEP[-1]]) == 0
+    assert stage_scores(tmp_path) == first and len(first) == 6
+
+
+def stage_scores(folder):
+    paths = (folder / "c" / "stages").rglob("*.candidates.npz")
+    return {path.name + path.parent.name: stages.read_candidates(path).ranking.scores.tobytes() for path in paths}
+
+
+def test_depths_that_another_process_measured_meanwhile_are_kept(words, tmp_path, monkeypatch):
+    single = [*words, "method=smve"]
+    finish, done = run._finish, []
+
+    def interrupted(*arguments):
+        if not done:
+            done.append("by another")
+            assert main(["run", *single, "depths=[0,20]"]) == 0
+        return finish(*arguments)
+
+    monkeypatch.setattr(run, "_finish", interrupted)
+    assert main(["run", *single, "depths=[0,30]"]) == 0
+    together = found(tmp_path)
+    assert list(together["corpussmve"].ndcg10) == ["0", "20", "30"]
+    assert main(["run", *single, "depths=[0,20,30]", "overwrite=true"]) == 0
+    same(together, found(tmp_path))
+
+
+def test_a_record_of_other_inputs_that_another_process_made_meanwhile_is_kept(words, tmp_path, monkeypatch, capsys):
+    single = [*words, "method=smve", "depths=[0,20]"]
+    finish, done = run._finish, []
+
+    def interrupted(*arguments):
+        if not done:
+            done.append("by another")
+            assert main(["run", *single, "model.query_length=9"]) == 0
+        return finish(*arguments)
+
+    monkeypatch.setattr(run, "_finish", interrupted)
+    assert main(["run", *single, "model.query_length=8"]) == 1
+    assert "was made from another model: set overwrite=true" in capsys.readouterr().err
+    assert found(tmp_path)["corpussmve"].identity["model"]["query_length"] == 9
+
+
+def test_two_cells_of_one_name_are_refused_before_any_work(words, tmp_path, capsys):
+    assert main(["run", *words, "-m", "method=smve", "model.query_length=8,9"]) == 2
+    assert (
+        "two cells of this sweep, of another model.query_length, would have the one record" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "r" / "records").exists()
+    assert main(["run", *words, "-m", "method=smve", "depths=[0],[0,20]"]) == 0  # one record, no other inputs
+
+
+def test_run_files_that_a_killed_run_did_not_come_to_are_written(words, tmp_path, monkeypatch):
+    single = [*words, "method=smve", SWEEP[-1]]
+    assert main(["run", *single]) == 0
+    before = found(tmp_path)
+    write, written = trec.replacing, []
+
+    def killed(path):
+        written.append(path)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        return write(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trec, "replacing", killed)
+        with pytest.raises(KeyboardInterrupt):
+            main(["run", *single, "save_runs=true"])
+    assert main(["run", *single, "save_runs=true"]) == 0
+    assert {path.name for path in (tmp_path / "r").rglob("*.gz")} == {f"smve.rk{d}.trec.gz" for d in (0, 5, 20)}
+    same(before, found(tmp_path))
+
+
 def test_every_single_bit_of_a_file_of_arrays_is_checked(tmp_path):
     path = tmp_path / "a.npz"
     write_arrays(path, rows=np.arange(3), facts=np.array('{"a": 1}'))
@@ -167,10 +321,11 @@ def test_known_pairs_are_those_of_the_same_shard(tmp_path):
     for shard in (WHOLE, stages.Shard(1, 2)):
         one = stages.files(tmp_path, "none", "smve", [], shard)
         stages.write_candidates(one.candidates, candidates)
-        stages.write_maxsim(one.maxsim, scores[:, :2] + shard.count, {})
+        stages.write_maxsim(one.maxsim, stages.MaxSim.of(rows[:, :2], scores[:, :2] + shard.count, 8, 4.0))
     for shard in (WHOLE, stages.Shard(1, 2)):
-        ((found_rows, found_scores),) = stages.known(tmp_path, shard)
+        ((found_rows, found_scores, cost),) = stages.known(tmp_path, shard)
         assert found_rows.tolist() == [[3, 1]] and found_scores.tolist() == [[2 + shard.count, 1 + shard.count]]
+        assert cost == 0.5
     assert not list(stages.known(tmp_path, stages.Shard(2, 2)))
 
 

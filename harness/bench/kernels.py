@@ -165,7 +165,7 @@ def search(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
 
     def of_muvera() -> np.ndarray:
         best = RunningTopK(len(queries), k)
-        best.add(0, dot_products(query_codes, codes, block))
+        best.add(0, dot_products([query_codes], codes, block))
         return best.ranking().scores
 
     def with_torch() -> np.ndarray:

@@ -10,12 +10,14 @@ Each of R repetitions has k Gaussian hyperplanes h and a projection to d dimensi
 The FDE is the concatenation, R * 2^k * d numbers; the score is F_q . F_d. Without inner projection S is the identity
 and d = dim.
 
-Documents are encoded and searched in tiles of 256, one product each, so that a score depends neither on the memory at
-hand nor on the number of threads or shards, down to the last bit.
+Documents are encoded and searched in tiles of 256, and queries by the stores that they are stacked of, one product for
+each of both, so that a score depends neither on the memory at hand, nor on the number of threads or shards, nor on what
+else is searched at the same time, down to the last bit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -143,8 +145,12 @@ class Muvera:
         fde = FixedDimensionalEncoding(docs.dim, *self.options, resources.device)
         token_bytes, row_bytes = 12 * docs.dim + fde.token_bytes, fde.row_bytes + 12 * len(queries)
         with watch.phase("encode_queries"):
-            blocks = queries.blocks(token_bytes, fde.row_bytes, resources.block_bytes)
-            query_codes = torch.cat([fde.queries(block) for block in blocks]).T.contiguous()
+            query_codes = [
+                torch.cat(
+                    [fde.queries(block) for block in part.blocks(token_bytes, fde.row_bytes, resources.block_bytes)]
+                ).T.contiguous()
+                for part in queries.parts
+            ]
         best = resources.top_k(len(queries), min(k, len(docs)))
         with bar("MUVERA", len(docs), resources.show) as progress:
             for block in docs.blocks(token_bytes, row_bytes, resources.block_bytes, TILE):
@@ -160,21 +166,23 @@ class Muvera:
 
 
 def dot_products(
-    queries: Float[torch.Tensor, "size queries"], documents: Float[torch.Tensor, "docs size"], block: Block
+    queries: Sequence[Float[torch.Tensor, "size _"]], documents: Float[torch.Tensor, "docs size"], block: Block
 ) -> Any:
-    """``(documents @ queries).T`` in tiles of documents, float32 [queries, docs] (numpy, or on the GPU).
+    """``(documents @ queries).T`` in tiles of documents, float32 [queries of all parts, docs] (numpy, or on the GPU).
 
     -inf for documents without tokens. BLAS is a quarter faster where the queries' codes are columns.
     """
-    if queries.is_cuda:
-        scores = (documents @ queries).T.contiguous()
+    if documents.is_cuda:
+        scores = torch.cat([(documents @ part).T for part in queries])
         scores[:, torch.from_numpy(block.lengths == 0).to(scores.device)] = -torch.inf
         return scores
-    asked, codes = queries.numpy(), documents.numpy()
-    result = np.empty((asked.shape[1], len(codes)), dtype=np.float32)
+    asked, codes = [part.numpy() for part in queries], documents.numpy()
+    ends = np.cumsum([part.shape[1] for part in asked])
+    result = np.empty((ends[-1], len(codes)), dtype=np.float32)
 
     def some(rows: range) -> None:
-        result[:, rows.start : rows.stop] = (codes[rows.start : rows.stop] @ asked).T
+        for part, end in zip(asked, ends, strict=True):
+            result[end - part.shape[1] : end, rows.start : rows.stop] = (codes[rows.start : rows.stop] @ part).T
 
     each(some, _tiles(block))
     result[:, block.lengths == 0] = -np.inf

@@ -194,7 +194,7 @@ class Smve:
         encoding = SparseEncoding(docs.dim, *self.options, resources.device)
         budget, token_bytes = resources.block_bytes, 12 * docs.dim + encoding.token_bytes
         with watch.phase("encode_queries"):
-            blocks = queries.blocks(token_bytes, encoding.row_bytes, budget)
+            blocks = [b for part in queries.parts for b in part.blocks(token_bytes, encoding.row_bytes, budget)]
             query_codes = SparseCodes.joined([encoding.queries(block) for block in blocks], encoding.size)
         best = RunningTopK(len(queries), min(k, len(docs)))
         kept = 0

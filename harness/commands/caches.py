@@ -58,7 +58,7 @@ def _prune_cache(options: DictConfig, folder: Path, found: list[Stage]) -> int:
     from harness import cache_tables, pruning
 
     chosen = pruning.prunable(found, folder, options.older)
-    gone = [stage for stage in chosen if pruning.delete(stage)] if options.delete else chosen
+    gone = [stage for stage in chosen if pruning.delete(stage, folder)] if options.delete else chosen
     if gone:
         sys.stdout.write(f"{cache_tables.listing(gone)}\n\n")
     what, end = ("deleted", "") if options.delete else ("would be deleted", "; delete=true deletes them")

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from harness import config
-from harness.commands import results, sweeps, workers
+from harness.commands import results, selection, sweeps, workers
 from harness.errors import HarnessError
 
 
@@ -25,14 +25,23 @@ def run(words: Sequence[str]) -> int:
         sweeps.check_writable("results_dir", results_dir(options.results_dir))
 
     launcher, of_hydra, overrides = workers.launcher(overrides)
-    cells, failures = sweeps.cells(flags, overrides, check)
     if launcher == "basic":
+        of_hydra = [word for word in of_hydra if word != "hydra/launcher=basic"]
+        cells, failures = sweeps.cells(flags, [*overrides, *of_hydra], check)
         from harness.run import run_cells
 
         failures += run_cells(cells)  # all at once: what they have in common is computed once
     else:
+        cells, failures = sweeps.cells(flags, overrides, check)
         failures += workers.run(launcher, of_hydra, overrides, cells)
-    return sweeps.say_failures(failures) if failures else results.show(overrides, only_measured=True)
+    if failures:
+        return sweeps.say_failures(failures)
+    try:
+        return results.show(overrides, only_measured=True)
+    except selection.NothingMeasuredError:
+        if any(cell.shard is None for cell in cells):
+            raise
+        return 0  # no shard was the last one, as each has said
 
 
 def status(words: Sequence[str]) -> int:

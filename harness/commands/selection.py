@@ -43,9 +43,13 @@ def measured(overrides: Sequence[str], options: DictConfig) -> Measured:
     return Measured(results, suite, members, chosen["model"], found, rows)
 
 
-def nothing(datasets: Sequence[str], results: Path) -> HarnessError:
+class NothingMeasuredError(HarnessError):
+    """There is no record of what the overrides name."""
+
+
+def nothing(datasets: Sequence[str], results: Path) -> NothingMeasuredError:
     """What to say where nothing was."""
-    return HarnessError(f"nothing was measured on {', '.join(datasets)} in {results}: use `run` first.")
+    return NothingMeasuredError(f"nothing was measured on {', '.join(datasets)} in {results}: use `run` first.")
 
 
 def names(overrides: Sequence[str], options: DictConfig) -> dict[str, list[str]]:

@@ -77,8 +77,10 @@ def check_writable(option: str, folder: Path) -> None:
     try:
         folder.expanduser().mkdir(parents=True, exist_ok=True)
         probe = folder.expanduser() / f".probe.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.write_bytes(bytes(1 << 16))  # some bytes, which a full disk refuses
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise HarnessError(
             f"cannot write to {folder} ({error.strerror}): set {option} to a folder that can be written."

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from harness import config
 from harness.commands import sweeps
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.units import Unit
+    from harness.units import Goal, Unit
 
 log = logging.getLogger(__name__)
 PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
@@ -41,11 +42,13 @@ def launcher(overrides: Sequence[str]) -> tuple[str, list[str], list[str]]:
     Raises
     ------
     HarnessError
-        If the launcher is not installed.
+        If it is several, or not installed.
     """
-    of_hydra = [word for word in overrides if word.startswith(("hydra/", "hydra."))]
-    named = [word.partition("=")[2] for word in of_hydra if word.startswith("hydra/launcher=")]
-    name = named[-1] if named else "basic"
+    of_hydra = [word for word in overrides if word.lstrip("+~").startswith(("hydra/", "hydra."))]
+    named = [word.partition("=")[2] for word in of_hydra if word.lstrip("+~").startswith("hydra/launcher=")]
+    if len(named) > 1 or any("," in name for name in named):
+        raise HarnessError(f"hydra/launcher={','.join(named)}: a sweep has one launcher; name one.")
+    name = named[0] if named else "basic"
     extra = PACKAGES.get(name)
     if extra and (find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None):
         raise HarnessError(
@@ -55,31 +58,59 @@ def launcher(overrides: Sequence[str]) -> tuple[str, list[str], list[str]]:
 
 
 def run(launcher: str, of_hydra: Sequence[str], others: Sequence[str], cells: Sequence[DictConfig]) -> list[str]:
-    """Measure cells with many workers; one sentence for each that fails."""
+    """Measure cells with many workers; one sentence for each that fails.
+
+    Raises
+    ------
+    HarnessError
+        If the launcher has no such option.
+    """
     from harness import units
 
+    launched_by = _with_defaults(launcher, of_hydra)
+    config.composed([*launched_by, *others])  # else a wrong option would be every worker's end
+    words = ["-m", *launched_by, *(word for word in others if word.startswith("cache_dir="))]
+    if launcher == "submitit_local":  # which starts at once all that it is given
+        words.append(f"hydra.sweeper.max_batch_size={os.cpu_count() or 1}")
     failures: list[str] = []
-    waves = units.planned(cells, failures)
-    words = ["-m", *_with_defaults(launcher, of_hydra), *(word for word in others if word.startswith("cache_dir="))]
+    waves, goals = units.planned(cells, failures)
     for step, wave in waves.items():
         if wave:
             log.info("%s: %d units", step, len(wave))
             _launch(words, wave)
+    _launch_again(words, goals)
     if ray := sys.modules.get("ray"):
         ray.shutdown()  # the launcher leaves it connected, and would take it for the next sweep's
-    undone = units.undone([unit for wave in waves.values() for unit in wave])
-    for text in undone:  # the workers have said it, but not all of them to this terminal
+    missed = units.missed(goals)
+    for text in missed:  # the workers have said it, but not all of them to this terminal
         log.error("error: %s", text)
-    return failures + undone
+    return failures + missed
+
+
+def _launch_again(words: Sequence[str], goals: Sequence[Goal]) -> None:
+    """Have done what no worker lived to do.
+
+    With some launchers the end of one worker is that of the others, or of those that would come after it: so all units
+    that are left are launched together as long as that gets some done, and then each alone, where it takes none along.
+    """
+    from harness import units
+
+    left, alone = units.undone(goals), False
+    while left:
+        log.info("%d units that no worker has done are tried again%s", len(left), ", one by one" if alone else "")
+        for wave in [[unit] for unit in left] if alone else [left]:
+            _launch(words, wave)
+        before, left = left, units.undone(goals)
+        if alone or len(before) == 1:
+            return
+        alone = len(left) == len(before)
 
 
 def _with_defaults(launcher: str, of_hydra: Sequence[str]) -> list[str]:
     """Hydra's words, and before those of the launcher's options the defaults of ours."""
     words = [f"hydra/launcher={launcher}"]
-    if launcher == "submitit_local":  # which starts at once all that it is given
-        words.append(f"hydra.sweeper.max_batch_size={os.cpu_count() or 1}")
     words += [f"++hydra.launcher.{option}={value}" for option, value in DEFAULTS[launcher].items()]
-    return words + [word for word in of_hydra if not word.startswith("hydra/launcher=")]
+    return words + [word for word in of_hydra if not word.lstrip("+~").startswith("hydra/launcher=")]
 
 
 class _Work:
