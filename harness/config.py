@@ -150,6 +150,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
                 if name not in choices(override.key_or_group):
                     kind = "data set" if override.key_or_group == "dataset" else override.key_or_group
                     raise unknown(kind, name, choices(override.key_or_group))
+                _refuse_targets(entry(override.key_or_group, name))  # of a sweep's every cell
     return parsed
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from harness import locks
 from harness.errors import HarnessError
-from harness.files import append, read_arrays, sealed, write_arrays, write_json, write_text
+from harness.files import append, digest, read_arrays, sealed, write_arrays, write_json, write_text
 from harness.progress import Stopwatch
 from harness.store import FORMAT, LENGTHS, META, TOKENS, TokenStore, crc, is_complete, open_store, read_tokens
 
@@ -81,13 +81,18 @@ def fill(
         if is_complete(path):
             return
         with locks.announced(path / PARTS):
+            appended: set[int] = set()
             for start in range(0, len(ids), chunk):
                 if is_complete(path):
                     return
                 part = _part(path, start, len(ids), chunk)
                 with locks.held(locks.of(part), wait) as mine:
-                    if mine and not _is_encoded(path, part, start, len(ids), identity, chunk):
-                        _encode(part, ids[start : start + chunk], encode, start)
+                    if not mine or start in appended or part.exists() or is_complete(path):
+                        continue
+                    # Read after the part was looked for, which goes when it was appended.
+                    appended = {one["start"] for one in _journal(path, len(ids), identity, chunk)}
+                    if start not in appended:
+                        _encode(part, ids[start : start + chunk], encode, start, identity)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -104,20 +109,14 @@ def _part(path: Path, start: int, items: int, chunk: int) -> Path:
     return path / PARTS / f"{start}-{min(start + chunk, items)}.npz"
 
 
-def _is_encoded(path: Path, part: Path, start: int, items: int, identity: dict[str, Any], chunk: int) -> bool:
-    """Whether a chunk is there; in this order, because it goes after it was appended."""
-    if part.exists() or is_complete(path):
-        return True
-    return any(c["start"] == start for c in _journal(path, items, identity, chunk))
-
-
-def _encode(part: Path, ids: Sequence[str], encode: Encode, start: int) -> None:
+def _encode(part: Path, ids: Sequence[str], encode: Encode, start: int, identity: dict[str, Any]) -> None:
     watch = Stopwatch()
     with watch.phase("encode"):
         rows = encode(start, start + len(ids))
         tokens = _checked(rows, ids)
     lengths = np.array([len(row) for row in rows], dtype="<i4")
-    write_arrays(part, tokens=tokens, lengths=lengths, seconds=np.array(watch.seconds["encode"]))
+    facts = {"seconds": np.array(watch.seconds["encode"]), "identity": np.array(digest(identity))}
+    write_arrays(part, tokens=tokens, lengths=lengths, **facts)
 
 
 def _assemble(path: Path, items: int, identity: dict[str, Any], chunk: int) -> None:
@@ -138,7 +137,11 @@ def _assemble(path: Path, items: int, identity: dict[str, Any], chunk: int) -> N
             part = _part(path, start, items, chunk)
             if not part.exists():  # someone deleted it: begin again
                 return
-            chunks.append(_append(part, start, chunks, token_file, length_file, journal))
+            arrays = read_arrays(part)
+            if str(arrays.get("identity")) != digest(identity):  # of other inputs: encode it anew
+                part.unlink()
+                return
+            chunks.append(_append(arrays, start, chunks, token_file, length_file, journal))
             part.unlink()
     dim, seconds = (chunks[-1]["dim"], chunks[-1]["seconds"]) if chunks else (None, 0.0)
     kept = [{key: c[key] for key in ("start", "stop", "tokens", "crc32")} for c in chunks]
@@ -153,10 +156,14 @@ def _assemble(path: Path, items: int, identity: dict[str, Any], chunk: int) -> N
 
 
 def _append(
-    part: Path, start: int, before: list[dict[str, Any]], token_file: Any, length_file: Any, journal: Any
+    arrays: dict[str, np.ndarray],
+    start: int,
+    before: list[dict[str, Any]],
+    token_file: Any,
+    length_file: Any,
+    journal: Any,
 ) -> dict[str, Any]:
     """Put a chunk behind those `before` it, and give its line of the journal."""
-    arrays = read_arrays(part)
     tokens, lengths, seconds = arrays["tokens"], arrays["lengths"], float(arrays["seconds"])
     dim = before[-1]["dim"] if before else tokens.shape[1]
     if tokens.shape[1] != dim:

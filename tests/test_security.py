@@ -602,8 +602,9 @@ def test_code_in_a_configuration_file_is_refused(content, evil, marker, tmp_path
     text = content.replace("MARKER", str(marker))
     (tmp_path / "conf" / "experiment" / "gift.yaml").write_text(f"# @package _global_\nhydra:\n  {text}\n")
     monkeypatch.setattr(config, "CONF_DIR", tmp_path / "conf")
-    said = refused(["run", "model=lateon", "experiment=gift"], capsys)
-    assert re.search(CONFIGS[content] + ", which is none of ours: remove it there", said)
+    for words in (["experiment=gift"], ["-m", "experiment=demo,gift"]):
+        said = refused(["run", "model=lateon", *words], capsys)
+        assert re.search(CONFIGS[content] + ", which is none of ours: remove it there", said)
 
 
 # Names

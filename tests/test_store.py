@@ -246,3 +246,17 @@ def test_a_full_disk_leaves_nothing_that_is_taken_for_complete(tmp_path):
     with pytest.raises(HarnessError, match="incomplete"):
         open_store(tmp_path / "s")
     assert attempt("large").strip() == "complete 40 2000"
+
+
+def test_chunks_of_other_inputs_are_encoded_anew(tmp_path):
+    def stopped(start, stop):
+        if start == 2:
+            raise KeyboardInterrupt
+        return [np.full((2, 8), 1, np.float32)] * (stop - start)
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store(tmp_path / "s", list("abcd"), stopped, {"inputs": 1}, 2)
+    assert list(tmp_path.glob("s/parts/*.npz"))
+    twos = [np.full((2, 8), 2, np.float32)] * 2
+    store = build_store(tmp_path / "s", list("abcd"), lambda start, stop: twos, {"inputs": 2}, 2)
+    assert (store.flat == 2).all() and len(store) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -134,12 +135,18 @@ def _launch(words: Sequence[str], wave: list[Unit]) -> None:
     try:
         sweeps.through_hydra([*words, f"+unit=range(0,{len(wave)})"], _Work(wave))
     except Exception as error:
-        reason = str(error).strip().splitlines() or [""]
-        log.error("a worker ended early (%s: %s); the others' work is kept", type(error).__name__, reason[0])
+        log.error("a worker ended early (%s); the others' work is kept", reason(error))
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")
         if before is not None:
             os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def reason(error: Exception) -> str:
+    """What a launcher says of a worker's end, in a line: the error that its trace ends with, if it is one."""
+    lines = str(error).strip().splitlines()
+    errors = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception)\b", line)]
+    return ": ".join([type(error).__name__, *(errors[-1:] or lines[:1])])
 
 
 def threads(options: Any) -> int:
