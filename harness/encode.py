@@ -100,8 +100,10 @@ class Encoder:
         return store
 
     def is_encoded(self, texts: Mapping[str, str], name: str, query_length: int | None) -> bool:
-        """Whether there is a complete store of documents."""
-        return is_complete(self._named(Texts(texts, name, False, query_length), upto_head=False)[0])
+        """Whether `help_encode` would find nothing to do."""
+        source = Texts(texts, name, False, query_length)
+        kinds = {False, self.checkpoint.head is not None}
+        return any(is_complete(self._named(source, upto_head)[0]) for upto_head in kinds)
 
     def help_encode(self, texts: Mapping[str, str], name: str, query_length: int | None) -> None:
         """Encode chunks of documents that no other process is encoding, until there are none left.

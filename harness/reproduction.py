@@ -20,12 +20,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from harness import config, heads, records
-from harness.candidates import plaid
+from harness.cache import MARKERS
 from harness.errors import HarnessError
 from harness.plan import Options, by_model, selected
 from harness.records import Record
 from harness.run import SETTINGS, measure
-from harness.store import META
 from harness.subject import Subject
 
 GROUPS = ("model", "dataset", "center", "method")
@@ -186,4 +185,4 @@ def repeat(configured: DictConfig) -> Repetition | None:
 
 def _finished(cache: Path) -> set[Path]:
     """Folders of the complete token stores and indexes."""
-    return {path.parent for path in (*cache.glob(f"tokens/*/{META}"), *cache.glob(f"plaid/*/{plaid.MARKER}"))}
+    return {path.parent for kind in ("tokens", "plaid") for path in cache.glob(f"{kind}/*/{MARKERS[kind]}")}

@@ -86,7 +86,7 @@ class Subject:
 
     @property
     def is_encoded(self) -> bool:
-        """Whether the token vectors of its documents are all there."""
+        """Whether the model has seen all its documents, so that there is nothing to `help_encode`."""
         return self._encoder.is_encoded(self.dataset.docs, self.dataset_name, self.query_length)
 
     def help_encode(self) -> None:

@@ -5,7 +5,7 @@ repeated at most the stage that was unfinished; what is damaged is never believe
 
 All faults are drawn from one seed. Settings, from the environment:
 
-    HARNESS_KILLS   how many kills of the demonstration's sweep (50)
+    HARNESS_KILLS   how many kills of each of two sweeps (50), and a fifth of them of a sweep with two workers
     HARNESS_SEED    of all draws (0)
 
 `make faults` runs all of it; a small part is among the usual tests.
@@ -20,11 +20,14 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import faults
@@ -35,6 +38,7 @@ from harness import center, encode, files, records, shards, store_build
 from harness.candidates import plaid
 from harness.cli import main
 from harness.commands import sweeps
+from harness.config import ROOT
 from harness.errors import HarnessError
 from harness.run import run_cells
 from harness.stages import CANDIDATES, MAXSIM
@@ -225,7 +229,69 @@ def test_a_tiny_sweep_killed_at_any_moment_ends_with_the_same_records(server, ti
     check_kills(server, tiny, seeded, KILLS, capsys)
 
 
-# (Kills of single workers of a launcher: tests/test_launchers.py)
+# Kills of a sweep with many workers, as a user starts it: Python, Hydra and joblib are killed like all the rest
+
+
+def processes(session: int) -> list[int]:
+    """The live processes of a session, its leader first."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            state, _, _, of = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(of) == session and state != "Z":
+                found.append(int(stat.parent.name))
+    return sorted(found, key=lambda pid: (pid != session, pid))
+
+
+def kill_some(session: int, rng: np.random.Generator) -> str:
+    """kill -9 of a whole sweep, of its first process alone, or of one of the others; which of them."""
+    there = processes(session)
+    if not there:
+        return ""
+    what = str(rng.choice(["all", "first", "other"]))
+    victims = {"all": there, "first": there[:1], "other": [int(rng.choice(there[1:]))] if there[1:] else []}[what]
+    for pid in victims:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return what if victims else ""
+
+
+def killed_workers_until_done(sweep: Sweep, rng: np.random.Generator, most: int, seconds: float) -> list[str]:
+    """Run a sweep with two workers until it ends well; what was killed of it."""
+    command = [sys.executable, "-m", "harness", *sweep.command, "hydra/launcher=joblib"]
+    at: list[str] = []
+    before: dict[Path, tuple[int, int]] = {}
+    while True:
+        begun, log = time.monotonic(), sweep.folder / "said"
+        with open(log, "w") as said:
+            one = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
+        while len(at) < most and one.poll() is None:
+            time.sleep(float(rng.uniform(0, seconds)))
+            at += [what] if (what := kill_some(one.pid, rng)) else []
+        code = one.wait(300)
+        while processes(one.pid):  # workers that were left alone end with the unit that they were at
+            assert time.monotonic() - begun < 300, "a worker that was left alone does not end"
+            time.sleep(0.05)
+        check_nothing_was_repeated(before, sweep)
+        if code == 0:
+            return at
+        assert at, log.read_text()
+        before = finished(sweep)
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(find_spec("hydra_plugins") is None, reason="`make launchers` installs hydra-joblib-launcher")
+def test_a_sweep_with_many_workers_of_which_any_are_killed_ends_with_the_same_records(server, tiny, seeded, capsys):
+    began = time.monotonic()
+    assert tiny.run(server)[0] == 0
+    expected, at, completed = tiny.scores(), [], 0
+    while len(at) < KILLS // 5:
+        tiny.clear()
+        at += killed_workers_until_done(tiny, seeded, int(seeded.integers(3, 7)), 20)
+        assert tiny.scores() == expected
+        assert main(["cache", "verify", f"cache_dir={tiny.cache}"]) == 0, capsys.readouterr().out
+        completed += 1
+    report(capsys, f"{len(at)} kills of {completed} sweeps with two workers: {dict(Counter(at))}", began)
 
 
 # Four sweeps on one cache
@@ -285,7 +351,6 @@ def resize(disk: Path, option: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{option}", disk], check=True)
 
 
-HYDRAS = 16384  # bytes that Hydra's own file takes and the folders above it: without them Hydra fails, in its own words
 REMEDY = re.compile(r"free some space|that can be written|a full disk stops it")
 
 
@@ -315,7 +380,7 @@ def test_a_full_disk_is_named_and_nothing_on_it_believed(server, tiny, small_dis
         shutil.rmtree(small_disk / "x", ignore_errors=True)
         (small_disk / "x").mkdir()
         side.symlink_to(small_disk / "x")
-        least, most = (20, len(sizes)) if "inodes" in full else (HYDRAS if full == "cache" else 4096, sum(sizes))
+        least, most = (20, len(sizes)) if "inodes" in full else (4096, sum(sizes))
         resize(small_disk, f"{'nr_inodes' if 'inodes' in full else 'size'}={int(seeded.integers(least, most))}")
         code, said = tiny.run(server, composed=False)
         if code:
@@ -335,7 +400,7 @@ def test_files_that_may_not_grow_are_named_and_not_believed(server, tiny, seeded
     for _ in range(8):
         tiny.clear()
         code, said = tiny.run(
-            server, composed=False, file_bytes=int(np.exp(seeded.uniform(np.log(HYDRAS), np.log(largest))))
+            server, composed=False, file_bytes=int(np.exp(seeded.uniform(np.log(1 << 14), np.log(largest))))
         )
         if code:
             places.append(check_full(tiny, code, said))
@@ -491,14 +556,37 @@ def test_damage_to_each_file_of_an_index_is_named(here, seeded):
 
 @pytest.mark.faults
 def test_damage_fails_the_cells_that_need_it_alone(here, seeded):
-    for what, end in (("smve", CANDIDATES), ("muvera", MAXSIM), ("plaid", CANDIDATES)):
-        here.restore("")
+    cases = [("smve", CANDIDATES), ("muvera", MAXSIM), ("plaid", CANDIDATES)]
+    for (what, end), without in product(cases, ("", f"stages/*/*/*/*/muvera-*{MAXSIM}", f"stages/*/*/*/*/*{MAXSIM}")):
+        here.restore(without)
+        if not list(here.sweep.cache.glob(f"stages/*/*/*/*/{what}-*{end}")):
+            continue
         path = seeded.choice(sorted(here.sweep.cache.glob(f"stages/*/*/*/*/{what}-*{end}")))
         faults.flip(path, seeded)
         shutil.rmtree(here.sweep.results)
         code, said = here()
         assert code == 1 and str(path) in said
         assert here.sweep.scores().keys() == CELLS - {path.parent.name + what}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("kind", [CANDIDATES, MAXSIM, "record"])
+def test_files_in_each_others_place_are_named(here, seeded, kind):
+    pattern = "r/records/*/*/*/[!p]*.json" if kind == "record" else f"c/stages/*/*/*/*/[!p]*{kind}"
+    for _ in range(6):
+        here.restore("")
+        one, other = seeded.choice(sorted(here.sweep.folder.glob(pattern)), 2, replace=False)
+        content = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(content)
+        if kind != "record":
+            shutil.rmtree(here.sweep.results)
+        code, said = here()
+        assert code == 1 and str(one) in said and str(other) in said
+        if kind == "record":
+            one.unlink()
+            other.unlink()
+        here.until_right()
 
 
 @pytest.mark.faults

@@ -78,7 +78,7 @@ def check_writable(option: str, folder: Path) -> None:
         folder.expanduser().mkdir(parents=True, exist_ok=True)
         probe = folder.expanduser() / f".probe.{os.getpid()}"
         try:
-            probe.write_bytes(bytes(1 << 16))  # some bytes, which a full disk refuses
+            probe.write_bytes(bytes(1 << 14))  # what Hydra writes there, in its own words if it cannot
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
