@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 
 from harness import failures as failed
 from harness import locks, records, run, stages
+from harness.errors import HarnessError
 from harness.failures import Names
 from harness.plan import Cell, Choice, Options, alike, by_model, is_measured, results_dir, selected
 from harness.shards import CHUNK, parse
@@ -77,13 +78,16 @@ class Goal:
     @property
     def is_reached(self) -> bool:
         """Whether it is there; made anew, if that was asked for."""
-        options, shard = self.unit.options, parse(self.unit.options["shard"])
-        if self.cell.anew and _state(_file(options, self.cell)) == self.before:
+        options, cell, shard = self.unit.options, self.cell, parse(self.unit.options["shard"])
+        if cell.anew and _state(_file(options, cell)) == self.before:
             return False
-        if shard.is_whole:
-            return is_measured(options, self.cell)
-        others = [one.are_there(self.cell.whole) for one in stages.of_shards(self.cell.files, shard)]
-        return self.cell.files.are_there(self.cell.whole) and (not all(others) or is_measured(options, self.cell))
+        try:
+            if shard.is_whole:
+                return is_measured(options, cell)
+            others = [one.are_there(cell.whole) for one in stages.of_shards(cell.files, shard)]
+            return cell.files.are_there(cell.whole) and (not all(others) or is_measured(options, cell))
+        except HarnessError:  # the record is damaged: whoever tries to measure the cell says so
+            return False
 
     @property
     def failure(self) -> str | None:
