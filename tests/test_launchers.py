@@ -199,8 +199,9 @@ def test_shards_are_measured_by_many_workers(tmp_path, lateon_like, capfd, rng):
     [
         (["hydra/launcher=joblib", "hydra.launcher.nope=1"], "Could not override 'hydra.launcher.nope'"),
         (["hydra.launcher.n_jobs=1"], "Could not override 'hydra.launcher.n_jobs'"),
-        (["hydra/launcher=joblib,ray"], "hydra/launcher=joblib,ray: a sweep has one launcher; name one"),
-        (["hydra/launcher=joblib", "hydra/launcher=ray"], "hydra/launcher=joblib,ray: a sweep has one launcher"),
+        (["hydra/launcher=joblib,ray"], "hydra/launcher=joblib,ray names several values: a sweep has one launcher"),
+        (["hydra/launcher=joblib", "hydra/launcher=ray"], "hydra/launcher=joblib,ray names several values"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=1,2"], "hydra.launcher.n_jobs=1,2 names several values"),
     ],
 )
 @needs("joblib")

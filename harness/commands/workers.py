@@ -43,12 +43,14 @@ def launcher(overrides: Sequence[str]) -> tuple[str, list[str], list[str]]:
     Raises
     ------
     HarnessError
-        If it is several, or not installed.
+        If it is several, or not installed, or an option of Hydra's has several values.
     """
     of_hydra = [word for word in overrides if word.lstrip("+~").startswith(("hydra/", "hydra."))]
     named = [word.partition("=")[2] for word in of_hydra if word.lstrip("+~").startswith("hydra/launcher=")]
-    if len(named) > 1 or any("," in name for name in named):
-        raise HarnessError(f"hydra/launcher={','.join(named)}: a sweep has one launcher; name one.")
+    swept = [override.input_line for override in config.parse(of_hydra) if override.is_sweep_override()]
+    if swept or len(named) > 1:
+        several = swept[0] if swept else f"hydra/launcher={','.join(named)}"
+        raise HarnessError(f"{several} names several values: a sweep has one launcher, and one value of its options.")
     name = named[0] if named else "basic"
     extra = PACKAGES.get(name)
     if extra and (find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None):
