@@ -257,26 +257,30 @@ def kill_some(session: int, rng: np.random.Generator) -> str:
 
 
 def killed_workers_until_done(sweep: Sweep, rng: np.random.Generator, most: int, seconds: float) -> list[str]:
-    """Run a sweep with two workers until it ends well; what was killed of it."""
+    """Run a sweep with two workers until it ends well, beside those that an earlier one left alone; what was killed."""
     command = [sys.executable, "-m", "harness", *sweep.command, "hydra/launcher=joblib"]
     at: list[str] = []
+    begun: list[int] = []
     before: dict[Path, tuple[int, int]] = {}
-    while True:
-        begun, log = time.monotonic(), sweep.folder / "said"
-        with open(log, "w") as said:
-            one = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
-        while len(at) < most and one.poll() is None:
-            time.sleep(float(rng.uniform(0, seconds)))
-            at += [what] if (what := kill_some(one.pid, rng)) else []
-        code = one.wait(300)
-        while processes(one.pid):  # workers that were left alone end with the unit that they were at
-            assert time.monotonic() - begun < 300, "a worker that was left alone does not end"
-            time.sleep(0.05)
-        check_nothing_was_repeated(before, sweep)
-        if code == 0:
-            return at
-        assert at, log.read_text()
-        before = finished(sweep)
+    try:
+        while True:
+            log = sweep.folder / "said"
+            with open(log, "w") as said:
+                one = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
+            begun.append(one.pid)
+            while len(at) < most and one.poll() is None:
+                time.sleep(float(rng.uniform(0, seconds)))
+                at += [what] if (what := kill_some(one.pid, rng)) else []
+            code = one.wait(300)
+            check_nothing_was_repeated(before, sweep)
+            if code == 0:
+                return at
+            assert at, log.read_text()
+            before = finished(sweep)
+    finally:
+        for session in begun:  # workers that were left alone wait five minutes for more
+            for pid in processes(session):
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.faults
