@@ -74,7 +74,7 @@ def describe(group: str, name: str) -> str:
 def expand(overrides: Sequence[str]) -> list[str]:
     """The overrides with the short forms of the module's docstring written out."""
     _refuse_code(overrides)
-    words = [_quoted(word) for word in overrides]
+    words = [quoted(word) for word in overrides]
     keys = {word.lstrip("+~").split("=")[0] for word in words}
     for group in ("model", "dataset", "train_data"):
         if f"{group}.path" in keys and group not in keys:
@@ -121,7 +121,7 @@ def _items(config: Any) -> Iterator[tuple[str, Any]]:
             yield from _items(value)
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
     """A path with characters that mean something to Hydra, such as blanks or brackets, in quotes."""
     key, _, value = word.partition("=")
     if (

@@ -95,9 +95,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     HarnessError
         If a single bit of the file is another than was written.
     """
-    content = memoryview(path.read_bytes())
-    archive, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
     try:
+        content = memoryview(path.read_bytes())
+        archive, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
         if _checksum(archive) != checksum:
             raise ValueError("it fails its checksum")
         with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:

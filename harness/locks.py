@@ -3,6 +3,8 @@
     NAME.lock beside NAME                        NAME is being written: one process does it, the others wait
     cache_dir/tokens/NAME/parts/*.lock           chunks of a store are being encoded
     cache_dir/locks/<data set>/<model>/*.lock    cells of a (model, data set) are being measured
+    cache_dir/stages/**/maxsim*.lock             MaxSim of a (model, data set) is being computed
+    results_dir/locks/**/<method>.lock           a cell's record is being written
 
 A lock file is empty, and stays where processes wait on it: who waits on one that was taken away waits for nobody.
 """

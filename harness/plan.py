@@ -92,21 +92,23 @@ def _refuse_one_record_of_two(groups: list[tuple[Options, list[Choice]]]) -> Non
     taken: dict[Path, Options] = {}
     for options, choices in groups:
         for dataset in selected(options):
-            inputs = {"model": options["model"], "dataset": dataset}
+            inputs = {name: options[name] for name in ("models_dir", "data_dir")}
+            inputs |= {f"model.{key}": value for key, value in options["model"].items()}
+            inputs |= {f"dataset.{key}": value for key, value in dataset.items()}
+            if options["overwrite"]:  # the later one replaces the depths of the earlier one
+                inputs["depths"] = options["depths"]
             for choice in choices:
-                names = names_of(dataset["name"], model_name(options["model"]), choice)
+                try:
+                    names = names_of(dataset["name"], model_name(options["model"]), choice)
+                except HarnessError:  # a name that no file can have: said when the cell is planned
+                    continue
                 path = records.record_path(results_dir(options["results_dir"]), *names)
                 other = taken.setdefault(path, inputs)
-                differs = [
-                    f"{group}.{key}"
-                    for group in inputs
-                    for key in sorted(inputs[group].keys() | other[group].keys())
-                    if inputs[group].get(key) != other[group].get(key)
-                ]
-                if differs:
+                if differs := sorted(key for key in inputs.keys() | other.keys() if inputs.get(key) != other.get(key)):
                     raise HarnessError(
                         f"two cells of this sweep, of another {', '.join(differs)}, would have the one record {path}: "
-                        "run them one after the other, each with a model.name (dataset.name) of its own."
+                        "run them one after the other, with a model.name (dataset.name) of their own if the inputs "
+                        "differ."
                     )
 
 
@@ -201,9 +203,18 @@ def is_outdated(config: Options, cell: Cell) -> bool:
     if not path.exists():
         return False
     record = records.read(path)
-    if record.identity != cell.identity:
+    if is_of_other_inputs(config, cell):
         return not config["overwrite"]
     return records.FINAL not in record.ndcg10 and not record.ndcg10.keys() <= {str(depth) for depth in cell.depths}
+
+
+def is_of_other_inputs(config: Options, cell: Cell) -> bool:
+    """Whether a cell's record is of other inputs than the cell, or cannot be read."""
+    path = records.record_path(results_dir(config["results_dir"]), *cell.names)
+    try:
+        return path.exists() and records.read(path).identity != cell.identity
+    except HarnessError:
+        return True
 
 
 def has_depths(record: records.Record, asked: Sequence[int]) -> bool:

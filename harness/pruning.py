@@ -53,8 +53,9 @@ def _serves(stage: Stage, dataset: str, model: str) -> bool:
         return stage.path.name.split(".")[0] == dataset
     if stage.kind in ("candidates", "maxsim"):
         return stage.path.parts[-5:-3] == (dataset, model)
-    name = stage.path.name
-    return f"-{dataset}-" in name and name.startswith((f"{model.split('+')[0]}-", "backbone-"))
+    name, words = stage.path.name, model.split("+")
+    bases = ["+".join(words[: i + 1]) for i in range(len(words))]  # of a variant, and of a name that has a + itself
+    return f"-{dataset}-" in name and name.startswith(("backbone-", *(f"{base}-" for base in bases)))
 
 
 def delete(stage: Stage, cache: Path) -> bool:

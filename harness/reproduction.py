@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from harness import config, heads, records
+from harness import config, heads, locks, records
 from harness.cache import MARKERS
 from harness.errors import HarnessError
 from harness.plan import Options, by_model, selected
@@ -170,7 +170,9 @@ def repeat(configured: DictConfig) -> Repetition | None:
             torch.set_num_threads(options["threads"])
         subject = Subject(options, selected(options)[0])
         before = _finished(subject.cache)
-        if measure(subject, choices):
+        with locks.measuring(subject.cache, subject.dataset_name, subject.model_name):
+            failures = measure(subject, choices)
+        if failures:
             return None
         (found,) = records.read_all(Path(folder))
         made = _finished(subject.cache) - before

@@ -41,6 +41,7 @@ from harness.plan import (
     by_model,
     cell_of,
     is_measured,
+    is_of_other_inputs,
     is_outdated,
     names_of,
     results_dir,
@@ -94,8 +95,7 @@ def measure(subject: Subject, choices: Sequence[Choice]) -> list[str]:
     again: list[Choice] = []
     for together in alike(cells):
         with noted("\n  ".join(map(_title, together)), [cell.names for cell in together]):
-            search(subject, together)
-            for cell in together:
+            for cell in search(subject, together, noted):
                 if cell.whole:  # nothing more to compute: not lost if something stops the rest
                     again += _finish(subject, cell, started)
                 else:
@@ -126,26 +126,36 @@ def unfinished(subject: Subject, choices: Sequence[Choice], noted: Noted) -> lis
     return [cell for cell in cells.values() if cell.depths]
 
 
-def search(subject: Subject, cells: list[Cell]) -> None:
-    """The candidates of one method's cells whose documents are encoded alike: one search, queries side by side."""
+def search(subject: Subject, cells: list[Cell], noted: Noted) -> list[Cell]:
+    """The candidates of some cells that are `alike`: one search, queries side by side.
+
+    Returns
+    -------
+    The cells that have them now: all but those that cannot be centered.
+    """
     with ExitStack() as stack:
         # In one order: no two processes wait on each other.
         for path in sorted(cell.files.candidates for cell in cells):
             stack.enter_context(locks.held(locks.of(path)))
-        cells = [cell for cell in cells if cell.anew or not cell.files.candidates.exists()]
-        if not cells:
-            return
-        watch = Stopwatch()
-        method, k = cells[0].method, cells[0].k
+        ready = [cell for cell in cells if not cell.anew and cell.files.candidates.exists()]
+        watch, centered, shifts = Stopwatch(), [], []
         with watch.phase("center"):
-            shifts = [_centering(subject, cell) for cell in cells]
+            for cell in cells:
+                if cell not in ready:
+                    with noted(_title(cell), [cell.names]):
+                        shifts.append(_centering(subject, cell))
+                        centered.append(cell)
+        if not centered:
+            return ready
+        method, k = centered[0].method, centered[0].k
         of_method = METHODS[method["name"]](**{key: value for key, value in method.items() if key != "name"})
         queries = stacked([shift.apply_queries(subject.queries) for shift in shifts])
         found = of_method.search(shifts[0].apply_documents(subject.docs), queries, k + 1, subject.resources)
         count = len(subject.queries)
-        for i, cell in enumerate(cells):
+        for i, cell in enumerate(centered):
             rows = slice(i * count, (i + 1) * count)
             _keep(subject, cell, found, Ranking(found.ranking.rows[rows], found.ranking.scores[rows]), watch.seconds)
+        return ready + centered
 
 
 def _centering(subject: Subject, cell: Cell) -> center.Centering:
@@ -229,7 +239,7 @@ def _finish(subject: Subject, cell: Cell, started: str) -> list[Choice]:
         missing = [shard.name for shard, is_done in zip(subject.shard.all, done, strict=True) if not is_done]
         log.info("%s: shard %s done, %s to go", _title(cell), subject.shard.name, ", ".join(missing))
         return []
-    with locks.held(locks.of(cell.files.base)):
+    with locks.held(_record_lock(subject, cell)):
         if not cell.anew:
             if is_measured(subject.config, cell):
                 log.info("%s: finished by another process", _title(cell))
@@ -238,6 +248,11 @@ def _finish(subject: Subject, cell: Cell, started: str) -> list[Choice]:
                 return [cell.choice]
         _record(subject, cell, stages.merge([stages.read(one, cell.whole) for one in every], cell.k), started)
         return []
+
+
+def _record_lock(subject: Subject, cell: Cell) -> Path:
+    """One for all who write a cell's record, whatever their depths, inputs and cache."""
+    return results_dir(subject.config["results_dir"]).joinpath(locks.FOLDER, *cell.names[:-1], f"{cell.names[-1]}.lock")
 
 
 def _record(subject: Subject, cell: Cell, result: Result, started: str) -> None:
@@ -254,6 +269,8 @@ def _record(subject: Subject, cell: Cell, result: Result, started: str) -> None:
     results = results_dir(config["results_dir"])
     if config["save_runs"]:
         trec.save(results, cell.names, subject.dataset, rankings)
+    elif is_of_other_inputs(config, cell):
+        trec.remove(results, cell.names)  # they are of the record that is replaced
     note = models.weights_note(config["model"], subject.checkpoint.backbone)
     zeros = {} if result.maxsim is None else {"zero_scores": int((first.scores == 0).sum())}
     options = {**config, "dataset": subject.dataset_options, "method": cell.method, "center": cell.center}

@@ -60,7 +60,7 @@ class MaxSim:
     scores : -inf where there is no candidate
     candidates : CRC-32 of their rows
     pairs : different (query, document) that the pass which computed them was for
-    seconds : of that pass
+    seconds : that computing all of these took, in that pass or before it
     """
 
     scores: Float[np.ndarray, "queries depth"]

@@ -115,7 +115,7 @@ def _encode(part: Path, ids: Sequence[str], encode: Encode, start: int, identity
         rows = encode(start, start + len(ids))
         tokens = _checked(rows, ids)
     lengths = np.array([len(row) for row in rows], dtype="<i4")
-    facts = {"seconds": np.array(watch.seconds["encode"]), "identity": np.array(digest(identity))}
+    facts = {"seconds": np.array(watch.seconds["encode"]), "of": np.array(digest([identity, start]))}
     write_arrays(part, tokens=tokens, lengths=lengths, **facts)
 
 
@@ -138,7 +138,7 @@ def _assemble(path: Path, items: int, identity: dict[str, Any], chunk: int) -> N
             if not part.exists():  # someone deleted it: begin again
                 return
             arrays = read_arrays(part)
-            if str(arrays.get("identity")) != digest(identity):  # of other inputs: encode it anew
+            if str(arrays.get("of")) != digest([identity, start]):  # of other inputs or rows: encode it anew
                 part.unlink()
                 return
             chunks.append(_append(arrays, start, chunks, token_file, length_file, journal))

@@ -122,7 +122,7 @@ class Subject:
         ]
         own = kept[self.shard.number - 1]
         if not own.exists():
-            write_arrays(own, sums=token_sums(self.docs), tokens=self.docs.offsets[-1])
+            write_arrays(own, sums=token_sums(self.docs), tokens=self.docs.offsets[-1], name=np.array(own.name))
         missing = [shard.name for shard, path in zip(self.shard.all, kept, strict=True) if not path.exists()]
         if missing:
             raise HarnessError(
@@ -131,6 +131,9 @@ class Subject:
                 "vectors are kept."
             )
         read = [read_arrays(path) for path in kept]
+        for path, one in zip(kept, read, strict=True):
+            if str(one.get("name")) != path.name:
+                raise HarnessError(f"{path} is damaged (it is {one.get('name')}): delete it and run its shard again.")
         return mean_of([one["sums"] for one in read], sum(int(one["tokens"]) for one in read))
 
     @property

@@ -5,6 +5,7 @@ Fields end at a blank: one inside an id is written as in a URL, %20.
 
 from __future__ import annotations
 
+import glob
 import gzip
 import re
 from collections.abc import Iterable
@@ -21,6 +22,13 @@ from harness.files import replacing
 def exist(results: Path, names: tuple[str, str, str, str], depths: Iterable[str]) -> bool:
     """Whether a cell's run files of some depths were written, all of them."""
     return all(_path(results, names, depth).exists() for depth in depths)
+
+
+def remove(results: Path, names: tuple[str, str, str, str]) -> None:
+    """Delete a cell's run files of all depths."""
+    path = _path(results, names, "*")
+    for one in path.parent.glob(f"{glob.escape(names[-1])}.rk*.trec.gz"):
+        one.unlink()
 
 
 def _path(results: Path, names: tuple[str, str, str, str], depth: str) -> Path:

@@ -13,7 +13,8 @@ record says (`Goal`), not the worker.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from harness.subject import Subject
 
 log = logging.getLogger(__name__)
 ENCODE, SEARCH, MEASURE = STEPS = ("encode", "search", "measure")
+PATHS = ("cache_dir", "results_dir", "models_dir", "data_dir")
 _HELPERS = 16  # at most, of one corpus: each takes chunk after chunk, so that fewer workers do it as well
 
 
@@ -62,31 +64,33 @@ class Goal:
 
     Attributes
     ----------
-    before : the state of its file when it was planned
+    before : the states of its files when it was planned
     """
 
     unit: Unit
     cell: Cell
-    before: State
+    before: States
 
     @classmethod
     def of(cls, unit: Unit, cell: Cell) -> Goal:
         """A goal as it is now, when nothing of it has been done."""
         failed.clear(results_dir(unit.options["results_dir"]), cell.names)  # that it failed before says nothing now
-        return cls(unit, cell, _state(_file(unit.options, cell)))
+        return cls(unit, cell, _states(unit.options, cell))
 
     @property
     def is_reached(self) -> bool:
         """Whether it is there; made anew, if that was asked for."""
         options, cell, shard = self.unit.options, self.cell, parse(self.unit.options["shard"])
-        if cell.anew and _state(_file(options, cell)) == self.before:
-            return False
+        stale = [cell.anew and now == before for now, before in zip(_states(options, cell), self.before, strict=True)]
         try:
-            if shard.is_whole:
-                return is_measured(options, cell)
-            others = [one.are_there(cell.whole) for one in stages.of_shards(cell.files, shard)]
-            return cell.files.are_there(cell.whole) and (not all(others) or is_measured(options, cell))
-        except HarnessError:  # the record is damaged: whoever tries to measure the cell says so
+            if not shard.is_whole:
+                if stale[1] or not cell.files.are_there(cell.whole):
+                    return False
+                stages.read(cell.files, cell.whole)  # whole, and no other's
+                if not all(one.are_there(cell.whole) for one in stages.of_shards(cell.files, shard)):
+                    return True  # not the last one, which makes the record
+            return not stale[0] and is_measured(options, cell)
+        except HarnessError:  # something is damaged: whoever tries to measure the cell says so
             return False
 
     @property
@@ -97,13 +101,13 @@ class Goal:
 
 State = tuple[int, int] | None
 """Of a file: another after it was written again; None where there is none."""
+States = tuple[State, State]
+"""Of a cell's record, and of the last of its files that a shard makes."""
 
 
-def _file(options: Options, cell: Cell) -> Path:
-    """The file that is written when a goal is reached."""
-    if parse(options["shard"]).is_whole:
-        return records.record_path(results_dir(options["results_dir"]), *cell.names)
-    return cell.files.candidates if cell.whole else cell.files.maxsim
+def _states(options: Options, cell: Cell) -> States:
+    record = records.record_path(results_dir(options["results_dir"]), *cell.names)
+    return _state(record), _state(cell.files.candidates if cell.whole else cell.files.maxsim)
 
 
 def _state(path: Path) -> State:
@@ -142,8 +146,9 @@ def _of(subject: Subject, cells: list[Cell]) -> list[Unit]:
 
     def unit(step: str, some: list[Cell]) -> Unit:
         choices, names = [cell.choice for cell in some], [cell.names for cell in some]
-        config = {**subject.config, "progress": False}  # the bars of several workers in one terminal are a muddle
-        return Unit(step, config, subject.dataset_options, choices, names)
+        config = {**_absolute(subject.config, *PATHS), "model": _absolute(subject.config["model"], "path", "head")}
+        config["progress"] = False  # the bars of several workers in one terminal are a muddle
+        return Unit(step, config, _absolute(subject.dataset_options, "path"), choices, names)
 
     chunks = -(-len(subject.rows) // CHUNK)
     helpers = 0 if subject.is_encoded or not subject.shard.is_whole else min(chunks, _HELPERS)
@@ -156,6 +161,21 @@ def _of(subject: Subject, cells: list[Cell]) -> list[Unit]:
         *(unit(SEARCH, some) for some in searches),
         unit(MEASURE, cells),
     ]
+
+
+def _absolute(options: Options, *names: str) -> Options:
+    """Options whose paths are those of this process also where a worker has another folder to begin with."""
+    paths = {name: Path(options[name]).expanduser() for name in names if options.get(name)}
+    return {**options, **{name: str(path.absolute()) for name, path in paths.items() if path.exists()}}
+
+
+@contextmanager
+def announced(goals: Sequence[Goal]) -> Iterator[None]:
+    """Say for the time of a block that their cells are being measured, also while no worker is at work."""
+    with ExitStack() as stack:
+        for cache, *subject in sorted({(goal.unit.options["cache_dir"], *goal.cell.names[:2]) for goal in goals}):
+            stack.enter_context(locks.measuring(Path(cache).expanduser(), *subject))
+        yield
 
 
 def do(unit: Unit, threads: int) -> None:
@@ -174,7 +194,8 @@ def do(unit: Unit, threads: int) -> None:
             if unit.step == ENCODE:
                 subject.help_encode()
             elif unit.step == SEARCH:
-                run.search(subject, run.unfinished(subject, unit.choices, noted))
+                for some in alike(run.unfinished(subject, unit.choices, noted)):  # as they are by now
+                    run.search(subject, some, noted)
             else:
                 run.measure(subject, unit.choices)
 

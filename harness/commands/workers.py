@@ -72,16 +72,19 @@ def run(launcher: str, of_hydra: Sequence[str], others: Sequence[str], cells: Se
 
     launched_by = _with_defaults(launcher, of_hydra)
     config.composed([*launched_by, *others])  # else a wrong option would be every worker's end
-    words = ["-m", *launched_by, *(word for word in others if word.startswith("cache_dir="))]
+    if not cells:
+        return []
+    words = ["-m", *launched_by, config.quoted(f"cache_dir={cells[0].cache_dir}")]
     if launcher == "submitit_local":  # which starts at once all that it is given
         words.append(f"hydra.sweeper.max_batch_size={os.cpu_count() or 1}")
     failures: list[str] = []
     waves, goals = units.planned(cells, failures)
-    for step, wave in waves.items():
-        if wave:
-            log.info("%s: %d units", step, len(wave))
-            _launch(words, wave)
-    _launch_again(words, goals)
+    with units.announced(goals):
+        for step, wave in waves.items():
+            if wave:
+                log.info("%s: %d units", step, len(wave))
+                _launch(words, wave)
+        _launch_again(words, goals)
     if ray := sys.modules.get("ray"):
         ray.shutdown()  # the launcher leaves it connected, and would take it for the next sweep's
     missed = units.missed(goals)
