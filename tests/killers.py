@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+from harness import run
 from harness.commands.workers import _Work
 
 
@@ -56,4 +57,12 @@ class KilledByTwo(_Work):
     def __call__(self, config):
         if self.wave[config.unit].dataset["name"] in ("set0", "set1"):
             _kill()
+        super().__call__(config)
+
+
+class KilledAtRecord(_Work):
+    """A worker that is killed when all is there but the record."""
+
+    def __call__(self, config):
+        run._record = lambda *_: _kill()
         super().__call__(config)

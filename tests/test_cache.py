@@ -238,6 +238,16 @@ def test_what_cells_are_being_measured_with_stays_whatever_its_age(kept, capsys)
     assert not list(kept.glob("tokens/*/*")) and not list(kept.glob("plaid/*/*"))
 
 
+def test_a_name_with_a_plus_protects_its_stores(tmp_path):
+    from harness import pruning
+
+    for name in ("a+b-tiny-documents-0", "a-tiny-documents-0", "c-tiny-documents-0"):
+        (tmp_path / "tokens" / name).mkdir(parents=True)
+    with holding(MEASURING, tmp_path, "tiny", "a+b+head=x"):
+        (gone,) = pruning.prunable(cache.stages(tmp_path), tmp_path, 0)
+    assert gone.path.name.startswith("c-")
+
+
 def test_a_pruned_cache_is_filled_again(kept, lateon_like, tiny_dataset, tmp_path):
     assert main(["cache", "prune", f"cache_dir={kept}", "older=0", "delete=true"]) == 0
     words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", f"results_dir={tmp_path / 'r'}"]

@@ -181,17 +181,56 @@ def test_what_failed_before_is_not_said_of_this_time(sweep, tmp_path, monkeypatc
     assert "the disk was full" not in capfd.readouterr().err
 
 
-@needs("joblib")
-def test_shards_are_measured_by_many_workers(tmp_path, lateon_like, capfd, rng):
+@pytest.fixture
+def sharded(tmp_path, lateon_like, rng):
+    """The words of a cell on a corpus of two shards."""
     corpus = {f"d{i}": " ".join(rng.choice(WORDS, 3)) for i in range(1100)}
     dataset = write_dataset(tmp_path / "two", corpus, {"q": "alpha beta"}, {"q": {"d1": 1}})
-    words = ["run", f"model.path={lateon_like}", f"dataset.path={dataset}", "progress=false", "center=none"]
-    words += ["method=smve", "depths=[0,20]", "reference=null", *places(tmp_path), *LAUNCHERS["joblib"]]
-    assert main([*words, "shard=1/2"]) == 0
+    words = [f"model.path={lateon_like}", f"dataset.path={dataset}", "progress=false", "center=none", "method=smve"]
+    return ["run", *words, "depths=[0,20]", "reference=null", *places(tmp_path)]
+
+
+@needs("joblib")
+def test_shards_are_measured_by_many_workers(sharded, tmp_path, capfd):
+    many = [*sharded, *LAUNCHERS["joblib"]]
+    assert main([*many, "shard=1/2"]) == 0
     assert "two  lateon-like  none  smve: shard 1/2 done, 2/2 to go" in capfd.readouterr().err
-    assert main([*words, "-m", "shard=1/2,2/2"]) == 0
+    (damaged,) = (tmp_path / "c").rglob("*1-of-2.maxsim.npz")
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    assert main([*many, "shard=1/2"]) == 1
+    assert f"{damaged} is damaged" in capfd.readouterr().err
+    damaged.unlink()
+    assert main([*many, "-m", "shard=1/2,2/2"]) == 0
     said = capfd.readouterr().err
     assert "search: 1 units" in said and "measure: 2 units" in said and len(found(tmp_path)) == 1
+
+
+@needs("joblib")
+def test_of_shards_made_anew_the_record_counts_too(sharded, tmp_path, monkeypatch, capfd):
+    for shard in ("1/2", "2/2"):
+        assert main([*sharded, f"shard={shard}"]) == 0
+    before = states(tmp_path)
+    monkeypatch.setattr(workers, "_Work", killers.KilledAtRecord)
+    assert main([*sharded, "shard=2/2", "overwrite=true", *LAUNCHERS["joblib"]]) == 1
+    assert states(tmp_path) == before and "its worker ended before" in capfd.readouterr().err
+
+
+@needs("joblib")
+def test_between_waves_nothing_is_pruned_and_the_cache_is_the_one_that_was_named(sweep, tmp_path, monkeypatch):
+    launch, kept = workers._launch, []
+
+    def pruned_before(words, wave):
+        before = {path for path in (tmp_path / "c").rglob("*") if path.suffix in (".npz", ".f16")}
+        assert main(["cache", "prune", "older=0", "delete=true", f"cache_dir={tmp_path / 'c'}"]) == 0
+        kept.append(before and before == {path for path in before if path.exists()})
+        launch(words, wave)
+
+    monkeypatch.setattr(workers, "_launch", pruned_before)
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "default"))
+    words = [*sweep, f"results_dir={tmp_path / 'r'}", f"++cache_dir={tmp_path / 'c'}", "method=smve"]
+    words = [word for word in words if word != "method=muvera,smve,exact"]
+    assert main(["run", *words, *LAUNCHERS["joblib"]]) == 0
+    assert kept == [set(), True, True] and not (tmp_path / "default").exists()
 
 
 @pytest.mark.parametrize(

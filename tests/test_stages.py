@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import maxsim, records, run, stages, trec
+from harness import maxsim, records, run, stages, trec, units
 from harness.cli import main
+from harness.commands import sweeps
 from harness.config import ROOT
 from harness.errors import HarnessError
 from harness.files import read_arrays, write_arrays
@@ -255,6 +256,69 @@ def test_depths_that_another_process_measured_meanwhile_are_kept(words, tmp_path
     same(together, found(tmp_path))
 
 
+def test_who_writes_a_record_waits_for_another_with_other_depths(words, tmp_path, monkeypatch):
+    single = [*words, "method=smve"]
+    write, others = run._record, []
+
+    def interrupted(*arguments):
+        if not others:
+            command = [sys.executable, "-m", "harness", "run", *single, "depths=[0,20]"]
+            others.append(
+                subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+            )
+            for line in others[0].stderr:
+                if "waiting for another process, which is at smve" in line:
+                    break
+        return write(*arguments)
+
+    monkeypatch.setattr(run, "_record", interrupted)
+    assert main(["run", *single, "depths=[0,30]"]) == 0
+    others[0].communicate()
+    assert others[0].returncode == 0 and list(found(tmp_path)["corpussmve"].ndcg10) == ["0", "20", "30"]
+
+
+def test_a_search_unit_takes_its_cells_as_they_are_by_now(words, tmp_path):
+    sweep = [*words, "-m", "center=own,corpus", "method=smve", "depths=[0,20]"]
+    waves, _ = units.planned(sweeps.cells(*sweeps.split(sweep), lambda options: None)[0], [])
+    another = [word for word in words if not word.startswith("cache_dir")]
+    deeper = ["center=corpus", "method=smve", "depths=[0,50]", f"cache_dir={tmp_path / 'another'}"]
+    assert main(["run", *another, *deeper]) == 0
+    for unit in [unit for wave in waves.values() for unit in wave]:
+        units.do(unit, 1)
+    made = found(tmp_path)["corpussmve"]
+    whole = [*words[:2], f"results_dir={tmp_path / 'w'}", f"cache_dir={tmp_path / 'w'}", *words[4:]]
+    assert main(["run", *whole, "center=corpus", "method=smve", "depths=[0,20,50]"]) == 0
+    same({"corpussmve": made}, found(tmp_path, "w"))
+
+
+def test_a_cell_that_cannot_be_centered_fails_alone(words, tmp_path, capsys):
+    sweep = [*words, "-m", "center=corpus,own", "method=smve", SWEEP[-1]]
+    assert main(["run", *sweep]) == 0
+    shutil.rmtree(tmp_path / "r")
+    shutil.rmtree(tmp_path / "c" / "stages")
+    (damaged,) = (tmp_path / "c" / "tokens").glob("*-mean-*/tokens.f16")
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    assert main(["run", *sweep]) == 1
+    assert str(damaged.parent) in capsys.readouterr().err and found(tmp_path).keys() == {"corpussmve"}
+
+
+def test_a_cell_whose_name_is_too_long_fails_alone(words, tmp_path, capsys):
+    long = "[" + ",".join(["scifact"] * 30) + "]"
+    sweep = [*words, "-m", "center=own", "method=smve", "depths=[0]", f"center.fallback={long},[scifact]"]
+    assert main(["run", *sweep]) == 1
+    assert "cannot be a file name" in capsys.readouterr().err and len(found(tmp_path)) == 1
+
+
+def test_run_files_of_a_record_that_is_replaced_go_with_it(words, tmp_path):
+    single = [*words, "method=smve", "depths=[0,20]"]
+    assert main(["run", *single, "model.query_length=8", "save_runs=true"]) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "r").rglob("*.gz")}
+    assert main(["run", *single, "model.query_length=9", "overwrite=true"]) == 0
+    assert len(before) == 2 and not list((tmp_path / "r").rglob("*.gz"))
+    assert main(["run", *single, "model.query_length=9", "save_runs=true"]) == 0
+    assert len(list((tmp_path / "r").rglob("*.gz"))) == 2
+
+
 def test_a_record_of_other_inputs_that_another_process_made_meanwhile_is_kept(words, tmp_path, monkeypatch, capsys):
     single = [*words, "method=smve", "depths=[0,20]"]
     finish, done = run._finish, []
@@ -277,7 +341,10 @@ def test_two_cells_of_one_name_are_refused_before_any_work(words, tmp_path, caps
         "two cells of this sweep, of another model.query_length, would have the one record" in capsys.readouterr().err
     )
     assert not (tmp_path / "r" / "records").exists()
-    assert main(["run", *words, "-m", "method=smve", "depths=[0],[0,20]"]) == 0  # one record, no other inputs
+    sweep = ["run", *words, "-m", "method=smve", "depths=[0,20],[0]"]
+    assert main(sweep) == 0  # one record, no other inputs
+    assert main([*sweep, "overwrite=true"]) == 2
+    assert "two cells of this sweep, of another depths" in capsys.readouterr().err
 
 
 def test_run_files_that_a_killed_run_did_not_come_to_are_written(words, tmp_path, monkeypatch):

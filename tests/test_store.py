@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.store import LENGTHS, META, TOKENS, open_store
-from harness.store_build import JOURNAL, PARTS, build_store
+from harness.store_build import JOURNAL, PARTS, build_store, fill
 
 IDENTITY = {"weights": "w"}
 
@@ -260,3 +260,19 @@ def test_chunks_of_other_inputs_are_encoded_anew(tmp_path):
     twos = [np.full((2, 8), 2, np.float32)] * 2
     store = build_store(tmp_path / "s", list("abcd"), lambda start, stop: twos, {"inputs": 2}, 2)
     assert (store.flat == 2).all() and len(store) == 4
+
+
+def test_chunks_in_each_others_place_are_encoded_anew(tmp_path, ragged):
+    names = [f"t{i}" for i in range(len(ragged))]
+
+    def encode(start, stop):
+        return ragged[start:stop]
+
+    whole = build_store(tmp_path / "whole", names, encode, {"w": 1}, 4)
+    fill(tmp_path / "s", names, encode, {"w": 1}, 4)
+    one, other = (tmp_path / "s" / PARTS / name for name in ("0-4.npz", "4-8.npz"))
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    store = build_store(tmp_path / "s", names, encode, {"w": 1}, 4)
+    assert (store.flat == whole.flat).all() and (store.offsets == whole.offsets).all()
