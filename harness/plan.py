@@ -203,7 +203,7 @@ def is_outdated(config: Options, cell: Cell) -> bool:
     if not path.exists():
         return False
     record = records.read(path)
-    if is_of_other_inputs(config, cell):
+    if record.identity != cell.identity:
         return not config["overwrite"]
     return records.FINAL not in record.ndcg10 and not record.ndcg10.keys() <= {str(depth) for depth in cell.depths}
 

@@ -143,12 +143,12 @@ def planned(configs: Sequence[DictConfig], failures: list[str]) -> tuple[dict[st
 
 def _of(subject: Subject, cells: list[Cell]) -> list[Unit]:
     """The units of one (model, data set); the last one measures."""
+    config = {**_absolute(subject.config, *PATHS), "model": _absolute(subject.config["model"], "path", "head")}
+    config["progress"] = False  # the bars of several workers in one terminal are a muddle
+    dataset = _absolute(subject.dataset_options, "path")
 
     def unit(step: str, some: list[Cell]) -> Unit:
-        choices, names = [cell.choice for cell in some], [cell.names for cell in some]
-        config = {**_absolute(subject.config, *PATHS), "model": _absolute(subject.config["model"], "path", "head")}
-        config["progress"] = False  # the bars of several workers in one terminal are a muddle
-        return Unit(step, config, _absolute(subject.dataset_options, "path"), choices, names)
+        return Unit(step, config, dataset, [cell.choice for cell in some], [cell.names for cell in some])
 
     chunks = -(-len(subject.rows) // CHUNK)
     helpers = 0 if subject.is_encoded or not subject.shard.is_whole else min(chunks, _HELPERS)
