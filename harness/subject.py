@@ -81,7 +81,15 @@ class Subject:
     @cached_property
     def stages(self) -> Path:
         """Folder of what the steps of its cells found."""
-        kind = self.resources.device.type
+        return self._stages(self.resources.device.type)
+
+    @property
+    def stages_anywhere(self) -> list[Path]:
+        """The same for each kind of device that the option ``device`` may come to on another machine."""
+        kinds = ("cpu", "cuda") if self.config["device"] == "auto" else (self.resources.device.type,)
+        return [self._stages(kind) for kind in kinds]
+
+    def _stages(self, kind: str) -> Path:
         return stages.subject_folder(self.cache, self.dataset_name, self.model_name, self.identity, kind)
 
     @property

@@ -28,6 +28,7 @@ from harness.errors import HarnessError
 from harness.failures import Names
 from harness.plan import Cell, Choice, Options, alike, by_model, is_measured, results_dir, selected
 from harness.shards import CHUNK, parse
+from harness.stages import Files
 from harness.subject import Subject
 
 log = logging.getLogger(__name__)
@@ -64,33 +65,38 @@ class Goal:
 
     Attributes
     ----------
-    before : the states of its files when it was planned
+    kept : of a shard, where its stages may be: there is a place for each kind of device, which is the worker's
+    before : the states of its record, and of the last file of each of `kept`, when it was planned
     """
 
     unit: Unit
     cell: Cell
-    before: States
+    kept: list[Files]
+    before: list[State]
 
     @classmethod
-    def of(cls, unit: Unit, cell: Cell) -> Goal:
+    def of(cls, unit: Unit, cell: Cell, subject: Subject) -> Goal:
         """A goal as it is now, when nothing of it has been done."""
         failed.clear(results_dir(unit.options["results_dir"]), cell.names)  # that it failed before says nothing now
-        return cls(unit, cell, _states(unit.options, cell))
+        place = cell.files.base.relative_to(subject.stages)
+        kept = [] if subject.shard.is_whole else [Files(folder / place) for folder in subject.stages_anywhere]
+        return cls(unit, cell, kept, _states(unit.options, cell, kept))
 
     @property
     def is_reached(self) -> bool:
         """Whether it is there; made anew, if that was asked for."""
         options, cell, shard = self.unit.options, self.cell, parse(self.unit.options["shard"])
-        stale = [cell.anew and now == before for now, before in zip(_states(options, cell), self.before, strict=True)]
+        now = _states(options, cell, self.kept)
+        of_record, *of_kept = [not cell.anew or new != old for new, old in zip(now, self.before, strict=True)]
+        if not shard.is_whole:
+            there = [one for one, is_new in zip(self.kept, of_kept, strict=True) if is_new and _can_be_read(one, cell)]
+            if not there:
+                return False
+            if not any(all(of.are_there(cell.whole) for of in stages.of_shards(one, shard)) for one in there):
+                return True  # not the last one, which makes the record
         try:
-            if not shard.is_whole:
-                if stale[1] or not cell.files.are_there(cell.whole):
-                    return False
-                stages.read(cell.files, cell.whole)  # whole, and no other's
-                if not all(one.are_there(cell.whole) for one in stages.of_shards(cell.files, shard)):
-                    return True  # not the last one, which makes the record
-            return not stale[0] and is_measured(options, cell)
-        except HarnessError:  # something is damaged: whoever tries to measure the cell says so
+            return of_record and is_measured(options, cell)
+        except HarnessError:  # the record is damaged: whoever tries to measure the cell says so
             return False
 
     @property
@@ -99,15 +105,22 @@ class Goal:
         return failed.read(results_dir(self.unit.options["results_dir"]), self.cell.names)
 
 
+def _can_be_read(one: Files, cell: Cell) -> bool:
+    """Whether a shard's stages are there, and no other's; of damaged ones, whoever tries to measure says so."""
+    try:
+        stages.read(one, cell.whole)
+    except HarnessError:
+        return False
+    return True
+
+
 State = tuple[int, int] | None
 """Of a file: another after it was written again; None where there is none."""
-States = tuple[State, State]
-"""Of a cell's record, and of the last of its files that a shard makes."""
 
 
-def _states(options: Options, cell: Cell) -> States:
+def _states(options: Options, cell: Cell, kept: Sequence[Files]) -> list[State]:
     record = records.record_path(results_dir(options["results_dir"]), *cell.names)
-    return _state(record), _state(cell.files.candidates if cell.whole else cell.files.maxsim)
+    return [_state(record), *(_state(one.candidates if cell.whole else one.maxsim) for one in kept)]
 
 
 def _state(path: Path) -> State:
@@ -137,7 +150,7 @@ def planned(configs: Sequence[DictConfig], failures: list[str]) -> tuple[dict[st
                     continue
                 for unit in _of(subject, cells):
                     waves[unit.step].append(unit)
-                goals += [Goal.of(waves[MEASURE][-1], cell) for cell in cells]
+                goals += [Goal.of(waves[MEASURE][-1], cell, subject) for cell in cells]
     return waves, goals
 
 

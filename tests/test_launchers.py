@@ -11,12 +11,13 @@ from types import SimpleNamespace
 
 import killers
 import pytest
+import torch
 from conftest import WORDS, write_dataset
 from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from harness import records
+from harness import records, subject
 from harness.cli import main
 from harness.commands import workers
 from harness.config import ROOT
@@ -71,9 +72,9 @@ def test_records_do_not_depend_on_the_launcher(name, sweep, alone, tmp_path, cap
     same(found(tmp_path), alone)
     assert len(list((tmp_path / "r" / "runs").rglob("*.trec.gz"))) == 6 * 3 + 2
     said = capfd.readouterr()
-    assert "encode: 1 units" in said.err and "search: 5 units" in said.err and "measure: 1 units" in said.err
+    assert "encode: 1 unit\n" in said.err and "search: 5 units\n" in said.err and "measure: 1 unit\n" in said.err
     assert main(["run", *sweep, *places(tmp_path), *LAUNCHERS[name]]) == 0  # finished before: nobody is sent for
-    assert "units" not in capfd.readouterr().err
+    assert "measure: " not in capfd.readouterr().err
 
 
 @needs("ray")
@@ -143,7 +144,7 @@ def test_the_units_that_a_killed_worker_took_along_are_done(name, five, tmp_path
     monkeypatch.setattr(killers.KilledOnce, "folder", tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(killers.__file__).parent))  # where submitit's workers find it
     assert main(["run", *words, *LAUNCHERS[name]]) == 0
-    assert (tmp_path / "killed").exists() and "units that no worker has done are tried again" in capfd.readouterr().err
+    assert (tmp_path / "killed").exists() and "tried again, as no worker has done it: " in capfd.readouterr().err
     assert sorted(record.dataset for record in records.read_all(tmp_path / "r")) == [f"set{i}" for i in range(sets)]
 
 
@@ -186,18 +187,22 @@ def sharded(tmp_path, lateon_like, rng):
 
 
 @needs("joblib")
-def test_shards_are_measured_by_many_workers(sharded, tmp_path, capfd):
+def test_shards_are_measured_by_many_workers(sharded, tmp_path, monkeypatch, capfd):
     many = [*sharded, *LAUNCHERS["joblib"]]
     assert main([*many, "shard=1/2"]) == 0 and not found(tmp_path)
-    assert "measure: 1 units" in capfd.readouterr().err and not list((tmp_path / "c").rglob("*2-of-2*"))
+    assert "measure: 1 unit\n" in capfd.readouterr().err and not list((tmp_path / "c").rglob("*2-of-2*"))
     (damaged,) = (tmp_path / "c").rglob("*1-of-2.maxsim.npz")
     damaged.write_bytes(damaged.read_bytes()[:-7])
     assert main([*many, "shard=1/2"]) == 1
     assert f"{damaged} is damaged" in capfd.readouterr().err
     damaged.unlink()
+    with monkeypatch.context() as patched:  # the workers have another kind of device than who plans for them
+        patched.setattr(subject, "device", lambda _: torch.device("cuda"))
+        assert main([*many, "shard=1/2"]) == 0 and damaged.exists()
+    damaged.unlink()
     assert main([*many, "-m", "shard=1/2,2/2"]) == 0
     said = capfd.readouterr().err
-    assert "search: 1 units" in said and "measure: 2 units" in said and len(found(tmp_path)) == 1
+    assert "search: 1 unit\n" in said and "measure: 2 units\n" in said and len(found(tmp_path)) == 1
 
 
 @needs("joblib")
@@ -242,7 +247,7 @@ def test_between_waves_nothing_is_pruned_and_the_cache_is_the_one_that_was_named
 def test_words_that_no_launcher_understands_are_said_before_any_work(words, said, sweep, tmp_path, capfd):
     assert main(["run", *sweep, *places(tmp_path), *words]) == 2
     error = capfd.readouterr().err
-    assert said in error and "units" not in error and not (tmp_path / "r" / "records").exists()
+    assert said in error and "measure: " not in error and not (tmp_path / "r" / "records").exists()
 
 
 @needs("joblib")
@@ -250,7 +255,7 @@ def test_words_that_no_launcher_understands_are_said_before_any_work(words, said
 def test_words_with_signs_are_the_launchers_too(sign, sweep, tmp_path, capfd):
     words = ["hydra/launcher=joblib", "++hydra.launcher.n_jobs=1", f"{sign}hydra.launcher.timeout=900"]
     assert main(["run", *sweep, *places(tmp_path), *words]) == 0
-    assert "units" in capfd.readouterr().err
+    assert "measure: 1 unit\n" in capfd.readouterr().err
 
 
 def test_without_a_launcher_hydras_words_are_heard(sweep, tmp_path, capfd):

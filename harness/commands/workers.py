@@ -82,7 +82,7 @@ def run(launcher: str, of_hydra: Sequence[str], others: Sequence[str], cells: Se
     with units.announced(goals):
         for step, wave in waves.items():
             if wave:
-                log.info("%s: %d units", step, len(wave))
+                log.info("%s: %s", step, _counted(wave))
                 _launch(words, wave)
         _launch_again(words, goals)
     if ray := sys.modules.get("ray"):
@@ -103,13 +103,17 @@ def _launch_again(words: Sequence[str], goals: Sequence[Goal]) -> None:
 
     left, alone = units.undone(goals), False
     while left:
-        log.info("%d units that no worker has done are tried again%s", len(left), ", one by one" if alone else "")
+        log.info("tried again, as no worker has done it: %s%s", _counted(left), ", one by one" if alone else "")
         for wave in [[unit] for unit in left] if alone else [left]:
             _launch(words, wave)
         before, left = left, units.undone(goals)
         if alone or len(before) == 1:
             return
         alone = len(left) == len(before)
+
+
+def _counted(units: Sequence[Unit]) -> str:
+    return f"{len(units)} unit{'s' if len(units) != 1 else ''}"
 
 
 def _with_defaults(launcher: str, of_hydra: Sequence[str]) -> list[str]:
