@@ -48,6 +48,8 @@ TARGETS = (
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
 )
 """All that Hydra may instantiate; the harness itself makes nothing by a name in a configuration."""
+COMMANDS = ("setup", "runtime_env", "env_set")
+"""Options of Hydra and its launchers that are shell lines, packages to load, or variables that name such."""
 _OF_HYDRA = re.compile(r"hydra\.(mode|verbose|run\.dir|sweep\.(dir|subdir)|launcher(\.[A-Za-z][A-Za-z0-9_-]*)+)")
 
 
@@ -109,8 +111,27 @@ def _refuse_targets(config: Any) -> None:
     """The same for what the files of conf/ say, with Hydra's own options and those of logging's factories."""
     for key, value in _items(config):
         right = {"_target_": value in TARGETS, "class": str(value).startswith("logging."), "()": False}
+        if str(value).startswith("ext://"):
+            right[key] = value in ("ext://sys.stdout", "ext://sys.stderr")
         if not right.get(key, True):
             raise HarnessError(f"conf/ names the code {value!r} ({key}), which is none of ours: remove it there.")
+        if key in COMMANDS and value:
+            raise HarnessError(
+                f"the option {key} is {value!r}, and no option may name commands: leave it out (workers have the "
+                "environment of the command that starts them)."
+            )
+
+
+def _refuse_launcher(hydra: Any, named: str) -> None:
+    """Refuse a launcher that a file of conf/ chose, not a word, and options that would break a line of its script."""
+    chosen = hydra["runtime"]["choices"]["hydra/launcher"]
+    if chosen != named:
+        raise HarnessError(
+            f"conf/ chooses the launcher {chosen!r}: expected it as a word, hydra/launcher={chosen}; remove it there."
+        )
+    for key, value in _items(hydra["launcher"]):
+        if not (key + str(value)).isprintable():
+            raise HarnessError(f"the launcher's option {ascii(key)} is {ascii(value)}: expected a line of plain text.")
 
 
 def _items(config: Any) -> Iterator[tuple[str, Any]]:
@@ -174,8 +195,20 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     HarnessError
         For an unknown name, option or value, with the known ones.
     """
-    single = []
+    return _composed(overrides)[0]
+
+
+def launcher_options(overrides: Sequence[str]) -> dict[str, Any]:
+    """The options of the launcher that the overrides name, checked; what refers to other options is not looked up."""
+    return _composed(overrides)[1]
+
+
+def _composed(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
+    """The checked configuration, and the options of Hydra's launcher."""
+    single, launcher = [], "basic"
     for override in parse(overrides):
+        if override.key_or_group == "hydra/launcher":
+            launcher = values(override)[0]
         if override.is_sweep_override():
             found = values(override)
             if not found:
@@ -186,10 +219,12 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             config = compose("config", single, return_hydra_config=True)
-            _refuse_targets(OmegaConf.to_container(config, resolve=False))
+            content: Any = OmegaConf.to_container(config, resolve=False)
+            _refuse_targets(content)
+            _refuse_launcher(content["hydra"], launcher)
             with open_dict(config):
                 del config["hydra"]
-            return prepare(config)
+            return prepare(config), content["hydra"]["launcher"]
     except (HydraException, OmegaConfBaseException) as error:
         raise HarnessError(
             f"cannot use the overrides {' '.join(overrides)!r} ({_line(error)}): `python -m harness ls` lists the "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import socket
 from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import killers
 import pytest
@@ -241,13 +242,29 @@ def test_between_waves_nothing_is_pruned_and_the_cache_is_the_one_that_was_named
         (["hydra/launcher=joblib,ray"], "hydra/launcher=joblib,ray names several values: a sweep has one launcher"),
         (["hydra/launcher=joblib", "hydra/launcher=ray"], "hydra/launcher=joblib,ray names several values"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=1,2"], "hydra.launcher.n_jobs=1,2 names several values"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: expected a number of workers"),
+        ([*RAY, "hydra.launcher.ray.remote.num_cpus=64"], "num_cpus=64, of a Ray that is started here with 2: no"),
+        (["hydra/launcher=submitit_slurm"], "hydra/launcher=submitit_slurm needs SLURM's sbatch and srun, found on no"),
     ],
 )
 @needs("joblib")
+@needs("ray")
+@needs("submitit")
 def test_words_that_no_launcher_understands_are_said_before_any_work(words, said, sweep, tmp_path, capfd):
     assert main(["run", *sweep, *places(tmp_path), *words]) == 2
     error = capfd.readouterr().err
     assert said in error and "measure: " not in error and not (tmp_path / "r" / "records").exists()
+
+
+@needs("ray")
+def test_a_cluster_that_is_not_there_is_said_before_any_work(sweep, tmp_path, capfd):
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # and no listen: whoever calls is refused
+        address = f"127.0.0.1:{unheard.getsockname()[1]}"
+        words = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}"]
+        assert main(["run", *sweep, *places(tmp_path), *words]) == 2
+    said = capfd.readouterr().err
+    assert f"cannot start Ray, or reach it at {address} (ConnectionRefusedError" in said and "encode: " not in said
 
 
 @needs("joblib")
@@ -295,8 +312,27 @@ def test_only_run_takes_a_launcher(tmp_path, capsys):
     ],
 )
 def test_workers_divide_the_cores(options, expected, monkeypatch):
-    monkeypatch.setattr(workers, "os", SimpleNamespace(cpu_count=lambda: 8))
+    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda process: range(8))
     assert workers.threads(OmegaConf.create(options)) == expected
+
+
+def test_cores_are_those_that_this_process_may_use():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert workers.cores() == 1 and workers.threads(OmegaConf.create({"n_jobs": 1})) == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def test_as_many_local_jobs_as_have_cores(sweep, tmp_path, monkeypatch):
+    """Of submitit's, which starts at once all that it is given."""
+    said = []
+    monkeypatch.setattr(workers, "_launch", lambda words, wave: said.append(words[-1]))
+    monkeypatch.setattr(workers, "cores", lambda: 8)
+    words = ["hydra/launcher=submitit_local", "hydra.launcher.cpus_per_task=3"]
+    assert main(["run", *sweep, *places(tmp_path), *words]) == 1  # nothing was launched
+    assert set(said) == {"hydra.sweeper.max_batch_size=2"}
 
 
 def test_what_locked_packages_need_is_locked():

@@ -32,8 +32,9 @@ def run(words: Sequence[str]) -> int:
 
         failures += run_cells(cells)  # all at once: what they have in common is computed once
     else:
+        launched_by, options = workers.prepared(launcher, of_hydra, overrides)  # a wrong word is said before any work
         cells, failures = sweeps.cells(flags, overrides, check)
-        failures += workers.run(launcher, of_hydra, overrides, cells)
+        failures += workers.run(launcher, launched_by, options, cells)
     if failures:
         return sweeps.say_failures(failures)
     try:

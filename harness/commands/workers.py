@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from harness import config
 from harness.commands import sweeps
@@ -60,25 +62,39 @@ def launcher(overrides: Sequence[str]) -> tuple[str, list[str], list[str]]:
     return name, of_hydra, [word for word in overrides if word not in of_hydra]
 
 
-def run(launcher: str, of_hydra: Sequence[str], others: Sequence[str], cells: Sequence[DictConfig]) -> list[str]:
-    """Measure cells with many workers; one sentence for each that fails.
+def prepared(launcher: str, of_hydra: Sequence[str], others: Sequence[str]) -> tuple[list[str], DictConfig]:
+    """Hydra's words with the defaults of ours, and the launcher's options that they give.
 
     Raises
     ------
     HarnessError
-        If the launcher has no such option.
+        If the launcher has no such option, or cannot start a worker with the options that it has.
+    """
+    launched_by = _with_defaults(launcher, of_hydra)
+    options = OmegaConf.create(config.launcher_options([*launched_by, *others]))
+    _check(launcher, options)
+    return launched_by, options
+
+
+def run(launcher: str, launched_by: Sequence[str], options: DictConfig, cells: Sequence[DictConfig]) -> list[str]:
+    """Measure cells with many workers, `prepared` before; one sentence for each that fails.
+
+    Raises
+    ------
+    HarnessError
+        If Ray cannot be started or reached.
     """
     from harness import units
 
-    launched_by = _with_defaults(launcher, of_hydra)
-    config.composed([*launched_by, *others])  # else a wrong option would be every worker's end
     if not cells:
         return []
     words = ["-m", *launched_by, config.quoted(f"cache_dir={cells[0].cache_dir}")]
     if launcher == "submitit_local":  # which starts at once all that it is given
-        words.append(f"hydra.sweeper.max_batch_size={os.cpu_count() or 1}")
+        words.append(f"hydra.sweeper.max_batch_size={max(1, cores() // threads(options))}")
     failures: list[str] = []
     waves, goals = units.planned(cells, failures)
+    if launcher == "ray" and any(waves.values()):
+        _connect(options.ray)
     with units.announced(goals):
         for step, wave in waves.items():
             if wave:
@@ -91,6 +107,58 @@ def run(launcher: str, of_hydra: Sequence[str], others: Sequence[str], cells: Se
     for text in missed:  # the workers have said it, but not all of them to this terminal
         log.error("error: %s", text)
     return failures + missed
+
+
+def _check(launcher: str, options: Any) -> None:
+    """Refuse options with which no worker would ever start."""
+    if launcher == "joblib" and options.n_jobs == 0:
+        raise HarnessError("hydra.launcher.n_jobs=0: expected a number of workers, or -1 for one on each core.")
+    if launcher == "submitit_slurm" and (missing := [name for name in ("sbatch", "srun") if which(name) is None]):
+        raise HarnessError(
+            f"hydra/launcher=submitit_slurm needs SLURM's {' and '.join(missing)}, found on no folder of PATH: start "
+            "the sweep on a machine that submits jobs, or take hydra/launcher=joblib."
+        )
+    if launcher == "ray" and options.ray.init.get("address") is None:
+        here, wanted = options.ray.init.get("num_cpus") or cores(), threads(options)
+        if wanted > here:
+            raise HarnessError(
+                f"hydra.launcher.ray.remote.num_cpus={wanted}, of a Ray that is started here with {here}: no worker "
+                "would ever start; take fewer, or name a cluster (hydra.launcher.ray.init.address)."
+            )
+
+
+def _connect(options: Any) -> None:
+    """Connect to Ray, or start it; the launcher goes on with what is there.
+
+    Raises
+    ------
+    HarnessError
+        If there is none at the address.
+    """
+    import ray
+
+    _quiet()
+    init: Any = OmegaConf.to_container(options.init, resolve=True)
+    address = init.get("address")
+    try:
+        if address is not None and (found := re.fullmatch(r"([^/:]+):(\d+)", address)):
+            # Ray itself tries for minutes.
+            socket.create_connection((found[1], int(found[2])), timeout=30).close()
+        ray.init(**init)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise HarnessError(
+            f"cannot start Ray, or reach it at {address} ({reason(error)}): expected the HOST:PORT that `ray start "
+            "--head` has said, or none (hydra.launcher.ray.init.address=null) for workers on this machine."
+        ) from error
+    wanted, largest = threads({"ray": options}), max(node["Resources"].get("CPU", 0) for node in ray.nodes())
+    if wanted > largest:
+        log.warning("no machine of Ray's has %d CPUs (at most %d): workers wait until one joins", wanted, largest)
+
+
+def _quiet() -> None:
+    """Have Ray tell nobody of this run, and us of every cell."""
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS"):
+        os.environ.setdefault(name, "0")
 
 
 def _launch_again(words: Sequence[str], goals: Sequence[Goal]) -> None:
@@ -137,8 +205,6 @@ class _Work:
 
 def _launch(words: Sequence[str], wave: list[Unit]) -> None:
     """Have the units of a wave done; a worker that is killed leaves its own undone, and the next wave goes on."""
-    for quiet in ("RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS"):  # tells nobody of this run, and us of every cell
-        os.environ.setdefault(quiet, "0")
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what happened, and does not print it and exit
     try:
@@ -158,11 +224,18 @@ def reason(error: Exception) -> str:
     return ": ".join([type(error).__name__, *(errors[-1:] or lines[:1])])
 
 
+def cores() -> int:
+    """Cores that this process may use: of a container or a job of a cluster's, maybe fewer than the machine has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
 def threads(options: Any) -> int:
     """Threads of a worker, from the options of its launcher: together they take the cores, and no more."""
     if "n_jobs" in options:  # joblib: processes of one machine; -1 is one for each core
-        cores = os.cpu_count() or 1
-        return max(1, cores // (options.n_jobs if options.n_jobs > 0 else cores))
+        return max(1, cores() // (options.n_jobs if options.n_jobs > 0 else cores()))
     if "ray" in options:
-        return max(1, int(options.ray.remote.get("num_cpus") or 1))
-    return int(options.get("cpus_per_task") or os.cpu_count() or 1)
+        return max(1, int(options["ray"].remote.get("num_cpus") or 1))
+    return int(options.get("cpus_per_task") or cores())
