@@ -4,8 +4,8 @@ The texts of a chunk are sorted by their number of tokens and encoded in batches
 a CPU (or the memory of a GPU) takes well; PyLate's own `encode` sorts by characters and takes a fixed number of texts.
 
 The store's folder is named by what changes its bytes: the weights' sha256, lengths, expansion, dtype, attention, the
-side (documents or queries), the texts, and the shard. Batch size and device are not among them: they move a result by
-float rounding only, and are kept in the record.
+side (documents or queries), the texts, the shard, the versions of the packages that encode, and `VERSION`. Batch size
+and device are not among them: they move a result by float rounding only, and are kept in the record.
 
 Models that share all but the head (`harness.heads`) share a store of the backbone's vectors, in float16 as well, which
 each head then projects.
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from harness import heads, models
+from harness import heads, models, provenance
 from harness.errors import HarnessError
 from harness.files import digest
 from harness.progress import bar
@@ -33,6 +33,12 @@ from harness.store_build import Encode, build_store, fill
 
 if TYPE_CHECKING:
     from pylate.models import ColBERT
+
+VERSION = 1
+"""Of what this module makes of a model's output: raise it with any change that moves a token vector.
+
+The steps after it go by all of the harness's code, but a large corpus is days of encoding, which no comment may cost.
+"""
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,8 @@ class Encoder:
         else:
             options |= {"document_length": self.model.get("document_length")}
         texts = digest([list(source.texts), list(source.texts.values())])
-        return {"side": source.side, "texts": texts, **options}
+        made_by = {"packages": provenance.encoders(), "version": VERSION}
+        return {"side": source.side, "texts": texts, **options, **made_by}
 
     def _check(self, store: TokenStore, ids: list[str], is_query: bool) -> None:
         expected = self.model.get("dim")

@@ -13,30 +13,28 @@ from typing import Any
 
 import torch
 
-PACKAGES = (
-    "torch",
-    "pylate",
-    "fast-plaid",
-    "sentence-transformers",
-    "transformers",
-    "tokenizers",
-    "numpy",
-    "numba",
-    "ranx",
-    "hydra-core",
-)
+ENCODERS = ("torch", "pylate", "sentence-transformers", "transformers", "tokenizers")
+PACKAGES = (*ENCODERS, "fast-plaid", "numpy", "numba", "ranx", "hydra-core")
 
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Versions of Python, this harness, and everything that touches a number."""
-    found = {"python": platform.python_version()}
-    for name in ("late-interaction-harness", *PACKAGES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    names = ("late-interaction-harness", *PACKAGES)
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+@lru_cache(maxsize=1)
+def encoders() -> dict[str, str]:
+    """Versions of the packages that turn texts into token vectors."""
+    return {name: _version(name) for name in ENCODERS}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 @lru_cache(maxsize=1)

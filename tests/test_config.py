@@ -88,8 +88,8 @@ def test_the_configuration_is_plain_data():
 
 ORDER = (
     "errors files locks progress threads kernels shards store store_build docstrings datasets validation config "
-    "heads models encode center geometry ranking gpu maxsim anchors candidates occupancy evaluate agreement "
-    "significance provenance records failures stages trec subject plan diagnosis run units training bench tables "
+    "provenance heads models encode center geometry ranking gpu maxsim anchors candidates occupancy evaluate agreement "
+    "significance records failures stages trec subject plan diagnosis run units training bench tables "
     "geometry_tables per_query comparisons comparison_tables costs cache pruning cache_tables verdict reproduction "
     "estimate status figures checks report commands cli __main__"
 ).split()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness import config, models
+from harness import config, encode, models, provenance
 from harness.encode import Encoder
 from harness.errors import HarnessError
 from harness.store_build import build_store
@@ -51,6 +51,16 @@ def test_batch_size_changes_rounding_only_and_not_the_name(lateon_like, tmp_path
     a, b = one.encode(TEXTS, "x", False, None), three.encode(TEXTS, "x", False, None)
     assert a.path.name == b.path.name
     np.testing.assert_allclose(a.flat, b.flat, atol=2e-3)
+
+
+def test_texts_are_encoded_anew_by_other_packages_and_other_code(lateon_like, tmp_path, monkeypatch):
+    tiny, versions = encoder(lateon_like, tmp_path), provenance.encoders()
+    stores = [tiny.encode(TEXTS, "x", False, None)]
+    monkeypatch.setattr(provenance, "encoders", lambda: {**versions, "transformers": "99.0"})
+    stores.append(tiny.encode(TEXTS, "x", False, None))
+    monkeypatch.setattr(encode, "VERSION", encode.VERSION + 1)
+    stores.append(tiny.encode(TEXTS, "x", False, None))
+    assert len({store.path for store in stores}) == 3 and versions["torch"] == torch.__version__.split("+")[0]
 
 
 def test_the_right_dimension_is_asked_for(lateon_like, tmp_path):
