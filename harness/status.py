@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -36,14 +37,29 @@ class Progress:
     ----------
     states : cell -> one of `STATES`
     said : cell -> what it failed with
-    seconds : that are left; None: unknown
+    seconds : that the cells take which are left and of which something comparable was measured
+    unknown : how many are left of which nothing was
+    guessed : whether the length of the data set's documents is that of other data sets
     """
 
     dataset: str
     model: str
     states: dict[Names, str]
     said: dict[Names, str]
-    seconds: float | None
+    seconds: float
+    unknown: int
+    guessed: bool
+
+    @property
+    def left(self) -> list[Names]:
+        """The cells that are not done."""
+        return [one for one, state in self.states.items() if state != DONE]
+
+    @property
+    def missing_of_some(self) -> list[Names]:
+        """The cells that are missing, where others are not."""
+        found = [one for one, state in self.states.items() if state == MISSING]
+        return found if len(found) < len(self.states) else []
 
 
 def progress(configs: Sequence[DictConfig]) -> list[Progress]:
@@ -73,9 +89,13 @@ def progress(configs: Sequence[DictConfig]) -> list[Progress]:
             of_dataset = [record for record in known if record.dataset == dataset]
             encoded = bool(stores) or any(record.model == model for record in of_dataset)
             size = _size(entry, options["depths"], model, of_dataset, stores)
-            seconds = seconds_left(left, size, encoded, comparable)
+            if guessed := size.tokens is None:
+                size = replace(size, tokens=_guess(entry, model, known))
+            estimated = [one for one in left if seconds_left([one], size, encoded, comparable) is not None]
+            seconds = seconds_left(estimated, size, encoded, comparable) or 0.0
             failed = {one: text for one, text in said.items() if states[one] == FAILED}
-            found.append(Progress(dataset, model, states, failed, seconds))
+            unknown = len(left) - len(estimated)
+            found.append(Progress(dataset, model, states, failed, seconds, unknown, guessed and unknown < len(left)))
     return found
 
 
@@ -103,37 +123,52 @@ def _size(entry: Options, depths: list[int], model: str, of_dataset: list[Record
     return Size(tokens[0] if tokens else None, next((count for count in queries if count), None), depths[-1])
 
 
+def _guess(entry: Options, model: str, known: list[Record]) -> int | None:
+    """Document tokens of a data set that was never encoded: its documents, as long as those of the others are."""
+    alike = [one for one in known if one.model == model] or known
+    lengths = {one.dataset: one.details["document_tokens"] / one.details["documents"] for one in alike}
+    return round(entry["docs"] * median(lengths.values())) if entry.get("docs") and lengths else None
+
+
 def table(found: Sequence[Progress]) -> str:
-    """One line for each (model, data set), what failed, and what is left in all, in Markdown."""
+    """One line for each (model, data set), what failed, what is missing beside what is not, and what is left in all.
+
+    In Markdown.
+    """
     lines = [
         {
             "Model": one.model,
             "Data set": one.dataset,
             **{state.capitalize(): str(sum(s == state for s in one.states.values())) for state in STATES},
-            "Time left": duration(one.seconds),
+            "Time left": _duration([one]),
         }
         for one in found
     ]
     failed = ["  ".join(cell) + f": {text}" for one in found for cell, text in one.said.items()]
-    parts = [tables.pipes(pd.DataFrame(lines)), *(["Failed:\n" + "\n".join(failed)] if failed else []), _total(found)]
-    return "\n\n".join(parts)
+    missing = ["  ".join(cell) for one in found for cell in one.missing_of_some]
+    parts = [tables.pipes(pd.DataFrame(lines))]
+    for title, some in (("Failed", failed), ("Missing, of what has begun", missing)):
+        if some:
+            parts.append(f"{title}:\n" + "\n".join(some))
+    states = [state for one in found for state in one.states.values()]
+    total = f"{states.count(DONE)} of {len(states)} cells done. Time left: {_duration(found)}."
+    return "\n\n".join([*parts, total])
 
 
-def _total(found: Sequence[Progress]) -> str:
-    unknown, states = sum(one.seconds is None for one in found), [s for one in found for s in one.states.values()]
-    known = duration(sum(one.seconds or 0.0 for one in found))
-    left = known if not unknown else f"unknown for {unknown} of {len(found)} lines, {known} for the others"
-    return (
-        f"{states.count(DONE)} of {len(states)} cells done. Time left: {left if unknown < len(found) else 'unknown'}."
-    )
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in a unit that suits them."""
-    if seconds is None:
-        return "unknown"
-    if seconds == 0:
+def _duration(found: Sequence[Progress]) -> str:
+    """What is left of some lines."""
+    left, unknown = sum(len(one.left) for one in found), sum(one.unknown for one in found)
+    if not left:
         return "none"
+    if unknown == left:
+        return "unknown"
+    about = "roughly" if any(one.guessed for one in found) else "about"
+    others = f", and unknown for {unknown} cell{'s' if unknown > 1 else ''}" if unknown else ""
+    return f"{about} {duration(sum(one.seconds for one in found))}{others}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in a unit that suits them."""
     if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,7 +8,7 @@ import pytest
 from cells import cell
 from holders import MEASURING, holding
 
-from harness import estimate, failures, locks, records, run
+from harness import config, estimate, failures, locks, records, run
 from harness.cli import main
 from harness.estimate import Size
 
@@ -140,6 +140,7 @@ SMVE = {
     "smve_search": 4.0,
     "rerank": 6.0,
 }
+SMVES = ("none  smve", "corpus  smve")
 WANTED = ("nfcorpus", "lateon", "corpus", "smve")
 
 
@@ -192,3 +193,23 @@ def test_plaid_searches_by_queries_alone():
     found = [measured("plaid", {"plaid_encode_documents": 30.0, "plaid_search": 7.0}, center="none")]
     cells = [("nfcorpus", "lateon", "none", "plaid")]
     assert estimate.seconds_left(cells, Size(2000, 20, 100), True, found) == pytest.approx(60 + 14)
+
+
+def test_of_what_was_never_encoded_the_length_is_guessed_and_of_other_methods_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("harness.provenance.host", lambda device: HOST)
+    facts = {"document_tokens": 1000, "documents": 10}
+    records.write(tmp_path / "r", measured("smve", {**SMVE, "evaluate": 1.0}, details=facts, dataset="scifact"))
+    words = [f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'c'}", "depths=[0,100]", "reference=null"]
+    words += ["-m", "model=lateon", "suite=beir3", "method=muvera,smve"]
+    assert main(["status", *words]) == 0
+    text = capsys.readouterr().out
+    docs, queries = (config.entry("dataset", "nfcorpus")[name] for name in ("docs", "queries"))
+    seconds = 10.8 * docs + queries * (2.0 + 1.0 + 6.0 + 0.4 * docs) / 10
+    assert f"| nfcorpus | 0 | 0 | 0 | 2 | roughly {seconds / 3600:.1f} h, and unknown for 1 cell |" in text
+    assert "Time left: roughly " in text and "unknown for 3 cells." in text and "Missing" not in text.split("\n\n")[1]
+
+
+def test_missing_cells_are_named_where_others_are_not_missing(words, capsys):
+    assert main(["run", *words[:-3], "method=exact", "reference=null"]) == 0
+    missing = status(words, capsys)[2].split("Missing, of what has begun:\n")[1].split("\n\n")[0]
+    assert set(missing.splitlines()) == {f"tiny  lateon-like  {cell}" for cell in ("none  plaid", *SMVES)}
