@@ -19,11 +19,11 @@ from typing import Any
 
 from harness.config import safe_name
 from harness.errors import HarnessError
-from harness.files import sealed, unsealed, write_json
+from harness.files import digest, sealed, unsealed, write_json
 
 FORMAT = 2
-BEFORE: dict[int, dict[str, Any]] = {1: {"sha256": {}, "seeds": {}}}
-"""Older formats that are read: what their records lack."""
+OLDEST = 1
+"""The oldest format that is read."""
 FINAL = "final"
 
 
@@ -46,7 +46,7 @@ class Record:
     identity : the inputs and options that a score depends on (versions and host are recorded beside it): a cell of
         another identity is another cell
     sha256 : of ``config``, data, weights and the harness's code; seeds : of the model's head and of the method, if they
-        have one (both are empty in records of format 1)
+        have one (of a record of format 1: what it says of them elsewhere; the code's is missing)
     per_query : "queries" -> ids; depth -> NDCG@10 of each
     """
 
@@ -101,18 +101,27 @@ def read(path: Path) -> Record:
     try:
         content = unsealed(parsed(path.read_text(encoding="utf-8")), [field.name for field in fields(Record)])
         found = content["format"]
-        if found != FORMAT and found not in BEFORE:
+        if found not in range(OLDEST, FORMAT + 1):
             raise HarnessError(
-                f"the record {path} has format {found}, expected {min(BEFORE)} to {FORMAT}: measure the cell again "
+                f"the record {path} has format {found}, expected {OLDEST} to {FORMAT}: measure the cell again "
                 "with overwrite=true, or read it with the version that wrote it."
             )
-        content = {**BEFORE.get(found, {}), **content}
+        if found == 1:
+            content = {**_hashes_and_seeds(content), **content}
         _check(content)
         return Record(**{field.name: content[field.name] for field in fields(Record)})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HarnessError(
             f"the record {path} is damaged ({type(error).__name__}: {error}): delete it and run the cell again."
         ) from error
+
+
+def _hashes_and_seeds(content: dict[str, Any]) -> dict[str, Any]:
+    """What a record of format 1 says of its inputs in other places; of the harness's code it names the commit alone."""
+    config, identity = content["config"], content["identity"]
+    of_inputs = {name: identity[key] for name, key in (("data", "dataset"), ("weights", "weights")) if key in identity}
+    seeds = {group: config.get(group, {}).get("seed") for group in ("model", "method")}
+    return {"sha256": {"config": digest(config), **of_inputs}, "seeds": seeds}
 
 
 def parsed(text: str) -> Any:

@@ -122,6 +122,17 @@ def test_an_option_that_is_given_is_named(measured, capsys):
     assert "Inputs: differ (record, now): method.seed: 42, 7." in capsys.readouterr().out
 
 
+def test_of_the_earlier_format_hashes_and_seeds_are_found_where_it_has_them(measured, tampered, capsys):
+    def older(content):
+        del content["sha256"], content["seeds"]
+        content["format"] = 1
+
+    now, then = records.read(path_of(measured[0])), records.read(tampered(older))
+    assert then.sha256 == {name: now.sha256[name] for name in ("config", "data", "weights")}
+    assert then.seeds == now.seeds and then.format == 1
+    assert reproduce(tampered(older), *measured[1]) == 0 and "Verdict: same" in capsys.readouterr().out
+
+
 def test_other_queries_are_named(measured, tampered, capsys):
     assert reproduce(tampered(lambda content: content["per_query"]["queries"].reverse()), *measured[1]) == 1
     assert "queries: 8, 8 (not the same ids in the same order)" in capsys.readouterr().out
