@@ -8,6 +8,7 @@ import re
 import shlex
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from cells import cell, named, plaid
@@ -371,6 +372,21 @@ def test_folders_are_named_by_their_paths():
     assert "dataset.path=my-data dataset.name=mine model.path=colbert center=none" in command
     found = composed(command)
     assert (found.dataset.name, found.model.name) == ("mine", "colbert")
+
+
+def test_trained_heads_are_named_by_their_folders_and_records_by_theirs():
+    results = config.ROOT / "results" / "ste"
+    found = [one for one in records.read_all(results, ["cranfield"]) if one.method == "muvera" and one.center == "own"]
+    lines = Commands(found, "cranfield", ["cranfield"], results)
+    said = [lines.of_cell(Row(one.model, one.center, one.method), "cranfield") for one in found]
+    assert len(set(said)) == 3 and all(line.endswith(" results_dir=results/ste") for line in said)
+    for one, line in zip(found, said, strict=True):
+        options = composed(line).model
+        assert options.head.endswith("_s0/head.safetensors") and config.variant("model", dict(options)) == one.model
+    elsewhere = Commands(found, "cranfield", ["cranfield"], Path("/elsewhere")).of_cell(
+        Row("x", "own", "muvera"), "cisi"
+    )
+    assert "results_dir" not in elsewhere
 
 
 def test_one_command_for_all_data_sets(some):

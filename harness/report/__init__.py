@@ -60,7 +60,7 @@ def page(inputs: Inputs, every: Sequence[Record]) -> tuple[str, list[str]]:
     plaid = comparisons.tested(comparisons.to_plaid(inputs.rows, depths), inputs.records, datasets)
     methods = comparisons.tested(comparisons.between_methods(inputs.rows, depths), inputs.records, datasets)
     marks = comparison_tables.marks(plaid)
-    rows = blocks(inputs, table, marks, Commands(inputs.records, inputs.suite, datasets))
+    rows = blocks(inputs, table, marks, Commands(inputs.records, inputs.suite, datasets, inputs.results))
     first, *others = tables.remarks(table, inputs.records, inputs.suite, datasets, marks)
     notes: list[str] = []
     environment = Environment(

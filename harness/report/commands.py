@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,14 +15,25 @@ from harness.tables import Row
 
 NOT_SAID = ("name", "title", "known_weights", "files")
 """Options that follow from the entry's name, or are only shown."""
+HEAD = "head.safetensors"
 Options = dict[str, Any]
 
 
 class Commands:
-    """The commands of a table; a cell that was not measured has the options of its row's, or model's, other records."""
+    """The commands of a table; a cell that was not measured has the options of its row's, or model's, other records.
 
-    def __init__(self, records: Sequence[Record], suite: str, datasets: Sequence[str]) -> None:
+    Parameters
+    ----------
+    results
+        Where the records are; a folder of the checkout other than ``results`` is named, one elsewhere is nobody else's.
+    """
+
+    def __init__(
+        self, records: Sequence[Record], suite: str, datasets: Sequence[str], results: Path = config.ROOT / "results"
+    ) -> None:
         self.suite, self.datasets = suite, datasets
+        other = results.is_relative_to(config.ROOT) and results != config.ROOT / "results"
+        self._place = [f"results_dir={results.relative_to(config.ROOT).as_posix()}"] if other else []
         self._found = {(Row(r.model, r.center, r.method), r.dataset): r for r in records}
         self._rows = {row: record for (row, _), record in self._found.items()}
         self._models = {record.model: record for record in reversed(records)}
@@ -31,7 +43,7 @@ class Commands:
 
     def of_cell(self, row: Row, dataset: str) -> str:
         """What measures a row on one data set."""
-        return _line([*self._data(dataset), *self._options(row, dataset)])
+        return _line([*self._data(dataset), *self._options(row, dataset), *self._place])
 
     def of_row(self, row: Row) -> str | None:
         """What measures a row on all data sets; None if no single command does."""
@@ -45,7 +57,7 @@ class Commands:
         known = self.suite in config.choices("suite")
         known = known and config.entry("suite", self.suite)["datasets"] == list(self.datasets)
         data = [f"suite={self.suite}"] if known else ["-m", f"dataset={','.join(self.datasets)}"]
-        return _line([*data, *options[0]])
+        return _line([*data, *options[0], *self._place])
 
     def _data(self, name: str) -> list[str]:
         return _words("dataset", _options(self._datasets.get(name), "dataset", name))
@@ -69,6 +81,8 @@ class Commands:
 def _options(record: Record | None, group: str, name: str) -> Options:
     """The options of a group that a cell was measured with; of what was not measured, the entry's."""
     found = record.config.get(group) if record else None
+    if found and group == "model" and found.get("head") == HEAD:  # all runs of `train` call it so: their folders differ
+        found = {**found, "head": f"{name.rpartition('head=')[2]}/{HEAD}"}
     return found or {"name": name.split("+")[0]}
 
 
