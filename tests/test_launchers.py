@@ -188,6 +188,16 @@ def sharded(tmp_path, lateon_like, rng):
 
 
 @needs("joblib")
+def test_a_corpus_of_several_chunks_is_encoded_by_several_workers(sharded, tmp_path, capfd):
+    assert main([*sharded, *LAUNCHERS["joblib"]]) == 0
+    assert "encode: 2 units\n" in capfd.readouterr().err
+    (shared,) = found(tmp_path).values()
+    assert main([*sharded, *places(tmp_path / "alone")]) == 0
+    (alone,) = found(tmp_path / "alone").values()
+    assert all(getattr(shared, field) == getattr(alone, field) for field in SCORES)
+
+
+@needs("joblib")
 def test_shards_are_measured_by_many_workers(sharded, tmp_path, monkeypatch, capfd):
     many = [*sharded, *LAUNCHERS["joblib"]]
     assert main([*many, "shard=1/2"]) == 0 and not found(tmp_path)
