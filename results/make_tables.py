@@ -30,11 +30,11 @@ MODEL = "answerai_colbert_small"
 FORMATS = {"markdown": "md", "csv": "csv", "latex": "tex"}
 
 
-def printed(*words: str) -> str:
+def printed(*words: str, results: Path = RESULTS) -> str:
     """What a command of the harness prints."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
-        if cli.main([*words, f"results_dir={RESULTS}"]) != 0:
+        if cli.main([*words, f"results_dir={results}"]) != 0:
             raise SystemExit(f"`python -m harness {' '.join(words)}` failed")
     return out.getvalue()
 
@@ -210,6 +210,9 @@ def main() -> None:
         for style, suffix in FORMATS.items():
             write_text(TABLES / f"{suite}.{suffix}", printed(*words, f"format={style}"))
         write_text(TABLES / f"{suite}_tests.md", printed(*words, "significance=true", "cost=true"))
+    for style in ("markdown", "csv"):
+        heads = printed("table", "suite=offline8", f"format={style}", results=RESULTS / "ste")
+        write_text(TABLES / f"offline8_heads.{FORMATS[style]}", heads)
     splice(ROOT / "README.md", "offline8", beside_the_card())
     for name in config.entry("suite", "offline8")["datasets"]:
         write_text(TABLES / f"{name}.md", printed("table", f"dataset={name}", f"model={MODEL}"))
