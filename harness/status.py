@@ -126,8 +126,9 @@ def _size(entry: Options, depths: list[int], model: str, of_dataset: list[Record
 def _guess(entry: Options, model: str, known: list[Record]) -> int | None:
     """Document tokens of a data set that was never encoded: its documents, as long as those of the others are."""
     alike = [one for one in known if one.model == model] or known
-    lengths = {one.dataset: one.details["document_tokens"] / one.details["documents"] for one in alike}
-    return round(entry["docs"] * median(lengths.values())) if entry.get("docs") and lengths else None
+    counts = {one.dataset: (one.details["document_tokens"], one.details.get("documents")) for one in alike}
+    lengths = [tokens / documents for tokens, documents in counts.values() if documents]
+    return round(entry["docs"] * median(lengths)) if entry.get("docs") and lengths else None
 
 
 def table(found: Sequence[Progress]) -> str:
