@@ -335,6 +335,7 @@ def test_cores_are_those_that_this_process_may_use():
         os.sched_setaffinity(0, before)
 
 
+@needs("submitit")
 def test_as_many_local_jobs_as_have_cores(sweep, tmp_path, monkeypatch):
     """Of submitit's, which starts at once all that it is given."""
     said = []
