@@ -607,12 +607,13 @@ def test_hydras_harmless_options_stay(word):
     assert "hydra" not in config.composed(["model=lateon", word])
 
 
+OURS = ", which is none of ours: remove it there"
 CONFIGS = {
-    "callbacks: {x: {_target_: os.mkdir, path: MARKER}}": r"names the code 'os\.mkdir' \(_target_\)",
-    "launcher: {_target_: evil.run}": r"names the code 'evil\.run' \(_target_\)",
-    "job_logging: {formatters: {simple: {(): os.getcwd}}}": r"names the code 'os\.getcwd' \(\(\)\)",
-    "job_logging: {handlers: {console: {class: evil.Module}}}": r"names the code 'evil\.Module' \(class\)",
-    "job_logging: {handlers: {console: {stream: 'ext://evil.Module'}}}": r"names the code 'ext://evil\.Module'",
+    "callbacks: {x: {_target_: os.mkdir, path: MARKER}}": r"names the code 'os\.mkdir' \(_target_\)" + OURS,
+    "launcher: {_target_: evil.run}": r"names the code 'evil\.run' \(_target_\)" + OURS,
+    "job_logging: {formatters: {simple: {(): os.getcwd}}}": r"names the code 'os\.getcwd' \(\(\)\)" + OURS,
+    "job_logging: {handlers: {console: {class: evil.Module}}}": r"names the code 'evil\.Module' \(class\)" + OURS,
+    "job_logging: {handlers: {console: {stream: 'ext://os.sep'}}}": r"names the code 'ext://os\.sep' \(stream\)" + OURS,
     "job: {env_set: {PYTHONPATH: MARKER}}": r"the option env_set is {'PYTHONPATH': .*}, and no option may",
 }
 
