@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from harness.commands import caches, drawings, geometries, listing, measure, results, train
-from harness.errors import HarnessError, unknown
+from harness.commands import bench, cache, check, geometry, ls, plot, report, reproduce, run, status, table, train
+from harness.system.errors import HarnessError, unknown
 
 USAGE = """usage: python -m harness COMMAND [overrides]
 
@@ -45,18 +45,18 @@ examples:
 """
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "run": measure.run,
-    "table": results.table,
-    "check": results.check,
+    "run": run.run,
+    "table": table.table,
+    "check": check.check,
     "train": train.train,
-    "geometry": geometries.geometry,
-    "plot": drawings.plot,
-    "report": drawings.report,
-    "status": measure.status,
-    "reproduce": measure.reproduce,
-    "cache": caches.cache,
-    "bench": measure.bench,
-    "ls": listing.ls,
+    "geometry": geometry.geometry,
+    "plot": plot.plot,
+    "report": report.report,
+    "status": status.status,
+    "reproduce": reproduce.reproduce,
+    "cache": cache.cache,
+    "bench": bench.bench,
+    "ls": ls.ls,
 }
 
 

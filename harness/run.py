@@ -21,37 +21,33 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from harness import center, locks, maxsim, models, provenance, records, stages, trec
-from harness import failures as failed
-from harness.candidates import Found, Method
-from harness.candidates.exact import Exact, search_and_score
-from harness.candidates.muvera import Muvera
-from harness.candidates.plaid import Plaid
-from harness.candidates.smve import Smve
-from harness.config import safe_name
-from harness.errors import HarnessError
-from harness.failures import Names
-from harness.files import digest
-from harness.maxsim import Pairs
-from harness.plan import (
-    Cell,
-    Choice,
-    Options,
-    alike,
-    by_model,
-    cell_of,
-    is_measured,
-    is_of_other_inputs,
-    is_outdated,
-    names_of,
-    results_dir,
-    selected,
-)
-from harness.progress import Stopwatch, bar
-from harness.ranking import Ranking, drop_self_matches, reorder
-from harness.stages import Candidates, MaxSim, Result
-from harness.store import stacked
-from harness.subject import Subject, model_name
+from harness import records
+from harness.config.names import model_name, safe_name
+from harness.evaluation import trec
+from harness.measure import artifacts
+from harness.measure.artifacts import Candidates, MaxSim, Result
+from harness.measure.cells import Cell, Options, Request, names_of
+from harness.measure.grouping import alike, by_model, selected
+from harness.measure.pending import cell_of, is_measured, is_of_other_inputs, is_outdated
+from harness.measure.testbed import Testbed
+from harness.methods.exact import Exact, search_and_score
+from harness.methods.method import Method, SearchResult
+from harness.methods.muvera import Muvera
+from harness.methods.plaid import Plaid
+from harness.methods.smve import Smve
+from harness.models.checkpoint import weights_note
+from harness.ranking import maxsim
+from harness.ranking.maxsim import Pairs
+from harness.ranking.ranks import Ranking, drop_self_matches, reorder
+from harness.records import failures as failed
+from harness.records import results_dir
+from harness.records.failures import Names
+from harness.system import locks, provenance
+from harness.system.errors import HarnessError
+from harness.system.files import digest
+from harness.system.progress import Stopwatch, bar
+from harness.vectors import centering
+from harness.vectors.store import stacked
 
 log = logging.getLogger(__name__)
 OF_A_CELL = ("model", "dataset", "center", "method", "depths", "shard")
@@ -76,57 +72,59 @@ def run_cells(configs: Sequence[DictConfig]) -> list[str]:
         for dataset_options in selected(options):
             noted = partial(noting, failures, results_dir(options["results_dir"]))
             with noted(*title_and_names(options, dataset_options, chosen)):
-                subject = Subject(options, dataset_options)
-                with locks.measuring(subject.cache, subject.dataset_name, subject.model_name):
-                    failures += measure(subject, chosen)
+                testbed = Testbed(options, dataset_options)
+                with locks.measuring(testbed.cache, testbed.dataset_name, testbed.model_name):
+                    failures += measure(testbed, chosen)
     return failures
 
 
-def measure(subject: Subject, choices: Sequence[Choice]) -> list[str]:
-    """Measure the cells of a subject that have no record yet; one sentence for each that fails.
+def measure(testbed: Testbed, requests: Sequence[Request]) -> list[str]:
+    """Measure the cells of a testbed that have no record yet; one sentence for each that fails.
 
-    Each step is kept (`harness.stages`), under a lock: what an earlier run or another process has done is not repeated.
+    Each step is kept (`harness.measure.artifacts`), under a lock: what an earlier run or another process has done is not repeated.
     """
     failures: list[str] = []
-    noted = partial(noting, failures, results_dir(subject.config["results_dir"]))
+    noted = partial(noting, failures, results_dir(testbed.config["results_dir"]))
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    cells = unfinished(subject, choices, noted)
+    cells = unfinished(testbed, requests, noted)
     exact, searched = [cell for cell in cells if cell.method["name"] == "exact"], []
-    again: list[Choice] = []
+    again: list[Request] = []
     for together in alike(cells):
         with noted("\n  ".join(map(_title, together)), [cell.names for cell in together]):
-            for cell in search(subject, together, noted):
+            for cell in search(testbed, together, noted):
                 if cell.whole:  # nothing more to compute: not lost if something stops the rest
-                    again += _finish(subject, cell, started)
+                    again += _finish(testbed, cell, started)
                 else:
                     searched.append(cell)
     rest = [*exact, *searched]
     with noted("\n  ".join(map(_title, rest)), [cell.names for cell in rest]):
-        for cell in _maxsim(subject, searched, exact, noted):
+        for cell in _maxsim(testbed, searched, exact, noted):
             with noted(_title(cell), [cell.names]):
-                again += _finish(subject, cell, started)
-    return failures + (measure(subject, again) if again else [])
+                again += _finish(testbed, cell, started)
+    return failures + (measure(testbed, again) if again else [])
 
 
 Noted = Callable[[str, Sequence[Names]], AbstractContextManager[None]]
 
 
-def unfinished(subject: Subject, choices: Sequence[Choice], noted: Noted) -> list[Cell]:
+def unfinished(testbed: Testbed, requests: Sequence[Request], noted: Noted) -> list[Cell]:
     """The cells that have no record with all depths yet."""
-    results = results_dir(subject.config["results_dir"])
+    results = results_dir(testbed.config["results_dir"])
     cells: dict[Names, Cell] = {}
-    for choice in sorted(choices, key=lambda choice: choice.asked):  # what is asked for replaces the same as reference
-        title = f"{subject.dataset_name}  {choice.center['name']}  {choice.method['name']}"
-        with noted(title, _names(subject.dataset_name, subject.config["model"], [choice])):
-            cell = cell_of(subject, choice)
+    for request in sorted(
+        requests, key=lambda request: request.asked
+    ):  # what is asked for replaces the same as reference
+        title = f"{testbed.dataset_name}  {request.center['name']}  {request.method['name']}"
+        with noted(title, _names(testbed.dataset_name, testbed.config["model"], [request])):
+            cell = cell_of(testbed, request)
             if not cell.depths and cell.names not in cells:
                 failed.clear(results, cell.names)
-                log.log(logging.INFO if choice.asked else logging.DEBUG, "%s: finished before", _title(cell))
+                log.log(logging.INFO if request.asked else logging.DEBUG, "%s: finished before", _title(cell))
             cells[cell.names] = cell
     return [cell for cell in cells.values() if cell.depths]
 
 
-def search(subject: Subject, cells: list[Cell], noted: Noted) -> list[Cell]:
+def search(testbed: Testbed, cells: list[Cell], noted: Noted) -> list[Cell]:
     """The candidates of some cells that are `alike`: one search, queries side by side.
 
     Returns
@@ -143,46 +141,46 @@ def search(subject: Subject, cells: list[Cell], noted: Noted) -> list[Cell]:
             for cell in cells:
                 if cell not in ready:
                     with noted(_title(cell), [cell.names]):
-                        shifts.append(_centering(subject, cell))
+                        shifts.append(_centering(testbed, cell))
                         centered.append(cell)
         if not centered:
             return ready
         method, k = centered[0].method, centered[0].k
         of_method = METHODS[method["name"]](**{key: value for key, value in method.items() if key != "name"})
-        queries = stacked([shift.apply_queries(subject.queries) for shift in shifts])
-        found = of_method.search(shifts[0].apply_documents(subject.docs), queries, k + 1, subject.resources)
-        count = len(subject.queries)
+        queries = stacked([shift.apply_queries(testbed.queries) for shift in shifts])
+        found = of_method.search(shifts[0].apply_documents(testbed.docs), queries, k + 1, testbed.resources)
+        count = len(testbed.queries)
         for i, cell in enumerate(centered):
             rows = slice(i * count, (i + 1) * count)
-            _keep(subject, cell, found, Ranking(found.ranking.rows[rows], found.ranking.scores[rows]), watch.seconds)
+            _keep(testbed, cell, found, Ranking(found.ranking.rows[rows], found.ranking.scores[rows]), watch.seconds)
         return ready + centered
 
 
-def _centering(subject: Subject, cell: Cell) -> center.Centering:
+def _centering(testbed: Testbed, cell: Cell) -> centering.Centering:
     if cell.center["name"] == "none":
-        return center.Centering()
-    others = subject.encode_mean(cell.mean) if cell.mean else None
-    return center.fit(cell.center["name"], subject.document_mean, others, cell.center["renormalize"])
+        return centering.Centering()
+    others = testbed.encode_mean(cell.mean) if cell.mean else None
+    return centering.fit(cell.center["name"], testbed.document_mean, others, cell.center["renormalize"])
 
 
-def _keep(subject: Subject, cell: Cell, found: Found, ranking: Ranking, seconds: dict[str, float]) -> None:
+def _keep(testbed: Testbed, cell: Cell, found: SearchResult, ranking: Ranking, seconds: dict[str, float]) -> None:
     """Write a cell's candidates, without self matches."""
-    docs = subject.docs
-    first, dropped = drop_self_matches(ranking, subject.self_rows_of_shard, cell.k)
+    docs = testbed.docs
+    first, dropped = drop_self_matches(ranking, testbed.self_rows_of_shard, cell.k)
     facts = {
         "documents": len(docs),
         "tokens": int(docs.offsets[-1]),
         "token_bytes": docs.nbytes,
         "index_bytes": found.index_bytes,
         "self_matches_removed": dropped,
-        "seconds": {**subject.encode_seconds, **seconds, **_of_method(cell.method["name"], found)},
+        "seconds": {**testbed.encode_seconds, **seconds, **_of_method(cell.method["name"], found)},
         "details": found.details,
     }
-    rows = np.where(first.rows < 0, -1, first.rows + subject.rows.start)
-    stages.write_candidates(cell.files.candidates, Candidates(Ranking(rows, first.scores), facts))
+    rows = np.where(first.rows < 0, -1, first.rows + testbed.rows.start)
+    artifacts.write_candidates(cell.files.candidates, Candidates(Ranking(rows, first.scores), facts))
 
 
-def _maxsim(subject: Subject, cells: list[Cell], exact: list[Cell], noted: Noted) -> list[Cell]:
+def _maxsim(testbed: Testbed, cells: list[Cell], exact: list[Cell], noted: Noted) -> list[Cell]:
     """The MaxSim of every pair that a cell asks for and that is not known, in one pass; for exact search, of all.
 
     Returns
@@ -191,95 +189,95 @@ def _maxsim(subject: Subject, cells: list[Cell], exact: list[Cell], noted: Noted
     """
     if not cells and not exact:
         return []
-    with locks.held(subject.stages / f"maxsim{subject.shard.suffix}.lock"):
+    with locks.held(testbed.stages / f"maxsim{testbed.shard.suffix}.lock"):
         ready, wanted = list(exact), []
         for cell in cells:
             with noted(_title(cell), [cell.names]):
-                rows = stages.read_candidates(cell.files.candidates).ranking.rows[:, : cell.depths[-1]]
-                if cell.anew or not stages.has_maxsim(cell.files, rows):
+                rows = artifacts.read_candidates(cell.files.candidates).ranking.rows[:, : cell.depths[-1]]
+                if cell.anew or not artifacts.has_maxsim(cell.files, rows):
                     wanted.append((cell, rows))
                 ready.append(cell)
         exact = [cell for cell in exact if cell.anew or not cell.files.candidates.exists()]
         if not wanted and not exact:
             return ready
-        watch, resources, spent = Stopwatch(), subject.resources, 0.0
-        queries, docs, start = subject.queries, subject.docs, subject.rows.start
+        watch, resources, spent = Stopwatch(), testbed.resources, 0.0
+        queries, docs, start = testbed.queries, testbed.docs, testbed.rows.start
         pairs = Pairs.of([rows - start for _, rows in wanted], len(queries))
         with watch.phase("rerank"):
             if exact:
                 found, scores = search_and_score(docs, queries, exact[0].k + 1, pairs, resources)
             else:
                 anew = any(cell.anew for cell, _ in wanted)
-                known = [] if anew else stages.known(subject.stages, subject.shard)
+                known = [] if anew else artifacts.known(testbed.stages, testbed.shard)
                 scores, missing, spent = pairs.known((rows - start, kept, cost) for rows, kept, cost in known)
                 if missing.any():
                     with bar("MaxSim", len(docs), resources.show) as progress:
                         asked = (queries, docs, pairs.only(missing), resources.block_bytes, resources.device)
                         scores[missing] = maxsim.score(*asked, tick=progress.update)
         if exact:
-            _keep(subject, exact[0], found, found.ranking, {})
+            _keep(testbed, exact[0], found, found.ranking, {})
         seconds = watch.seconds["rerank"] + spent  # as if nothing had been known: what reranking costs
         for cell, rows in wanted:
             kept = MaxSim.of(rows, pairs.look_up(scores, rows - start), len(pairs), seconds)
-            stages.write_maxsim(cell.files.maxsim, kept)
+            artifacts.write_maxsim(cell.files.maxsim, kept)
         return ready
 
 
-def _finish(subject: Subject, cell: Cell, started: str) -> list[Choice]:
+def _finish(testbed: Testbed, cell: Cell, started: str) -> list[Request]:
     """The record of a cell; of a shard, only if it is the last one.
 
     Returns
     -------
-    The cell's choice if it must be planned again, as another process has made another record meanwhile.
+    The cell's request if it must be planned again, as another process has made another record meanwhile.
     """
-    every = stages.of_shards(cell.files, subject.shard)
+    every = artifacts.of_shards(cell.files, testbed.shard)
     done = [one.are_there(cell.whole) for one in every]
-    failed.clear(results_dir(subject.config["results_dir"]), cell.names)
+    failed.clear(results_dir(testbed.config["results_dir"]), cell.names)
     if not all(done):
-        missing = [shard.name for shard, is_done in zip(subject.shard.all, done, strict=True) if not is_done]
-        log.info("%s: shard %s done, %s to go", _title(cell), subject.shard.name, ", ".join(missing))
+        missing = [shard.name for shard, is_done in zip(testbed.shard.all, done, strict=True) if not is_done]
+        log.info("%s: shard %s done, %s to go", _title(cell), testbed.shard.name, ", ".join(missing))
         return []
-    with locks.held(_record_lock(subject, cell)):
+    with locks.held(_record_lock(testbed, cell)):
         if not cell.anew:
-            if is_measured(subject.config, cell):
+            if is_measured(testbed.config, cell):
                 log.info("%s: finished by another process", _title(cell))
                 return []
-            if is_outdated(subject.config, cell):
-                return [cell.choice]
-        _record(subject, cell, stages.merge([stages.read(one, cell.whole) for one in every], cell.k), started)
+            if is_outdated(testbed.config, cell):
+                return [cell.request]
+        _record(testbed, cell, artifacts.merge([artifacts.read(one, cell.whole) for one in every], cell.k), started)
         return []
 
 
-def _record_lock(subject: Subject, cell: Cell) -> Path:
+def _record_lock(testbed: Testbed, cell: Cell) -> Path:
     """One for all who write a cell's record, whatever their depths, inputs and cache."""
-    return results_dir(subject.config["results_dir"]).joinpath(locks.FOLDER, *cell.names[:-1], f"{cell.names[-1]}.lock")
+    return results_dir(testbed.config["results_dir"]).joinpath(locks.FOLDER, *cell.names[:-1], f"{cell.names[-1]}.lock")
 
 
-def _record(subject: Subject, cell: Cell, result: Result, started: str) -> None:
+def _record(testbed: Testbed, cell: Cell, result: Result, started: str) -> None:
     """Rank at all depths, evaluate, and write the record (and run files) of a cell."""
-    config, first, facts, watch = subject.config, result.ranking, result.facts, Stopwatch()
+    config, first, facts, watch = testbed.config, result.ranking, result.facts, Stopwatch()
     if result.maxsim is None:
         rankings = {records.FINAL: first.rows}
     else:
         rankings = {str(depth): rows for depth, rows in reorder(first.rows, result.maxsim, cell.depths).items()}
     with watch.phase("evaluate"):
-        per_query = {depth: subject.judge.ndcg10(rows) for depth, rows in rankings.items()}
+        per_query = {depth: testbed.evaluator.ndcg10(rows) for depth, rows in rankings.items()}
         deep = [depth for depth in cell.depths if depth]
-        recall = {str(depth): share for depth, share in subject.judge.candidate_recall(first.rows, deep).items()}
+        recall = {str(depth): share for depth, share in testbed.evaluator.candidate_recall(first.rows, deep).items()}
     results = results_dir(config["results_dir"])
     if config["save_runs"]:
-        trec.save(results, cell.names, subject.dataset, rankings)
+        trec.save(results, cell.names, testbed.dataset, rankings)
     elif is_of_other_inputs(config, cell):
         trec.remove(results, cell.names)  # they are of the record that is replaced
-    note = models.weights_note(config["model"], subject.checkpoint.backbone)
+    note = weights_note(config["model"], testbed.checkpoint.backbone)
     zeros = {} if result.maxsim is None else {"zero_scores": int((first.scores == 0).sum())}
-    options = {**config, "dataset": subject.dataset_options, "method": cell.method, "center": cell.center}
+    options = {**config, "dataset": testbed.dataset_options, "method": cell.method, "center": cell.center}
     configured = _portable(options)
     record = records.Record(
         *cell.names,
         ndcg10={depth: float(np.mean(values)) for depth, values in per_query.items()},
         candidate_recall=recall,
-        candidates={**_counts(subject, first, cell.k), "self_matches_removed": facts["self_matches_removed"]},
+        candidates={**_counts(testbed, first, cell.k), "self_matches_removed": facts["self_matches_removed"]},
         seconds={**facts["seconds"], **watch.seconds},
         bytes={"tokens": facts["token_bytes"], "index": facts["index_bytes"]},
         details={
@@ -287,18 +285,18 @@ def _record(subject: Subject, cell: Cell, result: Result, started: str) -> None:
             **zeros,
             "documents": facts["documents"],
             "document_tokens": facts["tokens"],
-            "shards": subject.shard.count,
+            "shards": testbed.shard.count,
         },
         notes=([note] if note else []) + ([f"mu_Q: {cell.mean.source}"] if cell.mean else []),
         identity=cell.identity,
         config=configured,
-        sha256=_sha256(subject, configured),
+        sha256=_sha256(testbed, configured),
         seeds={"model": config["model"].get("seed"), "method": cell.method.get("seed")},
         versions=provenance.versions(),
-        host=provenance.host(subject.resources.device),
+        host=provenance.host(testbed.resources.device),
         commit=provenance.commit(),
         started=started,
-        per_query={"queries": list(subject.dataset.queries), **{d: s.tolist() for d, s in per_query.items()}},
+        per_query={"queries": list(testbed.dataset.queries), **{d: s.tolist() for d, s in per_query.items()}},
     )
     records.write(results, record)
     log.info("%s: NDCG@10 %s", _title(cell), "  ".join(_score(*item) for item in record.ndcg10.items()))
@@ -318,22 +316,22 @@ def noting(failures: list[str], results: Path, what: str, cells: Sequence[Names]
             failed.note(results, names, str(error))
 
 
-def title_and_names(options: Options, dataset: Options, choices: Sequence[Choice]) -> tuple[str, list[Names]]:
+def title_and_names(options: Options, dataset: Options, requests: Sequence[Request]) -> tuple[str, list[Names]]:
     """What stands for a (model, data set) in messages, and the names of its cells."""
-    return f"{dataset['name']}  {options['model']['name']}", _names(dataset["name"], options["model"], choices)
+    return f"{dataset['name']}  {options['model']['name']}", _names(dataset["name"], options["model"], requests)
 
 
-def _names(dataset: str, model: Options, choices: Sequence[Choice]) -> list[Names]:
+def _names(dataset: str, model: Options, requests: Sequence[Request]) -> list[Names]:
     """Names of cells that may yet fail; none, if they have a name that no file can have."""
     try:
-        return [names_of(safe_name("dataset", dataset), model_name(model), choice) for choice in choices]
+        return [names_of(safe_name("dataset", dataset), model_name(model), request) for request in requests]
     except HarnessError:
         return []
 
 
-def _counts(subject: Subject, first: Ranking, k: int) -> Options:
+def _counts(testbed: Testbed, first: Ranking, k: int) -> Options:
     """How many candidates the queries got, and how many of them got fewer than asked for (and than there are)."""
-    asked = np.minimum(k, len(subject.dataset.docs) - (subject.self_rows >= 0))
+    asked = np.minimum(k, len(testbed.dataset.docs) - (testbed.self_rows >= 0))
     fewer = int((first.counts < asked).sum())
     if fewer:
         shortest, most = int(first.counts.min()), int(asked.max())
@@ -355,13 +353,13 @@ def _portable(config: Options) -> Options:
     return kept
 
 
-def _sha256(subject: Subject, configured: Options) -> dict[str, str]:
+def _sha256(testbed: Testbed, configured: Options) -> dict[str, str]:
     """Of what a record was made from and by."""
-    of_inputs = {"data": subject.dataset.sha256, "weights": subject.checkpoint.sha256}
+    of_inputs = {"data": testbed.dataset.sha256, "weights": testbed.checkpoint.sha256}
     return {"config": digest(configured), **of_inputs, "code": provenance.code()}
 
 
-def _of_method(name: str, found: Found) -> dict[str, float]:
+def _of_method(name: str, found: SearchResult) -> dict[str, float]:
     return {f"{name}_{phase}": seconds for phase, seconds in found.seconds.items()}
 
 

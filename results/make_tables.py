@@ -15,14 +15,17 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from harness import cli, config, diagnosis, geometry_tables, records, tables
+from harness import cli, records
 from harness.bench.report import table as bench_table
 from harness.bench.timing import Row
-from harness.center import token_mean
-from harness.config import ROOT
-from harness.files import write_text
-from harness.geometry import MEASURES, spaces
-from harness.store import StoreInMemory
+from harness.config import entries
+from harness.config.entries import ROOT
+from harness.geometry import file, tables
+from harness.geometry.moments import MEASURES, spaces
+from harness.system.files import write_text
+from harness.tables import formats, titles
+from harness.vectors.centering import token_mean
+from harness.vectors.store import StoreInMemory
 
 RESULTS = ROOT / "results"
 TABLES = RESULTS / "tables"
@@ -70,7 +73,7 @@ def phases() -> str:
     """Seconds of each phase, index bytes and candidates of every cell of the suite beir3."""
     lines = []
     for record in records.read_all(RESULTS):
-        if record.dataset not in config.entry("suite", "beir3")["datasets"] or "+" in record.method:
+        if record.dataset not in entries.entry("suite", "beir3")["datasets"] or "+" in record.method:
             continue
         seconds = record.seconds
         lines.append(
@@ -94,8 +97,8 @@ def phases() -> str:
 def geometry_overview() -> str:
     """A line for each geometry of the shipped model: the cone, before and after centering."""
     lines = []
-    for name in config.entry("suite", "beir3")["datasets"]:
-        found = diagnosis.read(diagnosis.path_of(RESULTS, name, MODEL))
+    for name in entries.entry("suite", "beir3")["datasets"]:
+        found = file.read(file.path_of(RESULTS, name, MODEL))
         line = {"data set": name, "tokens": f"{found['documents']['raw']['n']:,}"}
         for side, seen in (("documents", ("raw", "centered")), ("queries", ("raw", "centered", "own"))):
             for space in seen:
@@ -120,7 +123,7 @@ def lateon_queries(data: Path) -> str:
 
 def beside_the_card() -> str:
     """Means over suite offline8 of every model that has all eight sets, and then the card's own rows."""
-    datasets = config.entry("suite", "offline8")["datasets"]
+    datasets = entries.entry("suite", "offline8")["datasets"]
     cells: dict[tuple[str, str, str], dict[str, records.Record]] = {}
     for record in [one for results in (RESULTS, RESULTS / "ste") for one in records.read_all(results, datasets)]:
         cells.setdefault((record.model, record.center, record.method), {})[record.dataset] = record
@@ -136,21 +139,21 @@ def beside_the_card() -> str:
     for (model, center, method), found in sorted(means.items(), key=lambda item: (item[0][0], item[0][1] != "none")):
         if center in titles and method in ("muvera", "smve"):
             kind = "plaid" if (model, "none", "plaid") in means else "exact"
-            reference = (100 * means[model, "none", kind][records.FINAL], tables.method_title(kind))
+            reference = (100 * means[model, "none", kind][records.FINAL], titles.method_title(kind))
             names = (_short(model), "measured", titles[center], method)
             lines.append(_beside(names, reference, {depth: 100 * value for depth, value in found.items()}))
     card = yaml.safe_load((RESULTS / "expected" / "card.yaml").read_text(encoding="utf-8"))
     plaid_of = {row["model"]: row["plaid"] for row in card["rows"] if "plaid" in row}
     for row in card["rows"]:
-        names = (tables.title(row["model"]), "the card's", row["center"], row["method"])
+        names = (titles.title(row["model"]), "the card's", row["center"], row["method"])
         of_depth = dict(zip(card["depths"], row["ndcg10"], strict=True))
         lines.append(_beside(names, (plaid_of[row["model"]], "PLAID"), of_depth))
-    return tables.pipes(pd.DataFrame(lines))
+    return formats.pipes(pd.DataFrame(lines))
 
 
 def _short(model: str) -> str:
     """A model's title, of a variant with a trained head the head alone."""
-    return tables.title(model.split("+")[0]) + (f", head {model.split('head=')[1]}" if "head=" in model else "")
+    return titles.title(model.split("+")[0]) + (f", head {model.split('head=')[1]}" if "head=" in model else "")
 
 
 def _beside(
@@ -159,7 +162,7 @@ def _beside(
     """A line: what it is of, what the differences are to, NDCG@10 x 100 by depth."""
     (model, source, center, method), (value, kind) = names, reference
     shown = {"Model": model, "Numbers": source, "Center": center, "Reference": f"{value:.2f} ({kind})"}
-    shown["Method"] = tables.method_title(method)
+    shown["Method"] = titles.method_title(method)
     for depth, found in of_depth.items():
         shown[f"rk={depth}"] = f"{found:.2f} ({round(found - value, 1) + 0.0:+.1f})"
     return shown
@@ -168,9 +171,9 @@ def _beside(
 def geometry() -> None:
     """The tables and figures of results/GEOMETRY.md."""
     page = RESULTS / "GEOMETRY.md"
-    found = diagnosis.read(diagnosis.path_of(RESULTS, "scifact", MODEL))
+    found = file.read(file.path_of(RESULTS, "scifact", MODEL))
     splice(page, "overview", geometry_overview())
-    splice(page, "scifact", geometry_tables.measures(found) + "\n\n" + geometry_tables.first_stages(found))
+    splice(page, "scifact", tables.measures(found) + "\n\n" + tables.first_stages(found))
     for name, head in (("muvera", "ste_muvera_s0"), ("smve", "ste_smve_s0")):
         a, b = (f"{MODEL}+dtype=bfloat16+head={one}" for one in ("untrained_s0", head))
         lines = printed("geometry", "compare", f"a={a}", f"b={b}").splitlines()
@@ -214,7 +217,7 @@ def main() -> None:
         heads = printed("table", "suite=offline8", f"format={style}", results=RESULTS / "ste")
         write_text(TABLES / f"offline8_heads.{FORMATS[style]}", heads)
     splice(ROOT / "README.md", "offline8", beside_the_card())
-    for name in config.entry("suite", "offline8")["datasets"]:
+    for name in entries.entry("suite", "offline8")["datasets"]:
         write_text(TABLES / f"{name}.md", printed("table", f"dataset={name}", f"model={MODEL}"))
     write_text(TABLES / "smve_curve.md", smve_curve())
     write_text(TABLES / "phases.md", phases())

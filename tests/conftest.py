@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from harness.candidates import Resources
-from harness.store import TokenStore
-from harness.store_build import build_store
+from harness.ranking.resources import Resources
+from harness.vectors.build import build_store
+from harness.vectors.store import TokenStore
 
 WORDS = "wing flow heat shock layer body plate speed drag lift jet wave nose cone tube bend beam load skin rib".split()
 

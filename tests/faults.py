@@ -137,19 +137,20 @@ def _serve() -> None:
     from pylate import models  # noqa: F401
     from sentence_transformers import util  # noqa: F401
 
-    from harness import commands, docstrings, provenance, run  # noqa: F401
-    from harness.commands import measure, results, sweeps  # noqa: F401
+    from harness.commands import arguments  # noqa: F401
+    from harness.data import docstrings
+    from harness.system import provenance  # noqa: F401
 
     pairs = cache(docstrings.pairs)
     docstrings.pairs = lambda packages, *options: pairs(tuple(packages), *options)  # type: ignore[assignment]
     if "demo" in sys.argv:
         docstrings.pairs(*DEMO.values())  # type: ignore[arg-type]
     provenance.code(), provenance.commit(), provenance.versions()  # the same for all, though someone edits the code
-    cells = sweeps.cells
+    cells = arguments.cells
 
     @cache
     def composed(words: tuple[str, ...]) -> Any:
-        flags, overrides = sweeps.split(words[1:])
+        flags, overrides = arguments.split(words[1:])
         return cells(flags, overrides, lambda options: None)
 
     said: dict[int, int] = {}
@@ -160,9 +161,9 @@ def _serve() -> None:
         if "start" in request:
             if request["start"]["composed"]:
                 found = composed(tuple(request["start"]["words"]))
-                sweeps.cells = lambda *arguments, found=found: found
+                arguments.cells = lambda *arguments, found=found: found
             else:
-                sweeps.cells = cells
+                arguments.cells = cells
             end, begin = os.pipe()
             fcntl.fcntl(begin, 1031, _PIPE_BYTES)  # F_SETPIPE_SZ, which Python 3.9 has no name for
             pid = os.fork()
@@ -182,14 +183,15 @@ def _serve() -> None:
 
 def _sweep(request: dict[str, Any], output: int) -> None:
     """What a child does, and its end."""
-    from harness import center, encode, shards
     from harness.cli import main
+    from harness.config import shards
+    from harness.vectors import centering, encode
 
     os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
     for number, place in enumerate((null, output, output)):
         os.dup2(place, number)
-    for module in (shards, encode, center):
+    for module in (shards, encode, centering):
         module.CHUNK = request["chunk"]  # type: ignore[attr-defined]
     _log_changes(Path(request["log"]), [w.partition("=")[2] for w in request["words"] if "_dir=" in w], request["die"])
     if request["file_bytes"]:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.config import ROOT
+from harness.config.entries import ROOT
 
 LOCK = "from filelock import FileLock as held; arguments = sys.argv[1:]"
 MEASURING = (
-    "from pathlib import Path; from harness.locks import measuring as held; "
+    "from pathlib import Path; from harness.system.locks import measuring as held; "
     "arguments = [Path(sys.argv[1]), *sys.argv[2:]]"
 )
 

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from harness import run
-from harness.commands.workers import _Work
+from harness.sweep.launch import _Work
 
 
 def _kill():

@@ -415,7 +415,7 @@ def muvera_occupancy(texts: list[np.ndarray], planes: np.ndarray) -> dict[str, o
 
 
 def muvera_together(tokens: np.ndarray, planes: np.ndarray) -> tuple[float, float | None]:
-    """Over all pairs of different tokens: (collision, agreement); see `harness.occupancy`."""
+    """Over all pairs of different tokens: (collision, agreement); see `harness.geometry.occupancy`."""
     repetitions = planes.shape[1]
     buckets = [[muvera_bucket(token, planes, r) for r in range(repetitions)] for token in tokens]
     places, shared, again, chances = 0, 0, 0, 0

@@ -7,8 +7,8 @@ import pytest
 import reference
 from scipy.stats import spearmanr
 
-from harness.agreement import agreement
-from harness.ranking import Ranking, drop_self_matches
+from harness.evaluation.agreement import agreement
+from harness.ranking.ranks import Ranking, drop_self_matches
 
 NO = -np.inf
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.bench import kernels, report, timing, whole
+from harness.bench import kernel_cases, pipeline_cases, report, timing
 from harness.cli import main
 
 FIELDS = {"what", "case", "peer", "peer_version", "ours_seconds", "peer_seconds", "limit_seconds", "ratio_peer"}
@@ -41,7 +41,7 @@ def test_every_case_runs_and_agrees_with_its_peer(words, tmp_path, capsys, what)
 
 
 def test_a_missing_peer_is_named_as_missing(words, tmp_path, capsys, monkeypatch):
-    for module in (kernels, timing):
+    for module in (kernel_cases, timing):
         monkeypatch.setattr(module, "installed", lambda package: "missing")
     assert main(["bench", *words, "what=muvera"]) == 0
     assert "missing" in capsys.readouterr().out
@@ -57,11 +57,12 @@ def test_a_peer_that_gives_other_results_is_not_timed():
 
 
 def test_a_corpus_that_is_made_as_it_is_read(monkeypatch):
-    monkeypatch.setattr(whole, "SCALES", (50,))
-    monkeypatch.setattr(whole, "host", lambda: {})
-    made = list(whole.scale(memory_mb=8))
+    monkeypatch.setattr(pipeline_cases, "SCALES", (50,))
+    monkeypatch.setattr(pipeline_cases, "host", lambda: {})
+    made = list(pipeline_cases.scale(memory_mb=8))
     assert [row.case.split(",")[:2] for row in made] == [
-        [method, f" 50 documents x {whole.LENGTH} tokens x {whole.DIM}"] for method in ("muvera", "smve")
+        [method, f" 50 documents x {pipeline_cases.LENGTH} tokens x {pipeline_cases.DIM}"]
+        for method in ("muvera", "smve")
     ]
     assert all(row.peak_mb > 50 and row.ours_seconds > 0 for row in made)
     assert "peak MB" in report.table(made)

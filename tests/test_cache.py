@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from holders import LOCK, MEASURING, holding
 
-from harness import cache
+from harness.cache import inventory
 from harness.cli import main
-from harness.files import write_arrays
+from harness.system.files import write_arrays
 
 MODEL = "lateon-like"
 
@@ -65,7 +65,7 @@ def test_every_stage_is_listed_with_its_size(kept, capsys):
     capsys.readouterr()
     found = listed(kept, capsys)
     kinds = [line["stage"] for line in found.values()]
-    counts = {kind: kinds.count(kind) for kind in cache.KINDS}
+    counts = {kind: kinds.count(kind) for kind in inventory.KINDS}
     assert counts == {
         **{"tokens": 2, "sums": 1, "plaid": 1, "candidates": 2, "maxsim": 1},
         **{"data": 0, "training": 2, "hydra": 1, "other": 1},
@@ -181,11 +181,11 @@ def test_a_held_lock_protects(kept, capsys):
 
 
 def test_a_lock_that_was_taken_after_the_listing_protects(kept):
-    from harness import pruning
+    from harness.cache import pruning
 
     store = documents(kept)
     (store / "meta.json").unlink()
-    (listed_before,) = pruning.prunable(cache.stages(kept), kept, None)
+    (listed_before,) = pruning.prunable(inventory.stages(kept), kept, None)
     with holding(LOCK, store.with_name(store.name + ".lock")):
         assert not pruning.delete(listed_before, kept)
     (store / "meta.json").write_text(json.dumps({}))  # as if that process had finished it
@@ -193,7 +193,8 @@ def test_a_lock_that_was_taken_after_the_listing_protects(kept):
 
 
 def test_a_store_that_is_being_encoded_since_it_was_listed_stays(kept):
-    from harness import pruning, store_build
+    from harness.cache import pruning
+    from harness.vectors import build
 
     path, texts = kept / "tokens" / "m-d-documents-x", [np.ones((2, 8), np.float32)] * 6
 
@@ -203,22 +204,22 @@ def test_a_store_that_is_being_encoded_since_it_was_listed_stays(kept):
         return texts[start:stop]
 
     with pytest.raises(KeyboardInterrupt):
-        store_build.fill(path, list("abcdef"), stopped, {"i": 1}, 2)
-    (listed_before,) = pruning.prunable(cache.stages(kept), kept, None)
+        build.fill(path, list("abcdef"), stopped, {"i": 1}, 2)
+    (listed_before,) = pruning.prunable(inventory.stages(kept), kept, None)
     tried = []
 
     def pruned_meanwhile(start, stop):
         tried.append(pruning.delete(listed_before, kept))
         return texts[start:stop]
 
-    store = store_build.build_store(path, list("abcdef"), pruned_meanwhile, {"i": 1}, 2)
+    store = build.build_store(path, list("abcdef"), pruned_meanwhile, {"i": 1}, 2)
     assert tried == [False, False] and len(store) == 6
 
 
 def test_a_stage_of_cells_that_are_being_measured_since_it_was_listed_stays(kept):
-    from harness import pruning
+    from harness.cache import pruning
 
-    listed_before = [stage for stage in pruning.prunable(cache.stages(kept), kept, 0) if stage.kind == "candidates"]
+    listed_before = [stage for stage in pruning.prunable(inventory.stages(kept), kept, 0) if stage.kind == "candidates"]
     with holding(MEASURING, kept, "tiny", MODEL):
         assert listed_before and not any(pruning.delete(stage, kept) for stage in listed_before)
     assert all(pruning.delete(stage, kept) for stage in listed_before)
@@ -239,12 +240,12 @@ def test_what_cells_are_being_measured_with_stays_whatever_its_age(kept, capsys)
 
 
 def test_a_name_with_a_plus_protects_its_stores(tmp_path):
-    from harness import pruning
+    from harness.cache import pruning
 
     for name in ("a+b-tiny-documents-0", "a-tiny-documents-0", "c-tiny-documents-0"):
         (tmp_path / "tokens" / name).mkdir(parents=True)
     with holding(MEASURING, tmp_path, "tiny", "a+b+head=x"):
-        (gone,) = pruning.prunable(cache.stages(tmp_path), tmp_path, 0)
+        (gone,) = pruning.prunable(inventory.stages(tmp_path), tmp_path, 0)
     assert gone.path.name.startswith("c-")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 
-from harness.center import fit, token_mean
+from harness.vectors.centering import fit, token_mean
 
 
 @pytest.mark.parametrize("renormalize", [False, True])

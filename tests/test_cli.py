@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from harness import config
 from harness.cli import main
+from harness.config import entries
 
 CASES = {
     "frobnicate": "unknown command 'frobnicate'. Known: bench, cache, check, geometry, ls, plot, report,",
@@ -126,7 +126,7 @@ def test_no_write_permission(option, tiny_dataset, lateon_like, tmp_path):
         if not shutil.which("setpriv"):
             pytest.skip("setpriv (util-linux) is not installed, and root may write anywhere")
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=config.ROOT)
+    found = subprocess.run(command, capture_output=True, text=True, cwd=entries.ROOT)
     assert found.returncode in (1, 2) and f"set {option}" in found.stderr and "Traceback" not in found.stderr
     assert list(locked.iterdir()) == []
 
@@ -135,7 +135,7 @@ def test_lists_name_every_entry(capsys):
     for group in ("models", "datasets", "methods", "suites", "centers", "experiments"):
         assert main(["ls", group]) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert [line.split()[0] for line in lines] == config.choices(group[:-1])
+        assert [line.split()[0] for line in lines] == entries.choices(group[:-1])
         assert all(len(line.split()) > 3 for line in lines)
 
 

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from cells import cell, named, plaid
 
-from harness import comparison_tables, comparisons, records, tables
+from harness import tables
 from harness.cli import main
-from harness.errors import HarnessError
-from harness.significance import compare, holm
+from harness.evaluation.significance import compare, holm
+from harness.system.errors import HarnessError
+from harness.tables import paired_tests, paired_tests_text
 
 DEPTHS = [0, 50, 100]
 HALF = named([0.5] * 10)
@@ -35,12 +36,12 @@ def rows(some, methods=()):
 
 
 def with_plaid(some, datasets=("scifact",), methods=()):
-    found = comparisons.tested(comparisons.to_plaid(rows(some, methods), DEPTHS), some, datasets)
+    found = paired_tests.tested(paired_tests.to_plaid(rows(some, methods), DEPTHS), some, datasets)
     return {(one.pair.row.method, one.pair.depth): one for one in found}
 
 
 def between(some, datasets=("scifact",)):
-    found = comparisons.tested(comparisons.between_methods(rows(some), DEPTHS), some, datasets)
+    found = paired_tests.tested(paired_tests.between_methods(rows(some), DEPTHS), some, datasets)
     return {one.pair.depth: one for one in found}
 
 
@@ -70,7 +71,7 @@ def test_a_comparison_is_that_of_its_queries(rng):
     first, second = ({name: rng.random(n).round(3) for name, n in (("scifact", 30), ("arguana", 9))} for _ in "ab")
     some = [plaid(named(list(values)), name) for name, values in second.items()]
     some += [cell("muvera", {"0": named(list(values))}, dataset=name) for name, values in first.items()]
-    (one,) = comparisons.tested(comparisons.to_plaid(rows(some, ["muvera"]), [0]), some, ["scifact", "arguana"])
+    (one,) = paired_tests.tested(paired_tests.to_plaid(rows(some, ["muvera"]), [0]), some, ["scifact", "arguana"])
     # Ids in the order of text, in which the seeded resamples take them.
     order = {name: np.argsort([f"q{i}" for i in range(len(values))]) for name, values in first.items()}
     assert one.difference == compare({name: 100 * (first[name] - second[name])[order[name]] for name in first})
@@ -97,9 +98,9 @@ def test_queries_are_won_tied_and_lost():
 
 def test_no_plaid_no_mark(some):
     found = with_plaid(some[1:])
-    assert found == {} and comparison_tables.marks([]) == {}
-    assert "was measured" in comparison_tables.remark([], ["scifact"])
-    (section,) = comparison_tables.sections([], list(between(some[1:]).values()), ["scifact"])
+    assert found == {} and paired_tests_text.marks([]) == {}
+    assert "was measured" in paired_tests_text.remark([], ["scifact"])
+    (section,) = paired_tests_text.sections([], list(between(some[1:]).values()), ["scifact"])
     assert section.caption.startswith("Methods against each other") and len(section.lines) == 3
 
 
@@ -108,14 +109,14 @@ def test_where_plaid_lacks_a_set_the_others_are_compared_and_it_is_said(some):
     both = [*some, cell("muvera", {"0": above(1), "50": HALF, "100": HALF}, dataset="arguana")]
     found = with_plaid(both, sets, ["muvera"])
     assert found == with_plaid(some, sets, ["muvera"]) and found["muvera", "0"].datasets == ("scifact",)
-    assert "3 of them are over the data sets that both sides have, not all 2." in comparison_tables.remark(
+    assert "3 of them are over the data sets that both sides have, not all 2." in paired_tests_text.remark(
         list(found.values()), sets
     )
-    counts, *_ = comparison_tables.sections(list(found.values()), [], sets)
+    counts, *_ = paired_tests_text.sections(list(found.values()), [], sets)
     assert list(counts.lines["Model"]) == ["LateOn [1 of 2 sets]"]
     # The table itself has no difference there, so no mark either.
     table = tables.long_form(both, rows(both, ["muvera"]), sets, DEPTHS)
-    assert "*" not in tables.markdown(table, sets, comparison_tables.marks(list(found.values())))
+    assert "*" not in tables.markdown(table, sets, paired_tests_text.marks(list(found.values())))
 
 
 def test_a_depth_that_one_set_lacks_is_not_compared(some):
@@ -125,9 +126,9 @@ def test_a_depth_that_one_set_lacks_is_not_compared(some):
 
 
 def test_a_large_family_gets_resamples_for_its_smallest_p():
-    assert comparisons.resamples(37) == 10_000
+    assert paired_tests.resamples(37) == 10_000
     for family in (1_000, 5_000):
-        assert family / (comparisons.resamples(family) + 1) < comparisons.LEVEL / 4
+        assert family / (paired_tests.resamples(family) + 1) < paired_tests.LEVEL / 4
 
 
 def test_different_queries_are_refused(some):
@@ -144,7 +145,7 @@ def test_scores_that_are_not_one_a_query_are_refused(some):
 
 def printed(tmp_path, capsys, some, *words):
     for record in some:
-        records.write(tmp_path, record)
+        record.write(tmp_path, record)
     places = [f"results_dir={tmp_path}", f"cache_dir={tmp_path}/cache"]
     code = main(["table", "model=lateon", "dataset=scifact", "depths=[0,50,100]", *places, *words])
     found = capsys.readouterr()
@@ -196,24 +197,24 @@ def test_csv(tmp_path, capsys, some):
     _, text, _ = printed(tmp_path, capsys, [], "format=csv", "significance=true")
     frame = pd.read_csv(StringIO(text), dtype={"depth": str})
     before = pd.read_csv(StringIO(plain), dtype={"depth": str})
-    assert list(frame.columns) == [*before.columns, *comparisons.TESTED]
+    assert list(frame.columns) == [*before.columns, *paired_tests.TESTED]
     pd.testing.assert_frame_equal(frame[: len(before)][before.columns], before)
     line = frame[(frame["method"] == "muvera") & (frame["depth"] == "50") & (frame["center"] == "yes")]
     line = line[line["dataset"] == "mean"].set_index("versus")
     assert list(line.index) == ["plaid", "smve"]
     assert line.loc["smve", "delta"] == 6 and line.loc["plaid", "p"] == pytest.approx(5 * 2 / 64, abs=0.03)
     assert line["ci_low"].between(0, 6).all() and line["ci_high"].between(6, 10).all()
-    assert line[comparisons.COUNTS].to_numpy().tolist() == [[6, 4, 0, 10]] * 2
+    assert line[paired_tests.COUNTS].to_numpy().tolist() == [[6, 4, 0, 10]] * 2
     assert ",6,4,0,10\n" in text  # whole numbers
-    assert frame[frame["method"] == "plaid"][comparisons.TESTED].isna().all(axis=None)
+    assert frame[frame["method"] == "plaid"][paired_tests.TESTED].isna().all(axis=None)
 
 
 def test_a_mean_over_fewer_sets_has_no_test_in_csv(some):
     sets = ["scifact", "arguana"]
     table = tables.long_form(some, rows(some), sets, DEPTHS)
-    text = tables.csv(comparisons.columns(table, some, rows(some), sets, DEPTHS))
+    text = tables.csv(paired_tests.columns(table, some, rows(some), sets, DEPTHS))
     frame = pd.read_csv(StringIO(text), dtype={"depth": str})
-    assert frame[frame["dataset"] == "mean"][comparisons.TESTED].isna().all(axis=None)
+    assert frame[frame["dataset"] == "mean"][paired_tests.TESTED].isna().all(axis=None)
     assert set(frame[frame["dataset"] == "scifact"]["versus"].dropna()) == {"plaid", "smve"}
 
 

@@ -11,8 +11,9 @@ import zipfile
 import pytest
 from conftest import write_dataset
 
-from harness import config, datasets
-from harness.errors import HarnessError
+from harness.config import entries
+from harness.data import beir, download, loading
+from harness.system.errors import HarnessError
 
 DOCS = {"a": "one", "b": "two", "c10": "three", "c9": "four"}
 
@@ -22,7 +23,7 @@ def test_documents_by_id_descending_and_queries_judged_only(tmp_path):
         tmp_path / "x", DOCS, {"q2": "two", "q1": "One "}, {"q1": {"a": 1}, "q2": {"b": 0}}, {"t": "ONE", "u": "five"}
     )
     (folder / "queries.jsonl").write_text((folder / "queries.jsonl").read_text() + '{"_id": "unjudged", "text": "x"}\n')
-    dataset = datasets.read_folder("x", folder, "test", 32)
+    dataset = beir.read_folder("x", folder, "test", 32)
     assert list(dataset.docs) == ["c9", "c10", "b", "a"]
     assert list(dataset.queries) == list(dataset.qrels) == ["q2", "q1"]
     assert dataset.other_queries == {"u": "five"}  # "ONE" is evaluated, in other letters
@@ -39,7 +40,7 @@ def test_titles_and_odd_characters(tmp_path):
     (folder / "corpus.jsonl").unlink()
     with gzip.open(folder / "corpus.jsonl.gz", "wt", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
-    assert datasets.read_folder("x", folder, "test", None).docs == {"3": "", "2": "t", "1": "T x\u2028y\u0085z"}
+    assert beir.read_folder("x", folder, "test", None).docs == {"3": "", "2": "t", "1": "T x\u2028y\u0085z"}
 
 
 def spoil(folder, name, text):
@@ -67,15 +68,14 @@ def test_damaged_folders_are_named(tmp_path, damage, message):
     folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
     damage(folder)
     with pytest.raises(HarnessError, match=message):
-        datasets.read_folder("x", folder, "test", None)
+        beir.read_folder("x", folder, "test", None)
 
 
 def test_found_under_data_dir_with_and_without_groups(tmp_path):
     for where in (tmp_path / "flat" / "x", tmp_path / "grouped" / "beir" / "x"):
         write_dataset(where, DOCS, {"q": "two"}, {"q": {"b": 1}})
         assert (
-            datasets.folder({"name": "x"}, str(tmp_path / where.parts[len(tmp_path.parts)]), tmp_path / "cache")
-            == where
+            loading.folder({"name": "x"}, str(tmp_path / where.parts[len(tmp_path.parts)]), tmp_path / "cache") == where
         )
 
 
@@ -83,7 +83,7 @@ def test_wrong_counts_are_refused(tmp_path):
     write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
     options = {"name": "x", "split": "test", "docs": 5}
     with pytest.raises(HarnessError, match="'x' has 4 docs, expected 5"):
-        datasets.load(options, str(tmp_path), tmp_path / "cache")
+        loading.load(options, str(tmp_path), tmp_path / "cache")
 
 
 def packed(tmp_path, members):
@@ -100,10 +100,10 @@ def test_a_good_zip_is_unpacked_and_a_broken_one_is_not_kept(tmp_path):
     whole = archive.read_bytes()
     archive.write_bytes(whole[:-30])
     with pytest.raises(HarnessError, match=f"expected {md5}"):
-        datasets.unpack(archive, md5, tmp_path / "cache" / "x")
+        download.unpack(archive, md5, tmp_path / "cache" / "x")
     assert not list((tmp_path / "cache").iterdir())
     archive.write_bytes(whole)
-    assert datasets.unpack(archive, md5, tmp_path / "cache" / "x") == tmp_path / "cache" / "x"
+    assert download.unpack(archive, md5, tmp_path / "cache" / "x") == tmp_path / "cache" / "x"
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["x"]
     assert (tmp_path / "cache" / "x" / "qrels" / "test.tsv").exists()
 
@@ -128,39 +128,39 @@ def server(tmp_path, monkeypatch):
 
     host = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=host.serve_forever, daemon=True).start()
-    monkeypatch.setattr(datasets, "URL", f"http://127.0.0.1:{host.server_port}/" + "{name}.zip")
+    monkeypatch.setattr(download, "URL", f"http://127.0.0.1:{host.server_port}/" + "{name}.zip")
     yield md5
     host.shutdown()
 
 
 def test_download_checks_and_keeps_only_what_is_whole(tmp_path, server, capfd):
     target = tmp_path / "beir"
-    assert datasets.download("x", server, target, show=False) == target / "x"
+    assert download.download("x", server, target, show=False) == target / "x"
     assert [path.name for path in target.iterdir()] == ["x"] and capfd.readouterr().err == ""
     for name in ("y", "z"):  # cut off; an error page that was saved as if it were the file
         with pytest.raises(HarnessError, match=f"{name}.zip has MD5"):
-            datasets.download(name, server, target, show=False)
+            download.download(name, server, target, show=False)
         assert [path.name for path in target.iterdir()] == ["x"]
 
 
 def test_a_host_that_does_not_answer_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "URL", "http://127.0.0.1:9/{name}.zip")
+    monkeypatch.setattr(download, "URL", "http://127.0.0.1:9/{name}.zip")
     with pytest.raises(HarnessError, match="cannot download data set 'x' .*: go online, or set data_dir"):
-        datasets.download("x", "0" * 32, tmp_path / "beir", show=False)
+        download.download("x", "0" * 32, tmp_path / "beir", show=False)
     assert not list((tmp_path / "beir").iterdir())
 
 
 def test_a_zip_that_leaves_its_folder_is_not_unpacked(tmp_path):
     archive, md5 = packed(tmp_path, {"../../evil": "x"})
     with pytest.raises(HarnessError, match="points outside its folder"):
-        datasets.unpack(archive, md5, tmp_path / "cache" / "x")
+        download.unpack(archive, md5, tmp_path / "cache" / "x")
     assert not (tmp_path / "evil").exists()
 
 
 def test_docstrings_are_deterministic_and_masked():
-    options = config.entry("dataset", "docstrings")
-    dataset = datasets.of_docstrings(options)
-    assert dataset.sha256 == datasets.of_docstrings(options).sha256
+    options = entries.entry("dataset", "docstrings")
+    dataset = loading.of_docstrings(options)
+    assert dataset.sha256 == loading.of_docstrings(options).sha256
     assert len(dataset.docs) == options["documents"] and len(dataset.queries) == options["evaluated"]
     assert len(set(dataset.docs.values())) == len(dataset.docs)
     assert not set(dataset.queries.values()) & set(dataset.other_queries.values())
@@ -172,5 +172,5 @@ def test_docstrings_are_deterministic_and_masked():
 
 @pytest.mark.parametrize("name", ["scifact", "nfcorpus", "arguana", "cranfield", "npl", "msmarco-dl19-pool"])
 def test_real_data_sets_have_the_documented_counts(real_data, tmp_path, name):
-    dataset = datasets.load(config.entry("dataset", name), str(real_data), tmp_path)
+    dataset = loading.load(entries.entry("dataset", name), str(real_data), tmp_path)
     assert list(dataset.docs) == sorted(dataset.docs, reverse=True)

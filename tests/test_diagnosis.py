@@ -10,14 +10,15 @@ import pytest
 import reference
 import torch
 
-from harness import datasets, diagnosis
-from harness.candidates import Resources
-from harness.candidates.muvera import FixedDimensionalEncoding, Muvera
-from harness.candidates.smve import Smve
 from harness.cli import main
-from harness.config import entry
-from harness.geometry import MEASURES
-from harness.store import StoreInMemory, open_store
+from harness.config.entries import entry
+from harness.data import beir
+from harness.geometry import file
+from harness.geometry.moments import MEASURES
+from harness.methods.muvera import FixedDimensionalEncoding, Muvera
+from harness.methods.smve import Smve
+from harness.ranking.resources import Resources
+from harness.vectors.store import StoreInMemory, open_store
 
 SETS = ("documents", "queries", "within_document", "within_query")
 SPACES = ("raw", "centered", "own")
@@ -34,7 +35,7 @@ def measured(lateon_like, tiny_dataset, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def record(measured):
-    return diagnosis.read(file_in(measured[1]))
+    return file.read(file_in(measured[1]))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def exact(vectors):
 
 
 def file_in(results):
-    return diagnosis.path_of(results, "tiny", "lateon-like")
+    return file.path_of(results, "tiny", "lateon-like")
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -130,7 +131,7 @@ def test_a_first_stage_is_compared_with_maxsim_of_the_raw_vectors(
     record, vectors, exact, tmp_path, tiny_dataset, method, code, space
 ):
     """The method's own search of the centered store; the document d9 is left out for the query d9."""
-    dataset = datasets.read_folder("tiny", tiny_dataset, "test", None)
+    dataset = beir.read_folder("tiny", tiny_dataset, "test", None)
     options = {key: value for key, value in entry("method", method).items() if key != "name"}
     stores = [StoreInMemory(np.concatenate(texts), np.array(list(map(len, texts)))) for texts in vectors[space]]
     search = code(**options).search(*stores, 60, Resources(torch.device("cpu"), 1 << 26, tmp_path)).ranking
@@ -186,7 +187,7 @@ def test_methods_and_centerings_are_added_and_the_rest_stays(measured, record, t
     for more in (["method=muvera", "center=none"], ["method=muvera", "center=own"], ["method=smve", "center=none,own"]):
         assert main(["geometry", *(["-m"] if "," in more[1] else []), *words, *more]) == 0
         lines.append([line for line in path.read_text().splitlines() if ' "seconds":' not in line])
-        stages = diagnosis.read(path)["first_stages"]
+        stages = file.read(path)["first_stages"]
         for method, spaces in stages.items():
             for space, found in spaces.items():
                 assert found == record["first_stages"][method][space]
@@ -202,17 +203,17 @@ def test_a_variant_of_a_method_is_another_entry(measured, tmp_path):
     words = [*measured[0], f"results_dir={tmp_path}", "method=smve", "center=none"]
     assert main(["geometry", *words, "method.width=256"]) == 0
     assert main(["geometry", *words, "method.width=256", "method.keep=4"]) == 0
-    assert list(diagnosis.read(file_in(tmp_path))["first_stages"]) == ["smve+width=256", "smve+keep=4+width=256"]
+    assert list(file.read(file_in(tmp_path))["first_stages"]) == ["smve+width=256", "smve+keep=4+width=256"]
 
 
 def test_a_comparison_is_of_documents_and_queries_drawn_by_their_ids(measured, vectors, tiny_dataset, tmp_path):
     sizes = ["geometry.documents=25", "geometry.queries=3"]
     words = [*measured[0], f"results_dir={tmp_path}", "method=muvera", "center=none"]
     assert main(["geometry", *words, *sizes]) == 0
-    found = diagnosis.read(file_in(tmp_path))
+    found = file.read(file_in(tmp_path))
     stage = found["first_stages"]["muvera"]["raw"]
     assert (stage["agreement"]["documents"], stage["agreement"]["queries"]) == (25, 3)
-    dataset = datasets.read_folder("tiny", tiny_dataset, "test", None)
+    dataset = beir.read_folder("tiny", tiny_dataset, "test", None)
     for side, names, most, texts in zip(
         ("documents", "queries"), (dataset.docs, dataset.queries), (25, 3), vectors["raw"], strict=True
     ):
@@ -246,8 +247,8 @@ def test_a_geometry_of_other_inputs_is_neither_believed_nor_replaced_unasked(mea
     assert "was made from another geometry: set overwrite=true to replace it, or model.name" in errors
     assert path.read_bytes() == before and "Traceback" not in errors
     assert main(["geometry", *words, "method=smve", "method.width=64", "geometry.queries=3", "overwrite=true"]) == 0
-    assert list(diagnosis.read(path)["first_stages"]) == ["smve+width=64"]
-    assert diagnosis.read(path)["identity"]["geometry"]["queries"] == 3
+    assert list(file.read(path)["first_stages"]) == ["smve+width=64"]
+    assert file.read(path)["identity"]["geometry"]["queries"] == 3
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_few_documents_are_compared_without_recall(measured, tmp_path, capsys):
     """One document, of which there is no order, and for a query of its id none at all."""
     words = [*measured[0], f"results_dir={tmp_path}", "center=none", "method=muvera"]
     assert main(["geometry", *words, "geometry.documents=1"]) == 0
-    follows = diagnosis.read(file_in(tmp_path))["first_stages"]["muvera"]["raw"]["agreement"]
+    follows = file.read(file_in(tmp_path))["first_stages"]["muvera"]["raw"]["agreement"]
     assert follows == {"spearman": 0, "recall": {}, "overlap": {}, "queries": 8, "documents": 1}
 
 
@@ -315,7 +316,7 @@ def geometry_file(results, dataset, model, value, **changed):
     found |= {key: {} for key in ("spectrum", "cosines", "first_stages", "identity")}
     found |= {of: {space: dict(measures) for space in SPACES} for of in SETS}
     found["documents"]["raw"].update(changed)
-    path = diagnosis.path_of(results, dataset, model)
+    path = file.path_of(results, dataset, model)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found))
 

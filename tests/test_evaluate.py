@@ -7,9 +7,9 @@ import pytest
 import pytrec_eval
 import reference
 
-from harness.datasets import Dataset
-from harness.errors import HarnessError
-from harness.evaluate import Judge
+from harness.data.dataset import Dataset
+from harness.evaluation.ndcg import Evaluator
+from harness.system.errors import HarnessError
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def test_equals_pytrec_eval_and_the_reference(judged):
         q: {names[r]: float(99 - i) for i, r in enumerate(best)} for q, best in zip(dataset.queries, rows, strict=True)
     }
     trec = pytrec_eval.RelevanceEvaluator(dataset.qrels, {"ndcg_cut.10", "recall.20"}).evaluate(runs)
-    found = Judge(dataset).ndcg10(rows)
+    found = Evaluator(dataset).ndcg10(rows)
     for i, query in enumerate(dataset.queries):
         assert found[i] == pytest.approx(trec[query]["ndcg_cut_10"], abs=1e-12)
         assert found[i] == pytest.approx(reference.ndcg([names[r] for r in rows[i]], dataset.qrels[query]), abs=1e-12)
     relevant = [query for query in dataset.queries if query != "zeros"]
     recall = np.mean([trec[query]["recall_20"] for query in relevant])
-    assert Judge(dataset).candidate_recall(rows, [5, 20])[20] == pytest.approx(recall, abs=1e-12)
+    assert Evaluator(dataset).candidate_recall(rows, [5, 20])[20] == pytest.approx(recall, abs=1e-12)
 
 
 def test_short_lists_count_what_they_have(judged):
@@ -52,7 +52,7 @@ def test_short_lists_count_what_they_have(judged):
     names = list(dataset.docs)
     for i, query in enumerate(dataset.queries):
         wanted = reference.ndcg([names[r] for r in rows[i, :3]], dataset.qrels[query])
-        assert Judge(dataset).ndcg10(rows)[i] == pytest.approx(wanted, abs=1e-12)
+        assert Evaluator(dataset).ndcg10(rows)[i] == pytest.approx(wanted, abs=1e-12)
 
 
 def test_ties_by_trec_evals_rule(judged):
@@ -63,7 +63,7 @@ def test_ties_by_trec_evals_rule(judged):
     scores = trec.evaluate({query: dict.fromkeys(names, 1.0) for query in dataset.queries})
     rows = np.tile(np.arange(40), (len(dataset.queries), 1))
     wanted = [scores[query]["ndcg_cut_10"] for query in dataset.queries]
-    np.testing.assert_allclose(Judge(dataset).ndcg10(rows), wanted, atol=1e-12)
+    np.testing.assert_allclose(Evaluator(dataset).ndcg10(rows), wanted, atol=1e-12)
 
 
 def test_a_query_without_candidates_is_an_error(judged):
@@ -71,4 +71,4 @@ def test_a_query_without_candidates_is_an_error(judged):
     rows = rows.copy()
     rows[1] = -1
     with pytest.raises(HarnessError, match="query 'binary' and 0 more have no candidates"):
-        Judge(dataset).ndcg10(rows)
+        Evaluator(dataset).ndcg10(rows)

@@ -34,16 +34,19 @@ import faults
 import numpy as np
 import pytest
 
-from harness import center, encode, files, records, shards, store_build
-from harness.candidates import plaid
+from harness import records
 from harness.cli import main
-from harness.commands import sweeps
-from harness.config import ROOT
-from harness.errors import HarnessError
+from harness.commands import arguments
+from harness.config import shards
+from harness.config.entries import ROOT
+from harness.measure.artifacts import CANDIDATES, MAXSIM
+from harness.methods import plaid
 from harness.run import run_cells
-from harness.stages import CANDIDATES, MAXSIM
-from harness.store import LENGTHS, META, TOKENS
-from harness.store_build import JOURNAL, PARTS
+from harness.system import files
+from harness.system.errors import HarnessError
+from harness.vectors import build, centering, encode
+from harness.vectors.build import JOURNAL, PARTS
+from harness.vectors.store import LENGTHS, META, TOKENS
 
 KILLS, SEED = int(os.environ.get("HARNESS_KILLS", "50")), int(os.environ.get("HARNESS_SEED", "0"))
 SCORES = ("ndcg10", "candidate_recall", "candidates", "details", "per_query", "identity")
@@ -248,8 +251,8 @@ def kill_some(session: int, rng: np.random.Generator) -> str:
     there = processes(session)
     if not there:
         return ""
-    what = str(rng.choice(["all", "first", "other"]))
-    victims = {"all": there, "first": there[:1], "other": [int(rng.choice(there[1:]))] if there[1:] else []}[what]
+    what = str(rng.request(["all", "first", "other"]))
+    victims = {"all": there, "first": there[:1], "other": [int(rng.request(there[1:]))] if there[1:] else []}[what]
     for pid in victims:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -418,7 +421,7 @@ def test_files_that_may_not_grow_are_named_and_not_believed(server, tiny, seeded
 
 @pytest.fixture
 def small_chunks(monkeypatch) -> None:
-    for module in (shards, encode, center):
+    for module in (shards, encode, centering):
         monkeypatch.setattr(module, "CHUNK", TINY_CHUNK)
 
 
@@ -432,7 +435,7 @@ class Run:
 
     def __init__(self, sweep: Sweep, capsys) -> None:
         self.sweep, self.capsys, self.kept = sweep, capsys, sweep.folder / "kept"
-        self.configs = sweeps.cells(*sweeps.split(sweep.command[1:]), lambda options: None)[0]
+        self.configs = arguments.cells(*arguments.split(sweep.command[1:]), lambda options: None)[0]
         for handler in [one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler]:
             logging.getLogger().removeHandler(handler)  # Hydra's, which outlives what it writes to
         assert self() == (0, "")
@@ -541,7 +544,7 @@ def test_a_damaged_file_of_the_cache_is_named_or_made_again(here, seeded, what):
     began, counts, (places, without) = time.monotonic(), Counter(), KINDS[what]
     for damage in SOME * 2:
         here.restore(without)
-        path = seeded.choice(sorted(here.sweep.cache.glob(places)))
+        path = seeded.request(sorted(here.sweep.cache.glob(places)))
         counts[check_damage(here, path, damage, seeded)] += 1
     report(here.capsys, f"damage to {what}: {dict(counts)}", began)
 
@@ -565,7 +568,7 @@ def test_damage_fails_the_cells_that_need_it_alone(here, seeded):
         here.restore(without)
         if not list(here.sweep.cache.glob(f"stages/*/*/*/*/{what}-*{end}")):
             continue
-        path = seeded.choice(sorted(here.sweep.cache.glob(f"stages/*/*/*/*/{what}-*{end}")))
+        path = seeded.request(sorted(here.sweep.cache.glob(f"stages/*/*/*/*/{what}-*{end}")))
         faults.flip(path, seeded)
         shutil.rmtree(here.sweep.results)
         code, said = here()
@@ -579,7 +582,7 @@ def test_files_in_each_others_place_are_named(here, seeded, kind):
     pattern = "r/records/*/*/*/[!p]*.json" if kind == "record" else f"c/stages/*/*/*/*/[!p]*{kind}"
     for _ in range(6):
         here.restore("")
-        one, other = seeded.choice(sorted(here.sweep.folder.glob(pattern)), 2, replace=False)
+        one, other = seeded.request(sorted(here.sweep.folder.glob(pattern)), 2, replace=False)
         content = one.read_bytes()
         one.write_bytes(other.read_bytes())
         other.write_bytes(content)
@@ -630,10 +633,10 @@ def no_longer_than(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def build(path: Path, texts: list[np.ndarray]) -> tuple[bytes, ...]:
+def built(path: Path, texts: list[np.ndarray]) -> tuple[bytes, ...]:
     """The bytes of a store of some texts, in chunks of four."""
     names = [f"t{i}" for i in range(len(texts))]
-    store = store_build.build_store(path, names, lambda start, stop: texts[start:stop], {"weights": "w"}, 4)
+    store = build.build_store(path, names, lambda start, stop: texts[start:stop], {"weights": "w"}, 4)
     return (store.path / TOKENS).read_bytes(), (store.path / LENGTHS).read_bytes()
 
 
@@ -648,8 +651,8 @@ def build_half(path: Path, texts: list[np.ndarray], monkeypatch) -> None:
         files.append(file, data)
 
     with monkeypatch.context() as patched, pytest.raises(Stopped):
-        patched.setattr(store_build, "append", append)
-        build(path, texts)
+        patched.setattr(build, "append", append)
+        built(path, texts)
 
 
 def check_half(path: Path, texts: list[np.ndarray], whole: tuple[bytes, ...]) -> str:
@@ -657,7 +660,7 @@ def check_half(path: Path, texts: list[np.ndarray], whole: tuple[bytes, ...]) ->
     for said in range(4):
         try:
             with no_longer_than(10):
-                assert build(path, texts) == whole, "something wrong was believed"
+                assert built(path, texts) == whole, "something wrong was believed"
             return "named" if said else "built"
         except HarnessError as error:
             put_right(str(error), path)
@@ -665,14 +668,14 @@ def check_half(path: Path, texts: list[np.ndarray], whole: tuple[bytes, ...]) ->
 
 
 def check_half_written(tmp_path: Path, texts: list[np.ndarray], monkeypatch, rng: np.random.Generator, draws: int):
-    whole, half, path = build(tmp_path / "whole", texts), tmp_path / "half", tmp_path / "s"
+    whole, half, path = built(tmp_path / "whole", texts), tmp_path / "half", tmp_path / "s"
     build_half(path, texts, monkeypatch)
     faults.copied(path, half)
     counts: Counter[str] = Counter()
     for pattern in (JOURNAL, TOKENS, LENGTHS, f"{PARTS}/*.npz"):
         for damage in (*faults.DAMAGES, *[faults.flip] * draws):
             faults.copied(half, path)
-            damaged = rng.choice(sorted(path.glob(pattern)))
+            damaged = rng.request(sorted(path.glob(pattern)))
             what = f"{damaged.relative_to(path)}: {damage(damaged, rng)}"
             try:
                 counts[f"{pattern} {check_half(path, texts, whole)}"] += 1
@@ -700,7 +703,7 @@ def test_a_damaged_record_is_named(here, seeded):
     began, counts, believed = time.monotonic(), Counter(), []
     for damage in (*SOME, *[faults.flip] * 30):
         here.restore("")
-        path = seeded.choice(sorted(here.sweep.results.glob("records/*/*/*/*.json")))
+        path = seeded.request(sorted(here.sweep.results.glob("records/*/*/*/*.json")))
         what = damage(path, seeded)
         code, said = here()
         if code:
@@ -764,4 +767,4 @@ def test_some_damage_to_a_cache_is_named_or_made_again(here, seeded):
     for what, damage in (("tokens", faults.flip), ("candidates", faults.cut), ("maxsim", faults.empty)):
         places, without = KINDS[what]
         here.restore(without)
-        check_damage(here, seeded.choice(sorted(here.sweep.cache.glob(places))), damage, seeded)
+        check_damage(here, seeded.request(sorted(here.sweep.cache.glob(places))), damage, seeded)

@@ -15,9 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from test_figures_geometry import geometry, legend, line
 
-from harness import config, diagnosis, figures, files, records, tables
+from harness import figures, tables
 from harness.cli import main
+from harness.config import entries
 from harness.figures import Inputs, budget, depth, labels, style
+from harness.geometry import file
+from harness.system import files
+from harness.tables import titles
 
 DEPTHS = [0, 50, 100]
 
@@ -28,7 +32,7 @@ def first_stage(method, center, dataset="scifact", shift=0.0, depths=DEPTHS, **o
     return cell(method, scores, center, dataset, **others)
 
 
-def inputs(some, datasets=("scifact", "nfcorpus"), geometries=(), results=config.ROOT):
+def inputs(some, datasets=("scifact", "nfcorpus"), geometries=(), results=entries.ROOT):
     return Inputs(
         results, "+".join(datasets), list(datasets), DEPTHS, tables.rows_of(some, [], [], []), some, list(geometries)
     )
@@ -77,7 +81,7 @@ def test_depth_draws_the_means_of_the_records(two_sets):
 def test_a_panel_for_each_model(two_sets):
     some = [*two_sets, first_stage("smve", "none", model="lateon_reg")]
     panels = depth.draw(depth.frame(inputs(some), [])).axes
-    assert [panel.get_title().split("\n")[0] for panel in panels] == ["LateOn", tables.title("lateon_reg")]
+    assert [panel.get_title().split("\n")[0] for panel in panels] == ["LateOn", titles.title("lateon_reg")]
     assert "n = 2 queries, 1 data set" in panels[1].get_title()
     assert line(panels[1], "SMVE, raw")[1] == pytest.approx([20, 25, 30])
 
@@ -254,7 +258,7 @@ def test_every_method_and_centering_has_a_look_of_its_own():
     looks = [
         tuple(sorted(style.of_cell(method, center).items()))
         for method in ("muvera", "smve")
-        for center in config.choices("center")
+        for center in entries.choices("center")
     ]
     assert len(set(looks)) == len(looks)
     assert style.of_cell("mine+a=1", "own")["color"] == style.OTHER.color
@@ -289,9 +293,9 @@ def test_what_cannot_be_drawn_is_said(two_sets, tmp_path):
 
 def written(tmp_path, some, geometries=()):
     for record in some:
-        records.write(tmp_path, record)
+        record.write(tmp_path, record)
     for one in geometries:
-        files.write_json(diagnosis.path_of(tmp_path, one["dataset"], one["model"]), one)
+        files.write_json(file.path_of(tmp_path, one["dataset"], one["model"]), one)
     return f"results_dir={tmp_path}"
 
 
@@ -353,9 +357,9 @@ def test_geometry_as_it_is_measured(tiny_dataset, lateon_like, tmp_path, capfd):
 
 def test_matplotlib_is_for_those_who_plot():
     code = "import sys, harness.cli; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=config.ROOT).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=entries.ROOT).returncode == 0
 
 
 def test_every_kind_of_figure_is_an_option():
-    text = (config.CONF_DIR / "config.yaml").read_text()
+    text = (entries.CONF_DIR / "config.yaml").read_text()
     assert " | ".join(figures.KINDS) in text

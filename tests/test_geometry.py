@@ -7,10 +7,10 @@ import pytest
 import reference
 from conftest import unit
 
-from harness import geometry
-from harness.center import fit, token_mean
-from harness.geometry import Moments, spaces
-from harness.store import StoreInMemory
+from harness.geometry import moments
+from harness.geometry.moments import Moments, spaces
+from harness.vectors.centering import fit, token_mean
+from harness.vectors.store import StoreInMemory
 
 
 def store(tokens, lengths=None):
@@ -111,7 +111,7 @@ def test_a_planted_cone(cosine):
 @pytest.mark.parametrize("chunk", [1, 7, 1024])
 def test_chunks_and_rows_do_not_matter(make_store, ragged, monkeypatch, chunk):
     whole = Moments.of(store(np.concatenate(ragged)))
-    monkeypatch.setattr(geometry, "CHUNK", chunk)
+    monkeypatch.setattr(moments, "CHUNK", chunk)
     found = Moments.of(make_store(ragged))
     assert found.n == whole.n
     assert found.mean_pairwise_cosine == pytest.approx(whole.mean_pairwise_cosine, rel=1e-12)
@@ -188,7 +188,7 @@ def test_chunks_do_not_matter_to_any_mean(make_store, awkward, monkeypatch, chun
     texts, means = awkward
     made = make_store(texts)
     whole = spaces(made, means)
-    monkeypatch.setattr(geometry, "CHUNK", chunk)
+    monkeypatch.setattr(moments, "CHUNK", chunk)
     for found, wanted in zip(spaces(made, means), whole, strict=True):
         assert found.within == pytest.approx(wanted.within, rel=1e-12)
         assert found.measures == pytest.approx(wanted.measures, rel=1e-12)
@@ -206,7 +206,7 @@ def test_orthogonal_tokens_of_a_text_are_of_as_many_dimensions(rng, tokens):
 def test_copies_of_one_token_are_of_rank_one_within_and_isotropic_over_the_corpus(copies):
     """Of less tokens than dimensions and of more; each text is another axis."""
     found = spaces(store(np.repeat(np.eye(8), copies, axis=0), [copies] * 8), [None])[0]
-    assert found.within == pytest.approx({**dict.fromkeys(geometry.MEASURES, 1), "n": 8, "dim": 8}, rel=1e-6)
+    assert found.within == pytest.approx({**dict.fromkeys(moments.MEASURES, 1), "n": 8, "dim": 8}, rel=1e-6)
     assert found.measures["stable_rank"] == pytest.approx(8) and found.measures["effective_rank"] == pytest.approx(8)
     assert found.measures["mean_pairwise_cosine"] == pytest.approx((copies - 1) / (8 * copies - 1))
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import config
 from harness.cli import main
-from harness.config import ROOT, entry, variant
-from harness.subject import model_name
+from harness.config import entries
+from harness.config.entries import ROOT, entry
+from harness.config.names import model_name, variant
 
 GOLDEN = Path(__file__).parent / "golden"
 RESULTS = f"results_dir={ROOT / 'results'}"
@@ -30,9 +30,9 @@ def printed(*words: str) -> str:
     return out.getvalue()
 
 
-def entries() -> str:
+def all_entries() -> str:
     """All entries of all groups that are options of a run, as the harness reads them."""
-    found = {group: {name: entry(group, name) for name in config.choices(group)} for group in config.GROUPS[:-1]}
+    found = {group: {name: entry(group, name) for name in entries.choices(group)} for group in entries.GROUPS[:-1]}
     return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
@@ -45,7 +45,7 @@ def report() -> str:
 
 
 MAKERS = {
-    "entries.json": entries,
+    "entries.json": all_entries,
     "ls.txt": lambda: printed("ls"),
     "table-beir3.md": lambda: printed("table", "suite=beir3", RESULTS, "significance=true", "cost=true"),
     "table-beir3.csv": lambda: printed("table", "suite=beir3", RESULTS, "format=csv"),

@@ -9,9 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from harness import config, heads, models
-from harness.encode import Encoder, Texts
-from harness.errors import HarnessError
+from harness.config import entries
+from harness.models import heads
+from harness.models.checkpoint import load as load_model
+from harness.models.checkpoint import locate
+from harness.system.errors import HarnessError
+from harness.vectors.encode import Encoder, Texts
 
 CPU = torch.device("cpu")
 TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
@@ -19,17 +22,17 @@ SIDES = pytest.mark.parametrize(("is_query", "length"), [(True, 12), (False, Non
 
 
 def options(path, **changes):
-    return {**config.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
+    return {**entries.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
 
 
 def load(path, **changes):
     model = options(path, **changes)
-    return models.load(model, models.locate(model, None), CPU, None)
+    return load_model(model, locate(model, None), CPU, None)
 
 
 def encoder(path, tmp_path, **changes):
     model = options(path, **changes)
-    return Encoder(model, models.locate(model, None), tmp_path / "cache", CPU)
+    return Encoder(model, locate(model, None), tmp_path / "cache", CPU)
 
 
 @pytest.fixture
@@ -76,7 +79,7 @@ def test_a_head_changes_the_weights_hash_and_not_the_backbones(lateon_like, chan
     _, two = changed(2)
     same = shutil.copy(one, tmp_path / "copy.safetensors")
     plain, first, second, third = (
-        models.locate(options(lateon_like, head=head and str(head)), None) for head in (None, one, two, same)
+        locate(options(lateon_like, head=head and str(head)), None) for head in (None, one, two, same)
     )
     assert len({plain.sha256, first.sha256, second.sha256}) == 3 and third.sha256 == first.sha256
     assert {plain.sha256} == {one.backbone for one in (plain, first, second, third)}
@@ -106,7 +109,7 @@ def test_heads_share_one_backbone_store(lateon_like, changed, tmp_path, monkeypa
     one, two = (encoder(lateon_like, tmp_path, head=str(changed(seed)[1])) for seed in (1, 2))
     first = one.encode(TEXTS, "x", False, None)
     calls = []
-    monkeypatch.setattr("harness.encode.vectors", lambda *_: calls.append(1))
+    monkeypatch.setattr("harness.vectors.encode.vectors", lambda *_: calls.append(1))
     second = two.encode(TEXTS, "x", False, None)
     assert not calls and first.path != second.path and np.abs(first.flat - second.flat).max() > 0.05
     folders = sorted(path.name for path in (tmp_path / "cache" / "tokens").iterdir() if path.is_dir())
@@ -135,9 +138,9 @@ def test_batch_size_changes_rounding_only_through_a_head(lateon_like, changed, t
 
 
 def test_shards_go_through_a_head(lateon_like, changed, tmp_path, monkeypatch):
-    from harness.shards import Shard
+    from harness.config.shards import Shard
 
-    for module in ("shards", "encode"):
+    for module in ("config.shards", "vectors.encode"):
         monkeypatch.setattr(f"harness.{module}.CHUNK", 1)
     _, head = changed()
     tiny = encoder(lateon_like, tmp_path, head=str(head))
@@ -169,11 +172,11 @@ def test_a_damaged_head_is_a_sentence(lateon_like, changed, tmp_path):
 
 def test_a_head_that_is_not_there_is_a_sentence(lateon_like, tmp_path):
     with pytest.raises(HarnessError, match="does not exist: set model.head"):
-        models.locate(options(lateon_like, head=str(tmp_path / "gone.safetensors")), None)
+        locate(options(lateon_like, head=str(tmp_path / "gone.safetensors")), None)
 
 
 def test_a_shipped_head_is_found_by_its_name(monkeypatch, tmp_path):
-    monkeypatch.setattr("harness.heads.SHIPPED", tmp_path)
+    monkeypatch.setattr("harness.models.heads.SHIPPED", tmp_path)
     (tmp_path / "good.safetensors").write_bytes(b"")
     assert heads.find("good") == tmp_path / "good.safetensors"
     with pytest.raises(HarnessError, match=r"\(shipped: good\)"):
@@ -183,7 +186,7 @@ def test_a_shipped_head_is_found_by_its_name(monkeypatch, tmp_path):
 def test_an_interrupted_write_leaves_the_old_head(lateon_like, changed, monkeypatch):
     _, head = changed()
     before = head.read_bytes()
-    monkeypatch.setattr("harness.files.os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr("harness.system.files.os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         heads.write(load(lateon_like), head)
     assert head.read_bytes() == before and not list(head.parent.glob(".*.tmp"))
@@ -191,8 +194,8 @@ def test_an_interrupted_write_leaves_the_old_head(lateon_like, changed, monkeypa
 
 def test_a_cells_name_has_the_head(tmp_path):
     """By the file's name, or the folder's, where the file is just called head.safetensors."""
-    lateon = config.entry("model", "lateon")
+    lateon = entries.entry("model", "lateon")
     names = {"runs/mine/head.safetensors": "mine", "good": "good", "some/other.safetensors": "other"}
     for head, name in names.items():
-        assert config.variant("model", {**lateon, "head": head}) == f"lateon+head={name}"
-    assert config.variant("model", lateon) == "lateon"
+        assert names.variant("model", {**lateon, "head": head}) == f"lateon+head={name}"
+    assert names.variant("model", lateon) == "lateon"

@@ -8,12 +8,12 @@ import reference
 import torch
 from conftest import unit
 
-from harness import anchors, gpu
-from harness.anchors import DenseAnchors
-from harness.candidates.smve import InvertedIndex, SparseEncoding
 from harness.kernels import hadamard
 from harness.kernels.anchors import GROUPS
 from harness.kernels.keys import keep_largest
+from harness.methods import muvera_gpu, smve_anchors
+from harness.methods.smve import InvertedIndex, SparseEncoding
+from harness.methods.smve_anchors import DenseAnchors
 
 CPU = torch.device("cpu")
 
@@ -68,7 +68,7 @@ def test_anchors_that_are_nearly_equal_overflow_and_are_still_right(rng, in_bflo
 
 
 def test_precision_of_the_product_does_not_change_the_result(rng):
-    matrix, tokens = anchors.gaussian(96, 9000, rng).matrix, unit(rng, 300, 96, cone=1.0)
+    matrix, tokens = smve_anchors.gaussian(96, 9000, rng).matrix, unit(rng, 300, 96, cone=1.0)
     (a, b), (c, d) = (DenseAnchors(matrix, narrow).largest(tokens, 16) for narrow in (False, True))
     np.testing.assert_array_equal(np.sort(a, axis=1), np.sort(c, axis=1))
     np.testing.assert_array_equal(np.sort(b, axis=1), np.sort(d, axis=1))
@@ -85,7 +85,7 @@ def test_the_transform_is_the_hadamard_matrix(rng, size):
 
 @pytest.mark.parametrize(("dim", "width", "k"), [(8, 8, 8), (12, 40, 3), (12, 2000, 32), (5, 3, 1), (1, 4, 2)])
 def test_hadamard_anchors_keep_what_their_matrix_says(rng, dim, width, k):
-    made = anchors.structured(dim, width, rng)
+    made = smve_anchors.structured(dim, width, rng)
     tokens = hard_tokens(rng, dim) if dim > 1 else unit(rng, 40, 1)
     chosen, values = made.largest(tokens, k)
     exact = tokens.astype(np.float64) @ made.matrix
@@ -95,7 +95,7 @@ def test_hadamard_anchors_keep_what_their_matrix_says(rng, dim, width, k):
 
 
 def test_a_guess_that_is_too_high_is_made_good(rng):
-    made, tokens = anchors.structured(16, 256, rng), unit(rng, 3, 16)
+    made, tokens = smve_anchors.structured(16, 256, rng), unit(rng, 3, 16)
     turned = hadamard.turn(tokens, made.rotation)
     results = []
     for guess in (-np.inf, 0.0, np.inf, np.nan):
@@ -114,7 +114,7 @@ def test_sparse_products_are_the_dense_ones(make_store, ragged, query_texts):
 
 
 def test_the_gpu_path_gives_the_references_codes(make_store, ragged):
-    from harness.candidates.muvera import FixedDimensionalEncoding
+    from harness.methods.muvera import FixedDimensionalEncoding
 
     block = make_store(ragged).rows(0, len(ragged))
     for projection in (None, 3):
@@ -122,9 +122,9 @@ def test_the_gpu_path_gives_the_references_codes(make_store, ragged):
         planes = fde.planes.numpy().reshape(8, 4, 3)
         projections = None if projection is None else fde.projections.numpy().reshape(8, 4, projection)
         for fill, oracle in ((True, reference.muvera_document), (False, reference.muvera_query)):
-            codes = gpu.fde(block, fde.planes, fde.projections, 3, fill).numpy()
+            codes = muvera_gpu.fde(block, fde.planes, fde.projections, 3, fill).numpy()
             np.testing.assert_allclose(codes, [oracle(text, planes, projections) for text in ragged], atol=1e-5)
-    for kind in anchors.KINDS:
+    for kind in smve_anchors.KINDS:
         encoding = SparseEncoding(8, 40, 3, 2, kind, 5, CPU)
         matrix = np.stack([one.matrix for one in encoding.sets], axis=1)
         codes = encoding._on_gpu(block, mean=True).dense()

@@ -18,11 +18,11 @@ from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from harness import records, subject
+from harness import records
 from harness.cli import main
-from harness.commands import workers
-from harness.config import ROOT
-from harness.errors import HarnessError
+from harness.config.entries import ROOT
+from harness.sweep import launch
+from harness.system.errors import HarnessError
 
 SCORES = ("ndcg10", "candidate_recall", "candidates", "details", "per_query", "identity", "sha256", "seeds")
 SWEEP = ["-m", "center=none,corpus,own", "method=muvera,smve,exact", "depths=[0,5,20]", "save_runs=true"]
@@ -108,7 +108,7 @@ def test_a_failing_cell_is_said_and_the_others_are_measured(sweep, tmp_path, cap
 
 @needs("joblib")
 def test_what_a_killed_worker_left_undone_is_done_by_the_next_wave(sweep, alone, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(workers, "_Work", killers.KilledInSearch)
+    monkeypatch.setattr(launch, "_Work", killers.KilledInSearch)
     assert main(["run", *sweep, *places(tmp_path), "hydra/launcher=joblib"]) == 0
     assert "a worker ended early (TerminatedWorkerError" in capfd.readouterr().err
     same(found(tmp_path), alone)
@@ -120,7 +120,7 @@ def test_cells_that_no_worker_lived_to_measure_are_listed(sweep, alone, tmp_path
     before.mkdir(parents=True)
     (before / "smve.txt").write_text("the disk was full\n")
     with monkeypatch.context() as patched:
-        patched.setattr(workers, "_Work", killers.KilledAlways)
+        patched.setattr(launch, "_Work", killers.KilledAlways)
         assert main(["run", *sweep, *places(tmp_path), "hydra/launcher=joblib"]) == 1
     said = capfd.readouterr().err
     assert "8 failed:" in said and "tiny  lateon-like  own  smve: its worker ended before it was measured" in said
@@ -141,7 +141,7 @@ def five(sweep, tiny_dataset, tmp_path):
 def test_the_units_that_a_killed_worker_took_along_are_done(name, five, tmp_path, monkeypatch, capfd):
     sets = 5 if name == "joblib" else 2  # submitit starts a process for each unit
     words = [",".join(word.split(",")[:sets]) if word.startswith("dataset.path=") else word for word in five]
-    monkeypatch.setattr(workers, "_Work", killers.KilledOnce)
+    monkeypatch.setattr(launch, "_Work", killers.KilledOnce)
     monkeypatch.setattr(killers.KilledOnce, "folder", tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(killers.__file__).parent))  # where submitit's workers find it
     assert main(["run", *words, *LAUNCHERS[name]]) == 0
@@ -151,7 +151,7 @@ def test_the_units_that_a_killed_worker_took_along_are_done(name, five, tmp_path
 
 @needs("joblib")
 def test_units_that_no_worker_survives_take_none_of_the_others_along(five, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(workers, "_Work", killers.KilledByTwo)
+    monkeypatch.setattr(launch, "_Work", killers.KilledByTwo)
     assert main(["run", *five, *LAUNCHERS["joblib"]]) == 1
     said = capfd.readouterr().err
     assert "2 failed:" in said and "set0  lateon-like  corpus  smve: its worker ended" in said
@@ -164,7 +164,7 @@ def test_what_is_to_be_made_anew_counts_only_if_it_was(sweep, alone, tmp_path, m
     assert main(words) == 0
     before = states(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(workers, "_Work", killers.KilledAlways)
+        patched.setattr(launch, "_Work", killers.KilledAlways)
         assert main([*words, "overwrite=true"]) == 1
     assert states(tmp_path) == before and "7 failed:" in capfd.readouterr().err  # all but PLAID's reference
     assert main([*words, "overwrite=true"]) == 0
@@ -181,7 +181,7 @@ def states(folder):
 @pytest.fixture
 def sharded(tmp_path, lateon_like, rng):
     """The words of a cell on a corpus of two shards."""
-    corpus = {f"d{i}": " ".join(rng.choice(WORDS, 3)) for i in range(1100)}
+    corpus = {f"d{i}": " ".join(rng.request(WORDS, 3)) for i in range(1100)}
     dataset = write_dataset(tmp_path / "two", corpus, {"q": "alpha beta"}, {"q": {"d1": 1}})
     words = [f"model.path={lateon_like}", f"dataset.path={dataset}", "progress=false", "center=none", "method=smve"]
     return ["run", *words, "depths=[0,20]", "reference=null", *places(tmp_path)]
@@ -208,7 +208,7 @@ def test_shards_are_measured_by_many_workers(sharded, tmp_path, monkeypatch, cap
     assert f"{damaged} is damaged" in capfd.readouterr().err
     damaged.unlink()
     with monkeypatch.context() as patched:  # the workers have another kind of device than who plans for them
-        patched.setattr(subject, "device", lambda _: torch.device("cuda"))
+        patched.setattr(testbed, "device", lambda _: torch.device("cuda"))
         assert main([*many, "shard=1/2"]) == 0 and damaged.exists()
     damaged.unlink()
     assert main([*many, "-m", "shard=1/2,2/2"]) == 0
@@ -221,22 +221,22 @@ def test_of_shards_made_anew_the_record_counts_too(sharded, tmp_path, monkeypatc
     for shard in ("1/2", "2/2"):
         assert main([*sharded, f"shard={shard}"]) == 0
     before = states(tmp_path)
-    monkeypatch.setattr(workers, "_Work", killers.KilledAtRecord)
+    monkeypatch.setattr(launch, "_Work", killers.KilledAtRecord)
     assert main([*sharded, "shard=2/2", "overwrite=true", *LAUNCHERS["joblib"]]) == 1
     assert states(tmp_path) == before and "its worker ended before" in capfd.readouterr().err
 
 
 @needs("joblib")
 def test_between_waves_nothing_is_pruned_and_the_cache_is_the_one_that_was_named(sweep, tmp_path, monkeypatch):
-    launch, kept = workers._launch, []
+    launch_wave, kept = launch._launch, []
 
     def pruned_before(words, wave):
         before = {path for path in (tmp_path / "c").rglob("*") if path.suffix in (".npz", ".f16")}
         assert main(["cache", "prune", "older=0", "delete=true", f"cache_dir={tmp_path / 'c'}"]) == 0
         kept.append(before and before == {path for path in before if path.exists()})
-        launch(words, wave)
+        launch_wave(words, wave)
 
-    monkeypatch.setattr(workers, "_launch", pruned_before)
+    monkeypatch.setattr(launch, "_launch", pruned_before)
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "default"))
     words = [*sweep, f"results_dir={tmp_path / 'r'}", f"++cache_dir={tmp_path / 'c'}", "method=smve"]
     words = [word for word in words if word != "method=muvera,smve,exact"]
@@ -293,15 +293,15 @@ def test_without_a_launcher_hydras_words_are_heard(sweep, tmp_path, capfd):
 
 def test_of_a_workers_end_the_error_is_said():
     trace = "Job (task=0) failed:\n-----\nTraceback (most recent call last):\n  File\nImportError: no a\n-----\nsee"
-    assert workers.reason(RuntimeError(trace)) == "RuntimeError: ImportError: no a"
-    assert workers.reason(RuntimeError("it was killed\nby somebody")) == "RuntimeError: it was killed"
-    assert workers.reason(RuntimeError()) == "RuntimeError"
+    assert launch.reason(RuntimeError(trace)) == "RuntimeError: ImportError: no a"
+    assert launch.reason(RuntimeError("it was killed\nby somebody")) == "RuntimeError: it was killed"
+    assert launch.reason(RuntimeError()) == "RuntimeError"
 
 
 def test_a_launcher_that_is_not_installed_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(workers, "find_spec", lambda name: None)
+    monkeypatch.setattr(launch, "find_spec", lambda name: None)
     with pytest.raises(HarnessError, match="hydra/launcher=ray needs hydra-ray-launcher.*`make launchers`"):
-        workers.launcher(["hydra/launcher=ray"])
+        launch.launcher(["hydra/launcher=ray"])
 
 
 def test_only_run_takes_a_launcher(tmp_path, capsys):
@@ -322,15 +322,15 @@ def test_only_run_takes_a_launcher(tmp_path, capsys):
     ],
 )
 def test_workers_divide_the_cores(options, expected, monkeypatch):
-    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda process: range(8))
-    assert workers.threads(OmegaConf.create(options)) == expected
+    monkeypatch.setattr(launch.os, "sched_getaffinity", lambda process: range(8))
+    assert launch.threads(OmegaConf.create(options)) == expected
 
 
 def test_cores_are_those_that_this_process_may_use():
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
-        assert workers.cores() == 1 and workers.threads(OmegaConf.create({"n_jobs": 1})) == 1
+        assert launch.cores() == 1 and launch.threads(OmegaConf.create({"n_jobs": 1})) == 1
     finally:
         os.sched_setaffinity(0, before)
 
@@ -339,8 +339,8 @@ def test_cores_are_those_that_this_process_may_use():
 def test_as_many_local_jobs_as_have_cores(sweep, tmp_path, monkeypatch):
     """Of submitit's, which starts at once all that it is given."""
     said = []
-    monkeypatch.setattr(workers, "_launch", lambda words, wave: said.append(words[-1]))
-    monkeypatch.setattr(workers, "cores", lambda: 8)
+    monkeypatch.setattr(launch, "_launch", lambda words, wave: said.append(words[-1]))
+    monkeypatch.setattr(launch, "cores", lambda: 8)
     words = ["hydra/launcher=submitit_local", "hydra.launcher.cpus_per_task=3"]
     assert main(["run", *sweep, *places(tmp_path), *words]) == 1  # nothing was launched
     assert set(said) == {"hydra.sweeper.max_batch_size=2"}

@@ -7,9 +7,9 @@ import pytest
 import reference
 import torch
 
-from harness import gpu, maxsim
-from harness.candidates.exact import Exact
-from harness.maxsim import Pairs
+from harness.methods.exact import Exact
+from harness.ranking import maxsim, maxsim_gpu
+from harness.ranking.maxsim import Pairs
 
 CPU = torch.device("cpu")
 
@@ -87,19 +87,19 @@ def test_no_pairs_at_all(make_store, query_texts, ragged):
 
 def test_the_gpu_path_equals_the_triple_loop(make_store, query_texts, ragged, expected, rng):
     queries, docs = make_store(query_texts), make_store(ragged)
-    padded, block = gpu.pad_queries(queries, CPU), docs.rows(0, len(docs))
-    np.testing.assert_allclose(gpu.block_scores(padded, block), expected, rtol=1e-5, atol=1e-5)
+    padded, block = maxsim_gpu.pad_queries(queries, CPU), docs.rows(0, len(docs))
+    np.testing.assert_allclose(maxsim_gpu.block_scores(padded, block), expected, rtol=1e-5, atol=1e-5)
     pairs = Pairs.of([some_candidates(rng, len(queries), len(docs))], len(queries))
     bounds, wanted, _ = pairs.of_rows(0, len(docs))
-    found = gpu.pair_scores(padded, block, bounds, wanted)
+    found = maxsim_gpu.pair_scores(padded, block, bounds, wanted)
     np.testing.assert_allclose(found, expected.T.ravel()[pairs.keys], rtol=1e-5, atol=1e-5)
 
 
 def test_padding_never_wins_where_all_similarities_are_negative():
     queries, document = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[-1.0, 0.0]]])
     beside_longer = torch.tensor([[[-1.0, 0.0], [-1.0, 0.0]], [[0.0, 1.0], [0.6, 0.8]]])
-    assert gpu.maxsim(queries, document)[0, 0] == -1
-    assert gpu.maxsim(queries, beside_longer)[0].tolist() == pytest.approx([-1, 0.6])
+    assert maxsim_gpu.maxsim(queries, document)[0, 0] == -1
+    assert maxsim_gpu.maxsim(queries, beside_longer)[0].tolist() == pytest.approx([-1, 0.6])
 
 
 def test_threads_change_nothing(make_store, query_texts, ragged):

@@ -8,26 +8,30 @@ import numpy as np
 import pytest
 import torch
 
-from harness import config, encode, models, provenance
-from harness.encode import Encoder
-from harness.errors import HarnessError
-from harness.store_build import build_store
+from harness.config import entries
+from harness.models.checkpoint import load as load_model
+from harness.models.checkpoint import locate, weights_note
+from harness.system import provenance
+from harness.system.errors import HarnessError
+from harness.vectors import encode
+from harness.vectors.build import build_store
+from harness.vectors.encode import Encoder
 
 TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
 
 
 def options(path, **changes):
-    return {**config.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
+    return {**entries.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
 
 
 def encoder(path, tmp_path, **changes):
     model = options(path, **changes)
-    return Encoder(model, models.locate(model, None), tmp_path / "cache", torch.device("cpu"))
+    return Encoder(model, locate(model, None), tmp_path / "cache", torch.device("cpu"))
 
 
 def test_lateon_architecture_loads_with_its_residual_layers(lateon_like):
     model = options(lateon_like)
-    colbert = models.load(model, models.locate(model, None), torch.device("cpu"), None)
+    colbert = load_model(model, locate(model, None), torch.device("cpu"), None)
     assert type(colbert[0].auto_model).__name__ == "ModernBertModel"
     assert [getattr(colbert[i], "use_residual", None) for i in range(1, 4)] == [True, True, False]
     (vectors,) = colbert.encode(["wing flow heat"], is_query=False)
@@ -93,13 +97,13 @@ def test_nan_weights_are_found(lateon_like, tmp_path):
 def test_every_weight_is_in_the_hash_and_nothing_else(lateon_like, tmp_path):
     copy = shutil.copytree(lateon_like, tmp_path / "elsewhere")
     (copy / "README.md").write_text("words")
-    same = models.locate(options(copy), None).sha256
-    assert same == models.locate(options(lateon_like), None).sha256
+    same = locate(options(copy), None).sha256
+    assert same == locate(options(lateon_like), None).sha256
     weights = copy / "2_Dense" / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert models.locate(options(copy), None).sha256 != same
+    assert locate(options(copy), None).sha256 != same
 
 
 def test_damaged_weights_are_a_sentence(lateon_like, tmp_path):
@@ -112,35 +116,35 @@ def test_damaged_weights_are_a_sentence(lateon_like, tmp_path):
 
 def test_pinned_files_are_checked(lateon_like):
     with pytest.raises(HarnessError, match="sha256 [0-9a-f]{12}, expected 0{12}"):
-        models.locate(options(lateon_like, files={"model.safetensors": "0" * 64}), None)
+        locate(options(lateon_like, files={"model.safetensors": "0" * 64}), None)
 
 
 def test_where_a_model_is_looked_for(lateon_like, tmp_path):
     shutil.copytree(lateon_like, tmp_path / "LateOn")
-    assert models.locate(config.entry("model", "lateon"), str(tmp_path)).folder == tmp_path / "LateOn"
+    assert locate(entries.entry("model", "lateon"), str(tmp_path)).folder == tmp_path / "LateOn"
     with pytest.raises(HarnessError, match="no released checkpoint"):
-        models.locate(config.entry("model", "lateon_reg_smve"), str(tmp_path))
+        locate(entries.entry("model", "lateon_reg_smve"), str(tmp_path))
     (tmp_path / "empty").mkdir()
     with pytest.raises(HarnessError, match="no weights"):
-        models.locate(options(tmp_path / "empty"), None)
+        locate(options(tmp_path / "empty"), None)
 
 
 def test_a_projection_that_pylate_adds_is_repeatable():
     """The demonstration's transformer has none: PyLate draws one, from model.seed, and the global state is put back."""
-    model = config.entry("model", "demo")
-    checkpoint = models.locate(model, None)
+    model = entries.entry("model", "demo")
+    checkpoint = locate(model, None)
     found = []
     for seed, noise in ((0, 1), (0, 2), (1, 1)):
         torch.manual_seed(noise)
         before = torch.random.get_rng_state()
-        found.append(models.load({**model, "seed": seed}, checkpoint, torch.device("cpu"), None)[1].linear.weight)
+        found.append(load_model({**model, "seed": seed}, checkpoint, torch.device("cpu"), None)[1].linear.weight)
         assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
 
 
 def test_a_real_colbert_loads(real_model, tmp_path):
-    model = {**config.entry("model", "answerai_colbert_small"), "path": str(real_model)}
-    checkpoint = models.locate(model, None)
-    assert "int8-rounded" in models.weights_note(model, checkpoint.sha256)
+    model = {**entries.entry("model", "answerai_colbert_small"), "path": str(real_model)}
+    checkpoint = locate(model, None)
+    assert "int8-rounded" in weights_note(model, checkpoint.sha256)
     store = Encoder(model, checkpoint, tmp_path, torch.device("cpu")).encode({"a": "What is drag?"}, "x", True, 32)
     assert store.dim == 96 and store.lengths.tolist() == [32]

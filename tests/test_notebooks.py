@@ -6,7 +6,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import read
 
-from harness.config import ROOT
+from harness.config.entries import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

@@ -10,10 +10,10 @@ import reference
 import torch
 from conftest import unit
 
-from harness import occupancy
-from harness.candidates.muvera import FixedDimensionalEncoding
-from harness.candidates.smve import SparseEncoding
-from harness.store import StoreInMemory
+from harness.geometry import occupancy
+from harness.methods.muvera import FixedDimensionalEncoding
+from harness.methods.smve import SparseEncoding
+from harness.vectors.store import StoreInMemory
 
 CPU = torch.device("cpu")
 

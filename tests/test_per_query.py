@@ -8,8 +8,9 @@ from io import StringIO
 import pytest
 from cells import cell, named, plaid
 
-from harness import per_query, records, tables
+from harness import tables
 from harness.cli import main
+from harness.tables import per_query, titles
 
 SETS = ["scifact", "arguana"]
 
@@ -40,7 +41,7 @@ def test_values_are_those_of_the_records_to_the_last_bit(some):
     for record in some:
         for depth in record.ndcg10.keys() & {"0", "50", "final"}:
             for query, value in zip(record.per_query["queries"], record.per_query[depth], strict=True):
-                center = tables.center_label(record.center)
+                center = titles.center_label(record.center)
                 label = (record.dataset, query, record.model, center, record.method, depth.replace("final", ""))
                 expected[label] = value
     assert found == expected and len(found) == 5 * 5
@@ -57,7 +58,7 @@ def test_rows_are_those_of_the_table(some):
 @pytest.mark.parametrize("style", ["markdown", "csv"])
 def test_it_is_csv_and_nothing_else(tmp_path, capsys, some, style):
     for record in some:
-        records.write(tmp_path, record)
+        record.write(tmp_path, record)
     words = ["table", "model=lateon", "dataset=scifact", f"results_dir={tmp_path}", f"format={style}"]
     assert main([*words, "per_query=true", f"cache_dir={tmp_path}"]) == 0
     assert len(lines(capsys.readouterr().out)) == 5 + 3 * 5 + 5

@@ -15,7 +15,7 @@ import reference
 
 from harness import records
 from harness.cli import main
-from harness.config import ROOT
+from harness.config.entries import ROOT
 
 METHODS = ("exact", "muvera", "plaid", "smve")
 SMALL = ["method.seed=1"]
@@ -81,11 +81,11 @@ def test_reranking_all_documents_equals_exact_search(measured):
 
 def test_scores_equal_the_references_from_token_vectors_on(measured, tiny_dataset):
     """Exact search from the stored vectors by triple loop, self match out, ties by id, NDCG by hand."""
-    from harness import datasets
-    from harness.store import open_store
+    from harness.data import beir
+    from harness.vectors.store import open_store
 
     _, results, cache = measured
-    dataset = datasets.read_folder("tiny", tiny_dataset, "test", None)
+    dataset = beir.read_folder("tiny", tiny_dataset, "test", None)
     docs = open_store(next((cache / "tokens").glob("lateon-like-tiny-documents-*[!k]")))
     queries = open_store(next((cache / "tokens").glob("lateon-like-tiny-queries-*[!k]")))
     wanted = []

@@ -9,9 +9,9 @@ import pytest
 import torch
 from conftest import unit
 
-from harness.candidates.exact import Exact
-from harness.candidates.plaid import MARKER, Plaid
-from harness.errors import HarnessError
+from harness.methods.exact import Exact
+from harness.methods.plaid import MARKER, Plaid
+from harness.system.errors import HarnessError
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import reference
 import torch
 from conftest import unit
 
-from harness import anchors as anchor_sets
-from harness.candidates.muvera import FixedDimensionalEncoding, Muvera
-from harness.candidates.smve import Smve, SparseEncoding
-from harness.errors import HarnessError
-from harness.store import stacked
+from harness.methods import smve_anchors as anchor_sets
+from harness.methods.muvera import FixedDimensionalEncoding, Muvera
+from harness.methods.smve import Smve, SparseEncoding
+from harness.system.errors import HarnessError
+from harness.vectors.store import stacked
 
 CPU = torch.device("cpu")
 WHOLE = (1, 1, 1 << 40)

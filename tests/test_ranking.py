@@ -7,8 +7,9 @@ import pytest
 import reference
 import torch
 
-from harness import gpu
-from harness.ranking import Ranking, RunningTopK, drop_self_matches, pack_keys, reorder, unpack_keys
+from harness.ranking import topk_gpu
+from harness.ranking.ranks import Ranking, drop_self_matches, reorder
+from harness.ranking.topk import RunningTopK, pack_keys, unpack_keys
 
 
 def test_keys_keep_scores_and_order():
@@ -31,7 +32,7 @@ def test_running_top_k_is_the_sorted_head_with_many_ties(rng, block, k):
     k = min(k, scores.shape[1])
     wanted = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     sorted_scores = np.take_along_axis(scores, wanted, axis=1)
-    for best in (RunningTopK(4, k), gpu.RunningTopK(4, k, torch.device("cpu"))):
+    for best in (RunningTopK(4, k), topk_gpu.RunningTopK(4, k, torch.device("cpu"))):
         for start in rng.permutation(np.arange(0, scores.shape[1], block)):  # blocks may arrive in any order
             some = scores[:, start : start + block].copy()
             best.add(int(start), some if isinstance(best, RunningTopK) else torch.from_numpy(some))

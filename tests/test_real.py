@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness import config, records
+from harness import records
 from harness.cli import main
+from harness.config import entries
 
 MODEL = "answerai_colbert_small"
 
@@ -35,6 +36,6 @@ def test_a_committed_record_is_reproduced(real_data, real_model, tmp_path):
         == 0
     )
     new = records.read(records.record_path(tmp_path, "scifact", MODEL, "corpus", "muvera"))
-    old = records.read(records.record_path(config.ROOT / "results", "scifact", MODEL, "corpus", "muvera"))
+    old = records.read(records.record_path(entries.ROOT / "results", "scifact", MODEL, "corpus", "muvera"))
     assert new.identity == old.identity
     assert new.ndcg10 == pytest.approx(old.ndcg10, abs=0.003)

@@ -15,11 +15,13 @@ from cells import cell, named, plaid
 from test_figures import first_stage, inputs, on_two_sets
 from test_figures_geometry import geometry
 
-from harness import checks, config, figures, files, records, report, tables
+from harness import figures, records, report, tables
 from harness.cli import main
+from harness.config import compose, entries, names
 from harness.report import glance, pictures, published, rows
-from harness.report.commands import Commands
-from harness.tables import MEAN, Row
+from harness.report.cell_commands import Commands
+from harness.system import files
+from harness.tables import MEAN, Row, expected, formats
 
 SETS = ["scifact", "nfcorpus"]
 HOSTILE = '<script>alert("x")</script>'
@@ -101,7 +103,7 @@ def test_every_value_of_a_single_data_set_is_in_the_page(some):
     table = tables.long_form(some, [Row("lateon", "corpus", "smve")], SETS, [0, 50, 100])
     shown = [line for line in lines(Parsed(paged(some)), "set") if line[0] == "nfcorpus"]
     values = table[(table["dataset"] == "nfcorpus")][["ndcg10", "delta"]].to_numpy()
-    assert ["nfcorpus", "30.00", *(f"{v:.2f} ({tables.signed(d)})" for v, d in values), "–", "–", "–"] in shown
+    assert ["nfcorpus", "30.00", *(f"{v:.2f} ({formats.signed(d)})" for v, d in values), "–", "–", "–"] in shown
     assert ["nfcorpus", "30.00", "–", "–", "–", "–", "–", "–"] in shown  # center own, which was not measured there
 
 
@@ -156,7 +158,7 @@ def test_published_next_to_measured(tmp_path):
 def test_every_expected_value_is_in_the_page(some):
     page = Parsed(paged(some)).all("section", id="published")[0][2]
     for path in report.EXPECTED.glob("*.yaml"):
-        for one in checks.check_file(path, some):
+        for one in expected.check_file(path, some):
             assert f"{one.expected:.2f}" in page and one.source in page
 
 
@@ -271,7 +273,7 @@ def test_without_javascript_everything_is_there(some):
 
 
 def css():
-    return (config.ROOT / "harness" / "report" / "page.css").read_text()
+    return (entries.ROOT / "harness" / "report" / "page.css").read_text()
 
 
 def test_there_is_a_print_and_a_dark_style():
@@ -318,10 +320,10 @@ def test_shades_follow_the_number_shown(delta, shade):
 def composed(command):
     words = shlex.split(command)
     assert words[:4] == ["python", "-m", "harness", "run"]
-    return config.composed(config.expand([word for word in words[4:] if word != "-m"]))
+    return compose.composed(compose.expand([word for word in words[4:] if word != "-m"]))
 
 
-RECORDED = list(records.read_all(config.ROOT / "results"))
+RECORDED = list(records.read_all(entries.ROOT / "results"))
 
 
 @pytest.mark.parametrize("dataset", sorted({record.dataset for record in RECORDED}))
@@ -334,12 +336,12 @@ def test_commands_make_the_committed_cells(dataset):
         assert found.dataset.name == dataset and found.model.name == record.config["model"]["name"]
         assert dict(found.method) == record.config["method"]
         if not records.is_whole(record.method):
-            assert config.variant("center", dict(found.center)) == record.center
+            assert names.variant("center", dict(found.center)) == record.center
             assert list(map(str, found.depths)) == list(record.ndcg10)
 
 
 def changed(group, name, **options):
-    return {**config.entry(group, name), **options}
+    return {**entries.entry(group, name), **options}
 
 
 def test_a_command_names_every_option_that_differs():
@@ -364,8 +366,8 @@ def test_a_command_names_every_option_that_differs():
 
 def test_folders_are_named_by_their_paths():
     local = {
-        "dataset": {**config.entry("dataset", "local"), "name": "mine", "path": "my-data"},
-        "model": {**config.entry("model", "local"), "name": "colbert", "path": "colbert"},
+        "dataset": {**entries.entry("dataset", "local"), "name": "mine", "path": "my-data"},
+        "model": {**entries.entry("model", "local"), "name": "colbert", "path": "colbert"},
     }
     one = first_stage("smve", "none", "mine", model="colbert", config=local)
     command = Commands([one], "mine", ["mine"]).of_cell(Row("colbert", "none", "smve"), "mine")
@@ -375,14 +377,14 @@ def test_folders_are_named_by_their_paths():
 
 
 def test_trained_heads_are_named_by_their_folders_and_records_by_theirs():
-    results = config.ROOT / "results" / "ste"
+    results = entries.ROOT / "results" / "ste"
     found = [one for one in records.read_all(results, ["cranfield"]) if one.method == "muvera" and one.center == "own"]
     lines = Commands(found, "cranfield", ["cranfield"], results)
     said = [lines.of_cell(Row(one.model, one.center, one.method), "cranfield") for one in found]
     assert len(set(said)) == 3 and all(line.endswith(" results_dir=results/ste") for line in said)
     for one, line in zip(found, said, strict=True):
         options = composed(line).model
-        assert options.head.endswith("_s0/head.safetensors") and config.variant("model", dict(options)) == one.model
+        assert options.head.endswith("_s0/head.safetensors") and names.variant("model", dict(options)) == one.model
     elsewhere = Commands(found, "cranfield", ["cranfield"], Path("/elsewhere")).of_cell(
         Row("x", "own", "muvera"), "cisi"
     )

@@ -27,16 +27,26 @@ import pytest
 import torch
 import yaml
 from conftest import WORDS, unit, write_dataset
+from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
-from harness import config, datasets, diagnosis, files, heads, models, records, reproduction, stages
-from harness.candidates.plaid import MARKER as PLAID_MARKER
-from harness.candidates.plaid import Plaid
+from harness import records
 from harness.cli import main
-from harness.errors import HarnessError
-from harness.store import META
-from harness.store_build import PARTS, build_store
+from harness.config import compose, entries
+from harness.data import beir, download, loading
+from harness.geometry import file
+from harness.measure import artifacts
+from harness.methods.plaid import MARKER as PLAID_MARKER
+from harness.methods.plaid import Plaid
+from harness.models import heads
+from harness.models.checkpoint import load as load_model
+from harness.models.checkpoint import locate
+from harness.reproduce import rerun
+from harness.system import files
+from harness.system.errors import HarnessError
 from harness.training.folder import RunFolder
+from harness.vectors.build import PARTS, build_store
+from harness.vectors.store import META
 
 CPU = torch.device("cpu")
 SECRET = "the-value-of-a-secret"
@@ -135,7 +145,7 @@ def plant(path, content):
 
 
 @FORMS
-@pytest.mark.parametrize("read", [files.read_arrays, stages.read_candidates, stages.read_maxsim])
+@pytest.mark.parametrize("read", [files.read_arrays, artifacts.read_candidates, artifacts.read_maxsim])
 def test_arrays_that_are_pickles_are_refused(read, form, marker, tmp_path):
     plant(tmp_path / "x.npz", form(marker))
     with pytest.raises(HarnessError, match=r"x\.npz is damaged \(.*pickle.*\): delete it and run again"):
@@ -170,12 +180,12 @@ def test_an_index_of_plaid_that_is_pickles_is_refused(make_store, rng, resources
 
 
 def options(path, **changes):
-    return {**config.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
+    return {**entries.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
 
 
 def load(path, **changes):
     model = options(path, **changes)
-    return models.load(model, models.locate(model, None), CPU, None)
+    return load_model(model, locate(model, None), CPU, None)
 
 
 def to_pickle(path, marker):
@@ -375,13 +385,13 @@ def test_a_package_is_found_and_not_imported(evil, tmp_path):
     (tmp_path / "evil" / "part" / "__init__.py").write_text("")
     for name in ("evil", "evil.part"):
         with pytest.raises(HarnessError):
-            models.locate({**options("x"), "path": None, "package": name, "folder": "model"}, None)
+            locate({**options("x"), "path": None, "package": name, "folder": "model"}, None)
 
 
 def test_an_attention_of_the_hub_is_refused():
     """transformers would fetch the kernels of another name, and run them."""
     with pytest.raises(HarnessError, match="model.attention=someone/kernels: expected one of eager, sdpa"):
-        config.composed(["model=lateon", "model.attention=someone/kernels"])
+        compose.composed(["model=lateon", "model.attention=someone/kernels"])
 
 
 # Training
@@ -482,7 +492,7 @@ def zipped(tmp_path, members):
 
 
 def unpack(archive):
-    return datasets.unpack(archive, hashlib.md5(archive.read_bytes()).hexdigest(), archive.parent / "x")
+    return download.unpack(archive, hashlib.md5(archive.read_bytes()).hexdigest(), archive.parent / "x")
 
 
 @pytest.mark.parametrize("name", ["../evil", "../../evil", "x/../../evil", "/tmp/harness-evil", "..//evil"])
@@ -604,7 +614,7 @@ def test_every_command_refuses_code(command, marker, capsys):
 
 @pytest.mark.parametrize("word", ["hydra/launcher=basic", "hydra.sweep.dir=/tmp/x", "hydra.mode=RUN"])
 def test_hydras_harmless_options_stay(word):
-    assert "hydra" not in config.composed(["model=lateon", word])
+    assert "hydra" not in compose.composed(["model=lateon", word])
 
 
 OURS = ", which is none of ours: remove it there"
@@ -620,10 +630,10 @@ CONFIGS = {
 
 @pytest.mark.parametrize("content", CONFIGS)
 def test_code_in_a_configuration_file_is_refused(content, evil, marker, tmp_path, monkeypatch, capsys):
-    shutil.copytree(config.CONF_DIR, tmp_path / "conf")
+    shutil.copytree(entries.CONF_DIR, tmp_path / "conf")
     text = content.replace("MARKER", str(marker))
     (tmp_path / "conf" / "experiment" / "gift.yaml").write_text(f"# @package _global_\nhydra:\n  {text}\n")
-    monkeypatch.setattr(config, "CONF_DIR", tmp_path / "conf")
+    monkeypatch.setattr(entries, "CONF_DIR", tmp_path / "conf")
     for words in (["experiment=gift"], ["-m", "experiment=demo,gift"]):
         said = refused(["run", "model=lateon", *words], capsys)
         assert re.search(CONFIGS[content], said)
@@ -631,11 +641,11 @@ def test_code_in_a_configuration_file_is_refused(content, evil, marker, tmp_path
 
 @pytest.mark.skipif(find_spec("hydra_plugins") is None, reason="`make launchers` installs launchers")
 def test_a_launcher_in_a_configuration_file_is_refused(tmp_path, monkeypatch, capsys):
-    """Past the units of `harness.units`, and with options of its own."""
-    shutil.copytree(config.CONF_DIR, tmp_path / "conf")
+    """Past the units of `harness.sweep.jobs`, and with options of its own."""
+    shutil.copytree(entries.CONF_DIR, tmp_path / "conf")
     gift = "# @package _global_\ndefaults:\n  - override /hydra/launcher: joblib\n"
     (tmp_path / "conf" / "experiment" / "gift.yaml").write_text(gift)
-    monkeypatch.setattr(config, "CONF_DIR", tmp_path / "conf")
+    monkeypatch.setattr(entries, "CONF_DIR", tmp_path / "conf")
     for words in (["experiment=gift"], ["-m", "experiment=gift", "center=none,corpus"]):
         said = refused(["run", "model=lateon", *words], capsys)
         assert "conf/ chooses the launcher 'joblib': expected it as a word, hydra/launcher=joblib" in said
@@ -649,7 +659,7 @@ def test_a_launcher_in_a_configuration_file_is_refused(tmp_path, monkeypatch, ca
 def test_a_name_that_is_no_file_name_is_refused(group, name, tiny_dataset, lateon_like):
     folder = {"dataset": tiny_dataset, "model": lateon_like}[group]
     with pytest.raises(HarnessError, match="cannot be a file name: expected letters"):
-        config.composed(config.expand([f"{group}.path={folder}", f"{group}.name={name}"]))
+        compose.composed(compose.expand([f"{group}.path={folder}", f"{group}.name={name}"]))
 
 
 @pytest.mark.parametrize("command", ["run", "train", "status", "geometry"])
@@ -665,10 +675,10 @@ def test_no_command_writes_outside_its_folders(command, tiny_dataset, lateon_lik
 @pytest.mark.parametrize("path", ["a\0b", "a\nb", "x" * 300, f"fine/{'x' * 300}", "~no-such-user-as-this/x", 5])
 @pytest.mark.parametrize("option", ["model.path", "dataset.path", "cache_dir", "data_dir", "output"])
 def test_a_path_that_no_file_can_have_is_a_sentence(option, path):
-    composed = config.composed(["model=local", "model.path=x", "dataset=local", "dataset.path=y"])
-    config.OmegaConf.update(composed, option, path)
+    composed = compose.composed(["model=local", "model.path=x", "dataset=local", "dataset.path=y"])
+    OmegaConf.update(composed, option, path)
     with pytest.raises(HarnessError, match=f"{option}=.*: expected a "):
-        config.prepare(composed)
+        compose.prepare(composed)
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc", "..", "", "a/b", "*", None])
@@ -676,9 +686,9 @@ def test_a_data_sets_name_is_never_a_path(name, tmp_path):
     write_dataset(tmp_path / "x", {"a": "one"}, {"q": "two"}, {"q": {"a": 1}})
     (tmp_path / "data").mkdir()
     with pytest.raises(HarnessError, match=r"dataset\.name=.*expected a name .*, not a path"):
-        datasets.folder({"name": name, "md5": "0" * 32}, str(tmp_path / "data"), tmp_path / "cache")
+        loading.folder({"name": name, "md5": "0" * 32}, str(tmp_path / "data"), tmp_path / "cache")
     with pytest.raises(HarnessError, match=r"dataset\.split=.*not a path"):
-        datasets.read_folder("x", tmp_path / "x", name or "", None)
+        beir.read_folder("x", tmp_path / "x", name or "", None)
 
 
 @pytest.mark.parametrize(
@@ -690,7 +700,7 @@ def test_an_id_that_would_break_a_line_is_refused(name, tmp_path):
     with open(folder / "corpus.jsonl", "a") as file:
         file.write(line.replace(str(10**25), "1" * 5000) + "\n")
     with pytest.raises(HarnessError, match=r"corpus\.jsonl is damaged at line 2"):
-        datasets.read_folder("x", folder, "test", None)
+        beir.read_folder("x", folder, "test", None)
 
 
 @pytest.mark.parametrize("line", ["[" * 200_000, '{"_id": "b", "text": ' + "[" * 200_000, "NaN", "1e999", "[]", '"x"'])
@@ -699,7 +709,7 @@ def test_a_line_that_is_no_document_is_refused(line, tmp_path):
     with open(folder / "corpus.jsonl", "a") as file:
         file.write(line + "\n")
     with pytest.raises(HarnessError, match=r"corpus\.jsonl is damaged at line 2"):
-        datasets.read_folder("x", folder, "test", None)
+        beir.read_folder("x", folder, "test", None)
 
 
 @pytest.mark.parametrize("score", ["1" * 30, "1" * 5000, "nan", "1e9", "0x10"])
@@ -707,7 +717,7 @@ def test_a_score_beyond_reason_is_refused(score, tmp_path):
     folder = write_dataset(tmp_path / "x", {"a": "one"}, {"q": "two"}, {"q": {"a": 1}})
     (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\nq\ta\t{score}\n")
     with pytest.raises(HarnessError, match=r"test\.tsv is damaged"):
-        datasets.read_folder("x", folder, "test", None)
+        beir.read_folder("x", folder, "test", None)
 
 
 # Records, and everything that was measured
@@ -849,8 +859,8 @@ def test_options_of_this_machine_are_not_a_records(measured, tampered, evil):
         "config.hydra": {"launcher": {"_target_": "os.mkdir"}},
     }
     for place, value in changes.items():
-        found = reproduction.configuration(records.read(tampered(place, value)), measured[1])
-        assert not {"_target_", "evil", "passwd"} & set(config.OmegaConf.to_yaml(found).replace(":", " ").split())
+        found = rerun.configuration(records.read(tampered(place, value)), measured[1])
+        assert not {"_target_", "evil", "passwd"} & set(OmegaConf.to_yaml(found).replace(":", " ").split())
         assert found.results_dir != "/etc" and found.model.package is None and "builder" not in found.dataset
 
 
@@ -891,7 +901,7 @@ def test_a_record_with_what_run_never_writes_is_not_read(place, value, message, 
 )
 def test_a_text_that_is_no_record_is_a_sentence(text, tmp_path):
     (tmp_path / "x.json").write_text(text)
-    for read in (records.read, diagnosis.read):
+    for read in (records.read, file.read):
         with pytest.raises(HarnessError, match=r"x\.json (is damaged|has format)"):
             read(tmp_path / "x.json")
 
@@ -909,8 +919,8 @@ def test_depths_beyond_reason_are_refused(measured, tampered, capsys):
 
 @pytest.mark.parametrize("name", ["../../evil", "<script>", "a|b"])
 def test_a_geometry_with_a_name_that_is_no_files_is_not_drawn(name, tmp_path, capsys):
-    content = dict.fromkeys(diagnosis._KEYS, {}) | {"format": 1, "dataset": "scifact", "model": name}
-    path = diagnosis.path_of(tmp_path / "a" / "b", "scifact", "lateon")
+    content = dict.fromkeys(file._KEYS, {}) | {"format": 1, "dataset": "scifact", "model": name}
+    path = file.path_of(tmp_path / "a" / "b", "scifact", "lateon")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))
     words = ["plot", "what=spectrum", "model=lateon", "dataset=scifact", f"results_dir={tmp_path / 'a' / 'b'}"]
@@ -963,11 +973,11 @@ def found_in(source):
     return found
 
 
-SOURCES = sorted(path for folder in ("harness", "results") for path in (config.ROOT / folder).rglob("*.py"))
+SOURCES = sorted(path for folder in ("harness", "results") for path in (entries.ROOT / folder).rglob("*.py"))
 
 
 def test_nothing_in_the_source_runs_data():
-    found = {str(path.relative_to(config.ROOT)): found_in(path.read_text(encoding="utf-8")) for path in SOURCES}
+    found = {str(path.relative_to(entries.ROOT)): found_in(path.read_text(encoding="utf-8")) for path in SOURCES}
     assert len(found) > 80
     assert {name: some for name, some in found.items() if some} == {}
 
@@ -999,6 +1009,6 @@ def test_the_look_at_the_source_finds_what_it_looks_for(source):
 def test_configurations_are_plain_yaml(tmp_path, marker, monkeypatch):
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "x.yaml").write_text(f"name: !!python/object/apply:os.mkdir ['{marker}']\n")
-    monkeypatch.setattr(config, "CONF_DIR", tmp_path / "conf")
+    monkeypatch.setattr(entries, "CONF_DIR", tmp_path / "conf")
     with pytest.raises(yaml.YAMLError):
-        config.entry("model", "x")
+        entries.entry("model", "x")

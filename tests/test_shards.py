@@ -7,13 +7,15 @@ import gzip
 import numpy as np
 import pytest
 
-from harness import center, encode, records, shards
-from harness.candidates import muvera, smve
+from harness import records
 from harness.cli import main
-from harness.errors import HarnessError
-from harness.ranking import Ranking
-from harness.shards import Shard, parse
-from harness.stages import Result, merge
+from harness.config import shards
+from harness.config.shards import Shard, parse
+from harness.measure.artifacts import Result, merge
+from harness.methods import muvera, smve
+from harness.ranking.ranks import Ranking
+from harness.system.errors import HarnessError
+from harness.vectors import centering, encode
 
 
 def test_shards_cover_all_documents_in_whole_chunks():
@@ -50,7 +52,7 @@ def test_merging_keeps_the_best_with_ties_by_row():
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of 16 documents, so that 60 documents make shards; tiles that divide them."""
-    for module in (shards, encode, center):
+    for module in (shards, encode, centering):
         monkeypatch.setattr(module, "CHUNK", 16)
     monkeypatch.setattr(muvera, "TILE", 8)
     monkeypatch.setattr(smve, "_TILE", 16)

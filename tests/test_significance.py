@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.significance import compare, compare_all, holm
+from harness.evaluation.significance import compare, compare_all, holm
 
 
 def test_delta_is_the_mean_of_means(rng):

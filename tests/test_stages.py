@@ -10,14 +10,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import maxsim, records, run, stages, trec, units
+from harness import records, run
 from harness.cli import main
-from harness.commands import sweeps
-from harness.config import ROOT
-from harness.errors import HarnessError
-from harness.files import read_arrays, write_arrays
-from harness.ranking import Ranking
-from harness.shards import WHOLE
+from harness.commands import arguments
+from harness.config.entries import ROOT
+from harness.config.shards import WHOLE
+from harness.evaluation import trec
+from harness.measure import artifacts
+from harness.ranking import maxsim
+from harness.ranking.ranks import Ranking
+from harness.sweep import jobs
+from harness.system.errors import HarnessError
+from harness.system.files import read_arrays, write_arrays
 
 SCORES = ("ndcg10", "candidate_recall", "candidates", "details", "per_query", "identity")
 SWEEP = ["-m", "center=none,corpus", "method=muvera,smve", "depths=[0,5,20]"]
@@ -126,7 +130,7 @@ def test_another_depth_another_method_and_other_code_are_other_stages(words, ste
         assert main(["run", *single, *change]) == 0
         assert steps[0] == "smve", change
     shutil.rmtree(tmp_path / "r")
-    monkeypatch.setattr(stages.provenance, "code", lambda: "of another day")
+    monkeypatch.setattr(artifacts.provenance, "code", lambda: "of another day")
     steps.clear()
     assert main(["run", *single, "depths=[0,20]"]) == 0
     assert steps[0] == "smve" and steps[1] > 0
@@ -193,24 +197,24 @@ def test_maxsim_of_other_candidates_is_not_believed(words, steps, tmp_path):
     assert main(["run", *single]) == 0
     shutil.rmtree(tmp_path / "r")
     (path,) = (tmp_path / "c" / "stages").rglob("*.candidates.npz")
-    candidates = stages.read_candidates(path)
+    candidates = artifacts.read_candidates(path)
     rows = candidates.ranking.rows.copy()
     rows[:, [0, 7]] = rows[:, [7, 0]]
-    stages.write_candidates(path, replace(candidates, ranking=Ranking(rows, candidates.ranking.scores)))
-    maxsim_of_others = stages.read_maxsim(path.with_name(path.name.replace("candidates", "maxsim")))
+    artifacts.write_candidates(path, replace(candidates, ranking=Ranking(rows, candidates.ranking.scores)))
+    maxsim_of_others = artifacts.read_maxsim(path.with_name(path.name.replace("candidates", "maxsim")))
     assert not maxsim_of_others.fits(rows) and maxsim_of_others.fits(candidates.ranking.rows)
     steps.clear()
     assert main(["run", *single]) == 0
     assert steps == [maxsim_of_others.pairs]  # nothing searched, all pairs scored again
     (computed,) = (tmp_path / "c" / "stages").rglob("*.maxsim.npz")
-    assert stages.read_maxsim(computed).fits(rows)
+    assert artifacts.read_maxsim(computed).fits(rows)
 
 
 def test_reranking_costs_what_it_cost_whoever_did_it(words, tmp_path):
     single = [*words, "center=none", "depths=[0,20]"]
     assert main(["run", *single, "method=smve"]) == 0
     (path,) = (tmp_path / "c" / "stages").rglob("smve-*.maxsim.npz")
-    stages.write_maxsim(path, replace(stages.read_maxsim(path), seconds=100.0))
+    artifacts.write_maxsim(path, replace(artifacts.read_maxsim(path), seconds=100.0))
     assert main(["run", *single, "method=muvera"]) == 0
     one, other = (pairs_of(path) for path in sorted((tmp_path / "c" / "stages").rglob("*.candidates.npz")))
     assert one != other
@@ -219,7 +223,7 @@ def test_reranking_costs_what_it_cost_whoever_did_it(words, tmp_path):
 
 
 def pairs_of(path):
-    rows = stages.read_candidates(path).ranking.rows[:, :20]
+    rows = artifacts.read_candidates(path).ranking.rows[:, :20]
     return {(query, row) for query, some in enumerate(rows) for row in some if row >= 0}
 
 
@@ -235,7 +239,7 @@ def test_a_method_is_searched_alike_whatever_is_searched_along(words, tmp_path):
 
 def stage_scores(folder):
     paths = (folder / "c" / "stages").rglob("*.candidates.npz")
-    return {path.name + path.parent.name: stages.read_candidates(path).ranking.scores.tobytes() for path in paths}
+    return {path.name + path.parent.name: artifacts.read_candidates(path).ranking.scores.tobytes() for path in paths}
 
 
 def test_depths_that_another_process_measured_meanwhile_are_kept(words, tmp_path, monkeypatch):
@@ -279,12 +283,12 @@ def test_who_writes_a_record_waits_for_another_with_other_depths(words, tmp_path
 
 def test_a_search_unit_takes_its_cells_as_they_are_by_now(words, tmp_path):
     sweep = [*words, "-m", "center=own,corpus", "method=smve", "depths=[0,20]"]
-    waves, _ = units.planned(sweeps.cells(*sweeps.split(sweep), lambda options: None)[0], [])
+    waves, _ = jobs.planned(arguments.cells(*arguments.split(sweep), lambda options: None)[0], [])
     another = [word for word in words if not word.startswith("cache_dir")]
     deeper = ["center=corpus", "method=smve", "depths=[0,50]", f"cache_dir={tmp_path / 'another'}"]
     assert main(["run", *another, *deeper]) == 0
     for unit in [unit for wave in waves.values() for unit in wave]:
-        units.do(unit, 1)
+        jobs.do(unit, 1)
     made = found(tmp_path)["corpussmve"]
     whole = [*words[:2], f"results_dir={tmp_path / 'w'}", f"cache_dir={tmp_path / 'w'}", *words[4:]]
     assert main(["run", *whole, "center=corpus", "method=smve", "depths=[0,20,50]"]) == 0
@@ -384,16 +388,16 @@ def test_every_single_bit_of_a_file_of_arrays_is_checked(tmp_path):
 
 def test_known_pairs_are_those_of_the_same_shard(tmp_path):
     rows, scores = np.array([[3, 1, -1]]), np.array([[2.0, 1.0, -np.inf]], np.float32)
-    candidates = stages.Candidates(Ranking(rows, scores), {})
-    for shard in (WHOLE, stages.Shard(1, 2)):
-        one = stages.files(tmp_path, "none", "smve", [], shard)
-        stages.write_candidates(one.candidates, candidates)
-        stages.write_maxsim(one.maxsim, stages.MaxSim.of(rows[:, :2], scores[:, :2] + shard.count, 8, 4.0))
-    for shard in (WHOLE, stages.Shard(1, 2)):
-        ((found_rows, found_scores, cost),) = stages.known(tmp_path, shard)
+    candidates = artifacts.Candidates(Ranking(rows, scores), {})
+    for shard in (WHOLE, artifacts.Shard(1, 2)):
+        one = artifacts.files(tmp_path, "none", "smve", [], shard)
+        artifacts.write_candidates(one.candidates, candidates)
+        artifacts.write_maxsim(one.maxsim, artifacts.MaxSim.of(rows[:, :2], scores[:, :2] + shard.count, 8, 4.0))
+    for shard in (WHOLE, artifacts.Shard(1, 2)):
+        ((found_rows, found_scores, cost),) = artifacts.known(tmp_path, shard)
         assert found_rows.tolist() == [[3, 1]] and found_scores.tolist() == [[2 + shard.count, 1 + shard.count]]
         assert cost == 0.5
-    assert not list(stages.known(tmp_path, stages.Shard(2, 2)))
+    assert not list(artifacts.known(tmp_path, artifacts.Shard(2, 2)))
 
 
 def test_four_runs_at_once_share_one_cache(words, tmp_path):

@@ -8,9 +8,13 @@ import pytest
 from cells import cell
 from holders import MEASURING, holding
 
-from harness import config, estimate, failures, locks, records, run
+from harness import records, run
 from harness.cli import main
-from harness.estimate import Size
+from harness.config import entries
+from harness.records import failures
+from harness.sweep import estimate
+from harness.sweep.estimate import Size
+from harness.system import locks
 
 HOST = {"cpu": "abacus", "cores": 2}
 
@@ -62,9 +66,9 @@ def test_a_run_is_seen_as_running_while_it_measures(words, tmp_path, monkeypatch
     seen = []
     measure = run.measure
 
-    def watched(subject, choices):
-        seen.append(locks.measured_now(subject.cache))
-        return measure(subject, choices)
+    def watched(testbed, requests):
+        seen.append(locks.measured_now(testbed.cache))
+        return measure(testbed, requests)
 
     monkeypatch.setattr(run, "measure", watched)
     assert main(["run", *words[:-3], "method=exact", "reference=null"]) == 0
@@ -196,14 +200,14 @@ def test_plaid_searches_by_queries_alone():
 
 
 def test_of_what_was_never_encoded_the_length_is_guessed_and_of_other_methods_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("harness.provenance.host", lambda device: HOST)
+    monkeypatch.setattr("harness.system.provenance.host", lambda device: HOST)
     facts = {"document_tokens": 1000, "documents": 10}
     records.write(tmp_path / "r", measured("smve", {**SMVE, "evaluate": 1.0}, details=facts, dataset="scifact"))
     words = [f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'c'}", "depths=[0,100]", "reference=null"]
     words += ["-m", "model=lateon", "suite=beir3", "method=muvera,smve"]
     assert main(["status", *words]) == 0
     text = capsys.readouterr().out
-    docs, queries = (config.entry("dataset", "nfcorpus")[name] for name in ("docs", "queries"))
+    docs, queries = (entries.entry("dataset", "nfcorpus")[name] for name in ("docs", "queries"))
     seconds = 10.8 * docs + queries * (2.0 + 1.0 + 6.0 + 0.4 * docs) / 10
     assert f"| nfcorpus | 0 | 0 | 0 | 2 | roughly {seconds / 3600:.1f} h, and unknown for 1 cell |" in text
     assert "Time left: roughly " in text and "unknown for 3 cells." in text and "Missing" not in text.split("\n\n")[1]

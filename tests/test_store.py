@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.errors import HarnessError
-from harness.store import LENGTHS, META, TOKENS, open_store
-from harness.store_build import JOURNAL, PARTS, build_store, fill
+from harness.system.errors import HarnessError
+from harness.vectors.build import JOURNAL, PARTS, build_store, fill
+from harness.vectors.store import LENGTHS, META, TOKENS, open_store
 
 IDENTITY = {"weights": "w"}
 
@@ -140,7 +140,7 @@ def test_a_damaged_part_is_named(tmp_path, ragged):
 WORKER = """
 import sys, time, numpy as np
 from pathlib import Path
-from harness.store_build import build_store, fill
+from harness.vectors.build import build_store, fill
 path, seed = Path(sys.argv[1]), int(sys.argv[2])
 texts = [np.random.default_rng(i).standard_normal((i % 5 + 1, 8)).astype(np.float32) for i in range(60)]
 def encode(start, stop):
@@ -222,8 +222,8 @@ def test_a_wrong_dimension_is_refused_by_name(tmp_path, ragged):
 FULL_DISK = """
 import resource, signal, sys, numpy as np
 from pathlib import Path
-from harness.errors import HarnessError
-from harness.store_build import build_store
+from harness.system.errors import HarnessError
+from harness.vectors.build import build_store
 texts = [np.ones((50, 8), np.float32)] * 40
 if sys.argv[2] == "small":  # the file system refuses to grow a file beyond this, as a full one does
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -12,9 +12,11 @@ import pytest
 import yaml
 from cells import cell, named
 
-from harness import checks, config, tables
-from harness.errors import HarnessError
+from harness import tables
+from harness.config import entries
 from harness.records import Record
+from harness.system.errors import HarnessError
+from harness.tables import expected
 
 SETS = ["scifact", "nfcorpus", "arguana"]
 
@@ -132,7 +134,7 @@ def test_latex_has_every_line(some):
 
 def test_the_cards_own_numbers_make_the_cards_table():
     """Records with the card's means in every set give the card's lines back, deltas included."""
-    card = yaml.safe_load((config.ROOT / "results" / "expected" / "card.yaml").read_text())
+    card = yaml.safe_load((entries.ROOT / "results" / "expected" / "card.yaml").read_text())
     plaid = {row["model"]: row["plaid"] for row in card["rows"] if "plaid" in row}
     some = [record("scifact", "none", "plaid", model=model, final=value / 100) for model, value in plaid.items()]
     for row in card["rows"]:
@@ -159,7 +161,7 @@ rows:
 def verdicts(tmp_path, some, text):
     path = tmp_path / "expected.yaml"
     path.write_text(text)
-    return {(c.method, c.depth): c.verdict for c in checks.check_file(path, some)}
+    return {(c.method, c.depth): c.verdict for c in expected.check_file(path, some)}
 
 
 def test_verdicts(tmp_path, some):
@@ -182,8 +184,8 @@ def test_a_row_may_name_one_data_set(tmp_path, some):
 
 
 def test_the_committed_expectations_are_read():
-    for path in sorted((config.ROOT / "results" / "expected").glob("*.yaml")):
-        assert {check.verdict for check in checks.check_file(path, [])} == {"MISSING"}
+    for path in sorted((entries.ROOT / "results" / "expected").glob("*.yaml")):
+        assert {check.verdict for check in expected.check_file(path, [])} == {"MISSING"}
 
 
 BROKEN = [("depths: [0, 50]", "depths: [0]"), ("tolerance", "tolerances"), ("- {", "- ["), ("plaid:", "plaidd:")]

@@ -8,12 +8,12 @@ import reference
 import torch
 from conftest import unit
 
-from harness.candidates.muvera import FixedDimensionalEncoding
-from harness.candidates.smve import SparseEncoding
-from harness.errors import HarnessError
-from harness.store import StoreInMemory
+from harness.methods.muvera import FixedDimensionalEncoding
+from harness.methods.smve import SparseEncoding
+from harness.system.errors import HarnessError
 from harness.training import codes
 from harness.training.codes import MuveraCodes, SmveCodes
+from harness.vectors.store import StoreInMemory
 
 CPU = torch.device("cpu")
 LENGTHS = (3, 20, 1, 7, 12, 20, 2)
@@ -195,7 +195,7 @@ def test_projections_are_not_trained(texts, kind):
 
 
 def test_codes_are_made_from_an_objective():
-    from harness.config import entry
+    from harness.config.entries import entry
 
     assert codes.make(entry("objective", "contrastive"), 8) is None
     muvera, smve = (codes.make(entry("objective", name), 8) for name in ("ste_muvera", "ste_smve"))

@@ -8,7 +8,9 @@ import reference
 import torch
 from conftest import WORDS, unit
 
-from harness import config, models
+from harness.config import entries
+from harness.models.checkpoint import load as load_model
+from harness.models.checkpoint import locate
 from harness.training.codes import MuveraCodes, SmveCodes
 from harness.training.loss import STEContrastive, TokenMeans, maxsim
 
@@ -152,8 +154,8 @@ def test_means_are_taken_in_training_only_and_are_kept_with_the_state(groups):
 
 def colbert(path, **changes):
     """The tiny model."""
-    options = {**config.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
-    return models.load(options, models.locate(options, None), torch.device("cpu"), 12)
+    options = {**entries.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
+    return load_model(options, locate(options, None), torch.device("cpu"), 12)
 
 
 def texts_of(seed, words=(3, 12)):
@@ -187,8 +189,8 @@ def test_alpha_0_is_pylates_contrastive_loss(lateon_like, expansion):
 
 @pytest.mark.parametrize("expansion", [True, False])
 def test_tokens_are_those_that_are_evaluated(lateon_like, expansion):
-    """Of padded batches, the vectors that `harness.encode` keeps: expanded queries, documents without punctuation."""
-    from harness.encode import vectors
+    """Of padded batches, the vectors that `harness.vectors.encode` keeps: expanded queries, documents without punctuation."""
+    from harness.vectors.encode import vectors
 
     model = colbert(lateon_like, query_expansion=expansion).eval()
     loss = loss_of(None, TokenMeans(16, "none", 0.0), 0.0, model)

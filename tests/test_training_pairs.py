@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from conftest import write_dataset
 
-from harness import config, datasets
-from harness.errors import HarnessError
+from harness.config import entries
+from harness.data import download
+from harness.system.errors import HarnessError
 from harness.training import pairs
 
 LETTERS = list("abcdefghijklmnopqrstuvwxyz")
@@ -36,7 +37,7 @@ def source(tmp_path, rng):
 
 def options(*folders, **changes):
     sources = {folder.name: {"split": "test", "pairs": 1000, "path": str(folder)} for folder in folders}
-    shipped = {**config.entry("train_data", "local"), "name": "some", "sources": sources}
+    shipped = {**entries.entry("train_data", "local"), "name": "some", "sources": sources}
     return {**shipped, "validation_share": 0.3, **changes}
 
 
@@ -201,7 +202,7 @@ def test_the_same_seed_draws_the_same(tmp_path, source):
 
 def test_a_folder_instead_of_sources(tmp_path, source):
     folder, *_ = source("mine")
-    named = {**config.entry("train_data", "local"), "path": str(folder), "split": "test", "validation_share": 0.3}
+    named = {**entries.entry("train_data", "local"), "path": str(folder), "split": "test", "validation_share": 0.3}
     data = pairs.load(named, None, tmp_path)
     assert list(data.triples) == ["mine"] and data.count > 10
     assert data.triples["mine"] == load(tmp_path, folder).triples["mine"]
@@ -216,7 +217,7 @@ def test_sources_are_found_under_the_data_folder(tmp_path, source):
 def test_what_is_missing_is_a_sentence(tmp_path, source):
     with pytest.raises(HarnessError, match="names no sources: set train_data.path"):
         load(tmp_path)
-    with pytest.raises(datasets.Absent, match="'nowhere' was not found"):
+    with pytest.raises(download.Absent, match="'nowhere' was not found"):
         load(tmp_path, sources={"nowhere": {"split": "train", "pairs": 9}})
     with pytest.raises(HarnessError, match="does not exist"):
         load(tmp_path, tmp_path / "gone")

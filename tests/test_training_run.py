@@ -11,9 +11,11 @@ import torch
 from conftest import WORDS, write_dataset
 from safetensors.torch import load_file
 
-from harness import config, heads, models
 from harness.cli import main
-from harness.encode import Encoder
+from harness.config import entries
+from harness.models import heads
+from harness.models.checkpoint import locate
+from harness.vectors.encode import Encoder
 
 CPU = torch.device("cpu")
 SMALL = "batch_size=4 max_steps=6 warmup=1 learning_rate=1e-3 log_every=1 validate_every=3 save_every=2".split()
@@ -60,8 +62,8 @@ def log(run):
 
 
 def encoder(path, cache, **changes):
-    options = {**config.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
-    return Encoder(options, models.locate(options, None), cache, CPU)
+    options = {**entries.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
+    return Encoder(options, locate(options, None), cache, CPU)
 
 
 def same(one, other):
@@ -146,18 +148,18 @@ def test_pylate_loads_the_model(runs):
 
 def test_validation_is_what_evaluation_measures(runs, lateon_like, sources, tmp_path):
     """NDCG@10 of exact search with the trained head, on the held-out split, from the encoder on."""
-    from harness.candidates import Resources
-    from harness.candidates.exact import Exact
-    from harness.evaluate import Judge
+    from harness.evaluation.ndcg import Evaluator
+    from harness.methods.exact import Exact
+    from harness.ranking.resources import Resources
     from harness.training import pairs
 
-    named = {**config.entry("train_data", "local"), "path": str(sources[0]), "split": "test", "validation_share": 0.4}
+    named = {**entries.entry("train_data", "local"), "path": str(sources[0]), "split": "test", "validation_share": 0.4}
     held_out = pairs.load(named, None, tmp_path).validation
     trained = encoder(lateon_like, tmp_path, head=str(runs["ste_smve"] / "head.safetensors"))
     docs = trained.encode(held_out.docs, "docs", False, None)
     queries = trained.encode(held_out.queries, "queries", True, None)
     found = Exact().search(docs, queries, 10, Resources(CPU, 1 << 26, tmp_path)).ranking
-    score = np.mean(Judge(held_out).ndcg10(found.rows))
+    score = np.mean(Evaluator(held_out).ndcg10(found.rows))
     assert facts(runs["ste_smve"])["after"]["exact"] == pytest.approx(score, abs=0.02)
 
 
@@ -308,7 +310,7 @@ def test_a_sweep_has_a_folder_for_each(words, tmp_path, capsys):
 
 def test_the_backbone_is_read_from_the_cache(runs, words, tmp_path, monkeypatch):
     """A head's training encodes nothing that was encoded before."""
-    monkeypatch.setattr("harness.encode.vectors", lambda *_: pytest.fail("texts were encoded again"))
+    monkeypatch.setattr("harness.vectors.encode.vectors", lambda *_: pytest.fail("texts were encoded again"))
     assert command(words, tmp_path / "run", "objective=contrastive", "train.max_steps=1") == 0
 
 
@@ -339,10 +341,10 @@ def test_what_cannot_be_trained_is_a_sentence(words, tmp_path, capsys, more):
 
 
 def test_the_shipped_objectives_differ_in_codes_alone():
-    shipped = {name: config.entry("objective", name) for name in config.choices("objective")}
+    shipped = {name: entries.entry("objective", name) for name in entries.choices("objective")}
     assert all(entry["name"] == name for name, entry in shipped.items())
     assert shipped["contrastive"]["alpha"] == 0 and len({tuple(entry) for entry in shipped.values()}) == 1
-    evaluated = {config.entry("method", name)["seed"] for name in ("muvera", "smve")}
+    evaluated = {entries.entry("method", name)["seed"] for name in ("muvera", "smve")}
     assert not evaluated & {entry["codes"].get("seed") for entry in shipped.values()}
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import torch
 from omegaconf import DictConfig
 
-from harness.errors import unknown
+from harness.system.errors import unknown
 
 WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "scale")
 
@@ -22,7 +22,8 @@ WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "scale")
 def run(config: DictConfig) -> int:
     """Time what ``what`` names (null: all but scale), print the table, write bench.json and the chart."""
     from harness.bench import report
-    from harness.plan import by_model, results_dir
+    from harness.measure.grouping import by_model
+    from harness.records import results_dir
 
     if config.what is not None and config.what not in WHAT:
         raise unknown("benchmark", config.what, WHAT)
@@ -40,22 +41,24 @@ def run(config: DictConfig) -> int:
 
 
 def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-arg]
-    from harness.bench import kernels, whole
+    from harness.bench import kernel_cases, pipeline_cases
     from harness.bench.timing import timed
-    from harness.plan import selected
-    from harness.subject import Subject
+    from harness.measure.grouping import selected
+    from harness.measure.testbed import Testbed
 
     chosen = [config.what] if config.what else list(WHAT[:-1])
     if chosen != ["scale"]:
-        subject = Subject(options, selected(options)[0])
+        testbed = Testbed(options, selected(options)[0])
     for what in chosen:
         if what == "scale":
-            yield from whole.scale(config.memory_mb)
+            yield from pipeline_cases.scale(config.memory_mb)
         elif what == "grid":
-            yield from whole.grid(subject, 4096, 8, config.runs)
+            yield from pipeline_cases.grid(testbed, 4096, 8, config.runs)
         else:
             cases = (
-                whole.encoding(subject) if what == "encode" else getattr(kernels, what)(subject.docs, subject.queries)
+                pipeline_cases.encoding(testbed)
+                if what == "encode"
+                else getattr(kernel_cases, what)(testbed.docs, testbed.queries)
             )
             for case in cases:
                 yield timed(case, config.runs)

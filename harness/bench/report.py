@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.bench.timing import Row
-from harness.files import write_text
+from harness.system.files import write_text
 
 
 def keep(folder: Path, rows: Iterable[Row]) -> list[dict[str, object]]:

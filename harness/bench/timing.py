@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_info
 
-from harness import provenance
+from harness.system import provenance
 
 Work = Callable[[], Any]
 _REST = 0.2  # seconds before each run: BLAS's and OpenMP's threads go on spinning for a while after theirs

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from harness import config
-from harness.errors import HarnessError
+from harness.config import compose, entries
+from harness.system.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.records import Record
@@ -24,14 +24,14 @@ class Measured(NamedTuple):
     datasets: list[str]
     models: list[str]
     """Those that were named; empty: all."""
-    records: list[Record]
+    record: list[Record]
     rows: list[Row]
 
 
 def measured(overrides: Sequence[str], options: DictConfig) -> Measured:
     """Read what was measured of what the overrides name."""
     from harness import records, tables
-    from harness.plan import results_dir  # torch and PyLate take seconds to import
+    from harness.records import results_dir  # torch and PyLate take seconds to import
 
     chosen = names(overrides, options)
     results = results_dir(options.results_dir)
@@ -54,13 +54,13 @@ def nothing(datasets: Sequence[str], results: Path) -> NothingMeasuredError:
 
 def names(overrides: Sequence[str], options: DictConfig) -> dict[str, list[str]]:
     """What the overrides (or the experiment's sweep) name of each group; empty: all, or the default."""
-    chosen: dict[str, list[str]] = {group: [] for group in config.GROUPS if group != "experiment"}
-    parsed = config.parse(overrides)
+    chosen: dict[str, list[str]] = {group: [] for group in entries.GROUPS if group != "experiment"}
+    parsed = compose.parse(overrides)
     experiments = [
-        name for override in parsed if override.key_or_group == "experiment" for name in config.values(override)
+        name for override in parsed if override.key_or_group == "experiment" for name in compose.values(override)
     ]
     for name in experiments:
-        sweep = (config.entry("experiment", name).get("hydra") or {}).get("sweeper", {}).get("params", {})
+        sweep = (entries.entry("experiment", name).get("hydra") or {}).get("sweeper", {}).get("params", {})
         for group in chosen.keys() & sweep.keys():
             chosen[group] = [value.strip() for value in str(sweep[group]).split(",")]
     if experiments and not chosen["suite"]:
@@ -68,7 +68,7 @@ def names(overrides: Sequence[str], options: DictConfig) -> dict[str, list[str]]
     for override in parsed:
         group = override.key_or_group
         if group in chosen:
-            given = [name for name in config.values(override) if name != "null"]
+            given = [name for name in compose.values(override) if name != "null"]
             chosen[group] = [options[group].name] if given == ["local"] else given
     return chosen
 
@@ -78,7 +78,7 @@ def datasets(chosen: dict[str, list[str]], options: DictConfig) -> tuple[str, li
     if chosen["dataset"]:
         return "+".join(chosen["dataset"]), chosen["dataset"]
     suites = chosen["suite"] or [options.suite.name]
-    together = dict.fromkeys(name for suite in suites for name in config.entry("suite", suite)["datasets"])
+    together = dict.fromkeys(name for suite in suites for name in entries.entry("suite", suite)["datasets"])
     return "+".join(suites), list(together)
 
 

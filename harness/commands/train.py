@@ -10,20 +10,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from harness import config
-from harness.commands import sweeps
-from harness.errors import HarnessError
+from harness.commands import arguments
+from harness.config import entries
+from harness.system.errors import HarnessError
 
 log = logging.getLogger(__name__)
 
 
 def train(words: Sequence[str]) -> int:
     """Train with one objective, or with each of a sweep (-m); says where the result is and how to evaluate it."""
-    flags, expanded = sweeps.split(words)
+    flags, expanded = arguments.split(words)
     overrides = [word for word in expanded if word != "experiment=demo"]
-    if sweeps.answered_by_hydra(flags, overrides):
+    if arguments.answered_by_hydra(flags, overrides):
         return 0
-    cells, failures = sweeps.cells(flags, overrides, lambda options: None)
+    cells, failures = arguments.cells(flags, overrides, lambda options: None)
     if len({str(cell.train.output) for cell in cells}) < len(cells) and cells[0].train.output:
         raise HarnessError("train.output is one folder, for a sweep of several runs: leave it out.")
     from harness.training import train as training
@@ -39,7 +39,7 @@ def train(words: Sequence[str]) -> int:
             failures.append(str(error))
             continue
         sys.stdout.write(f"{output}\n  python -m harness run {_trained(options, output)}\n")
-    return sweeps.say_failures(failures) if failures else 0
+    return arguments.say_failures(failures) if failures else 0
 
 
 def _trained(options: DictConfig, output: Path) -> str:
@@ -48,7 +48,7 @@ def _trained(options: DictConfig, output: Path) -> str:
 
     if options.train.trainable == "all":
         return f"model.path={output / MODEL}"
-    known = options.model.name in config.choices("model")
+    known = options.model.name in entries.choices("model")
     words = [f"model={options.model.name}"] if known else []
     words += [f"model.path={options.model.path}"] if options.model.path else []
     return " ".join([*words, f"model.dtype={options.model.dtype}", f"model.head={output / HEAD}"])

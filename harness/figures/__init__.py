@@ -11,9 +11,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from harness.errors import HarnessError, unknown
 from harness.figures import agreement, buckets, budget, cosines, depth, overlap, spectrum, style
 from harness.figures.inputs import Geometry, Inputs
+from harness.system.errors import HarnessError, unknown
 
 __all__ = ["KINDS", "Inputs", "check", "draw"]
 _RECORDS = "records of MUVERA or SMVE (`python -m harness run`)"

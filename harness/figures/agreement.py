@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-from harness import tables
-from harness.diagnosis import SPACES
 from harness.figures import style
 from harness.figures.inputs import Geometry, by_space, heading
+from harness.geometry.measure import SPACES
+from harness.tables import titles
 
 PARTS = {
     "recall": "share of the exact top 10\namong the first k",
@@ -29,7 +29,7 @@ def draw(geometry: Geometry) -> Figure:
         for method, spaces in follows.items():
             for space, label, found in by_space(spaces):
                 points = sorted((int(depth), value) for depth, value in found[part].items())
-                label = f"{tables.method_title(method)}, {label}, ρ = {found['spearman']:.2f}"
+                label = f"{titles.method_title(method)}, {label}, ρ = {found['spearman']:.2f}"
                 depths, shares = [depth for depth, _ in points], [share for _, share in points]
                 panel.plot(depths, shares, label=label, **style.of_cell(method, _CENTERS[space]))
         _depths(

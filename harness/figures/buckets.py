@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness import tables
 from harness.figures import style
 from harness.figures.inputs import SIDES, Geometry, by_space, heading
+from harness.tables import titles
 
 
 def draw(geometry: Geometry) -> Figure:
@@ -28,7 +28,7 @@ def draw(geometry: Geometry) -> Figure:
         parts = {space: stage[key][side] for space, stage in stages[method].items()}
         panel(axis, parts)
         n = next(iter(parts.values()))["n"]
-        axis.set_title(f"{tables.method_title(method)}, {side}, n = {n:,} tokens")
+        axis.set_title(f"{titles.method_title(method)}, {side}, n = {n:,} tokens")
         style.legend_below(axis)
         if side == SIDES[0]:
             axis.set_ylabel(ylabel)

@@ -14,10 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from harness import costs, tables
+from harness import tables
 from harness.figures import labels, style
 from harness.figures.inputs import Inputs
 from harness.records import FINAL, Record, is_whole
+from harness.tables import costs, titles
 
 DEPTHS = ("0", "100")
 COSTS = {
@@ -38,7 +39,7 @@ def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
             continue
         if len({(record.host.get("cpu"), record.host.get("threads")) for record in some}) > 1:
             notes.append(f"budget: {dataset}, {model}: query times are from different machines or threads.")
-        name = f"{tables.title(model)}, {dataset}, {style.center_name(center)}"
+        name = f"{titles.title(model)}, {dataset}, {style.center_name(center)}"
         reference = _reference(
             [record for record in inputs.records if (record.dataset, record.model) == (dataset, model)]
         )
@@ -49,7 +50,7 @@ def frame(records: Sequence[Record], every: Sequence[Record]) -> pd.DataFrame:
     """One line for each record of one (data set, model, centering).
 
     Columns: method (without options), options (those that differ among the records of the method), shipped (whether
-    no option was changed), megabytes and milliseconds (index and first stage, see `harness.costs`, which looks among
+    no option was changed), megabytes and milliseconds (index and first stage, see `harness.tables.costs`, which looks among
     `every` record for what was searched together), documents, queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not
     measured).
     """
@@ -92,7 +93,7 @@ def draw(points: pd.DataFrame, name: str, reference: tuple[str, float] | None = 
     for panel, (depth, cost) in shown:
         _panel(panel, points, depth, cost)
         if reference:
-            look, label = style.method_look(reference[0]), tables.method_title(reference[0])
+            look, label = style.method_look(reference[0]), titles.method_title(reference[0])
             panel.axhline(reference[1], color=look.color, linestyle=look.line, linewidth=1, label=label)
     for first, depth in zip(axes[:: len(COSTS)], depths, strict=True):
         first.set_ylabel(f"NDCG@10 × 100, rk={depth}")
@@ -137,7 +138,7 @@ def _method(
     look, best = style.method_look(method), front(cost, quality)
     order = np.argsort(cost[best], kind="stable")
     options: dict[str, Any] = {"color": look.color, "marker": look.marker}
-    name = tables.method_title(method)
+    name = titles.method_title(method)
     label = f"{name}, Pareto front"
     axes.plot(
         cost[best][order], quality[best][order], linestyle=look.line, drawstyle="steps-post", label=label, **options

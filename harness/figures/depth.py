@@ -12,6 +12,7 @@ from harness import tables
 from harness.figures import style
 from harness.figures.inputs import Inputs
 from harness.records import is_whole
+from harness.tables import titles
 
 COLUMNS = ["model", "center", "method", "depth", "ndcg10", "datasets", "queries"]
 
@@ -51,7 +52,7 @@ def _of_model(inputs: Inputs, model: str, rows: list[tables.Row], notes: list[st
     kept.sort(key=lambda row: (not is_whole(row.method), row.method))  # each method's centerings together
     for row in rows:
         if row not in complete and not is_whole(row.method):
-            name = f"{tables.method_title(row.method)} {style.center_name(row.center)}, {tables.title(model)}"
+            name = f"{titles.method_title(row.method)} {style.center_name(row.center)}, {titles.title(model)}"
             notes.append(f"depth: {name}: left out, measured on {len(sets[row])} of {len(every)} data sets.")
     lines = []
     queries = {record.dataset: len(record.per_query["queries"]) for record in inputs.records if record.model == model}
@@ -72,7 +73,7 @@ def draw(points: pd.DataFrame) -> Figure:
     figure, axes = style.panels(-(-len(models) // columns), columns, width, height, sharey=True)
     for panel, model in zip(axes, models, strict=False):
         _panel(panel, points[points["model"] == model], depths)
-        panel.set_title(style.wrapped(tables.title(model), width / columns) + "\n" + _n(points, model))
+        panel.set_title(style.wrapped(titles.title(model), width / columns) + "\n" + _n(points, model))
         panel.set_xlabel("rerank depth, documents")
     for unused in axes[len(models) :]:
         unused.set_axis_off()
@@ -86,7 +87,7 @@ def _panel(axes: Axes, points: pd.DataFrame, depths: list[int]) -> None:
     """Depths side by side at equal distances: they are few, from 0 up, and roughly double."""
     for key, cells in points.groupby(["method", "center"], sort=False):
         method, center = map(str, key)  # type: ignore[call-overload]
-        name = tables.method_title(method)
+        name = titles.method_title(method)
         if is_whole(method):
             look = style.method_look(method)
             axes.axhline(cells["ndcg10"].iloc[0], color=look.color, linestyle=look.line, linewidth=1, label=name)

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from harness.figures.style import NAMES
 from harness.records import Record
-from harness.tables import Row, title
+from harness.tables import Row
+from harness.tables.titles import title
 
 SIDES = ("documents", "queries")
 Geometry = dict[str, Any]
-"""See `harness.diagnosis`."""
+"""See `harness.geometry.measure`."""
 T = TypeVar("T")
 
 

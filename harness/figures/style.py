@@ -17,9 +17,9 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.diagnosis import SPACES
-from harness.errors import HarnessError
-from harness.files import replacing
+from harness.geometry.measure import SPACES
+from harness.system.errors import HarnessError
+from harness.system.files import replacing
 
 WIDTH, COLUMN = 6.9, 3.4  # inches, of a page and of one of its two columns
 SUFFIXES = ("svg", "png")

@@ -16,15 +16,16 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness import comparison_tables, comparisons, costs, tables
-from harness.config import ROOT
-from harness.errors import HarnessError
+from harness import tables
+from harness.config.entries import ROOT
 from harness.figures import Inputs
-from harness.files import write_text
 from harness.records import Record, is_whole
 from harness.report import glance, origins, pictures, published
-from harness.report.commands import Commands
+from harness.report.cell_commands import Commands
 from harness.report.rows import COST_COLUMNS, Block, blocks
+from harness.system.errors import HarnessError
+from harness.system.files import write_text
+from harness.tables import costs, paired_tests, paired_tests_text
 
 EXPECTED = ROOT / "results" / "expected"
 
@@ -57,9 +58,9 @@ def page(inputs: Inputs, every: Sequence[Record]) -> tuple[str, list[str]]:
     inputs = replace(inputs, geometries=[one for one in inputs.geometries if one["model"] in models])
     depths, datasets = list(inputs.depths), inputs.datasets
     table = tables.long_form(inputs.records, inputs.rows, datasets, depths)
-    plaid = comparisons.tested(comparisons.to_plaid(inputs.rows, depths), inputs.records, datasets)
-    methods = comparisons.tested(comparisons.between_methods(inputs.rows, depths), inputs.records, datasets)
-    marks = comparison_tables.marks(plaid)
+    plaid = paired_tests.tested(paired_tests.to_plaid(inputs.rows, depths), inputs.records, datasets)
+    methods = paired_tests.tested(paired_tests.between_methods(inputs.rows, depths), inputs.records, datasets)
+    marks = paired_tests_text.marks(plaid)
     rows = blocks(inputs, table, marks, Commands(inputs.records, inputs.suite, datasets, inputs.results))
     first, *others = tables.remarks(table, inputs.records, inputs.suite, datasets, marks)
     notes: list[str] = []
@@ -79,8 +80,8 @@ def page(inputs: Inputs, every: Sequence[Record]) -> tuple[str, list[str]]:
         whole=[row for row in rows if is_whole(row.row.method)],
         filters=_filters(rows, depths),
         cost_columns=COST_COLUMNS,
-        remarks=[first, comparison_tables.remark(plaid, datasets), *_own(inputs), *others],
-        tests=comparison_tables.sections(plaid, methods, datasets),
+        remarks=[first, paired_tests_text.remark(plaid, datasets), *_own(inputs), *others],
+        tests=paired_tests_text.sections(plaid, methods, datasets),
         costs=costs.sections(costs.measured(inputs.records, inputs.rows, datasets), inputs.records, datasets),
         published=list(published.compared(EXPECTED, every)),
         pictures=list(pictures.drawn(inputs, notes)),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness import tables
 from harness.records import is_whole
-from harness.tables import KEY, MEAN, Marks
+from harness.tables import KEY, MEAN, Marks, formats, titles
 
 NEAR = 1.0  # percent points
 
@@ -32,12 +31,12 @@ def sentences(table: pd.DataFrame, marks: Marks) -> list[tuple[str, list[str]]]:
             if len(reached)
             else f"No method comes within {NEAR:g} point of PLAID.",
         ]
-        found.append((tables.title(str(model)), said))
+        found.append((titles.title(str(model)), said))
     return found
 
 
 def _best(lines: pd.DataFrame, marks: Marks) -> str:
     best = lines.iloc[int(lines["ndcg10"].argmax())]
     mark = marks.get((best["model"], best["center"], best["method"], best["depth"]), "")
-    method = f"{tables.method_title(best['method'])}, center {best['center']}"
-    return f"{method}, {best['ndcg10']:.2f} ({tables.signed(best['delta'])}{mark})"
+    method = f"{titles.method_title(best['method'])}, center {best['center']}"
+    return f"{method}, {best['ndcg10']:.2f} ({formats.signed(best['delta'])}{mark})"

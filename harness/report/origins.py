@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness import tables
 from harness.records import Record
-from harness.tables import Row
+from harness.tables import Row, titles
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def collected(records: Sequence[Record], rows: Sequence[Row], datasets: Sequence
                 some.sort(key=lambda record: place[_row(record)])
                 notes = dict.fromkeys(note for record in some for note in record.notes)
                 yield Origin(
-                    tables.title(model),
+                    titles.title(model),
                     dataset,
                     _facts(some),
                     list(notes),
@@ -80,8 +79,8 @@ def _count(number: int | None) -> str:
 def _cell(record: Record) -> dict[str, str]:
     centering = record.identity.get("center", {})
     return {
-        "Center": tables.center_label(record.center),
-        "Method": tables.method_title(record.method),
+        "Center": titles.center_label(record.center),
+        "Method": titles.method_title(record.method),
         "Options of the method": _words(record.identity.get("method", {})),
         "Options of the centering": _words({key: value for key, value in centering.items() if value is not None}),
         "Begun": record.started,

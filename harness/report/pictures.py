@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from harness import figures
 from harness.figures import Inputs, style
-from harness.tables import title
+from harness.tables.titles import title
 
 CAPTIONS = {
     "depth": "Mean NDCG@10 by rerank depth, for each method and centering, with PLAID's line (exact search's where "

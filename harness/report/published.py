@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness import checks, tables
-from harness.checks import VERDICTS, Check
 from harness.records import Record
-from harness.tables import MISSING
+from harness.tables import expected, titles
+from harness.tables.expected import VERDICTS, Check
+from harness.tables.titles import MISSING
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Published:
 def compared(folder: Path, records: Sequence[Record]) -> Iterator[Published]:
     """Every file of a folder against the records of all data sets."""
     for path in sorted(folder.glob("*.yaml")):
-        if found := list(checks.check_file(path, records)):
+        if found := list(expected.check_file(path, records)):
             counts = Counter(one.verdict for one in found)
             yield Published(
                 found[0].source,
@@ -45,9 +45,9 @@ def _line(one: Check) -> dict[str, str]:
     missing = math.isnan(one.measured)
     return {
         "Data sets": one.dataset,
-        "Model": tables.title(one.model),
+        "Model": titles.title(one.model),
         "Center": one.center,
-        "Method": tables.method_title(one.method),
+        "Method": titles.method_title(one.method),
         "rk": one.depth,
         "Published": f"{one.expected:.2f}",
         "Measured": MISSING if missing else f"{one.measured:.2f}",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from harness import costs, tables
-from harness.costs import Cost
 from harness.figures import Inputs
 from harness.records import is_whole
-from harness.report.commands import Commands
-from harness.tables import MEAN, MISSING, Marks, Row
+from harness.report.cell_commands import Commands
+from harness.tables import MEAN, Marks, Row, costs, formats, plaid_mean, titles
+from harness.tables.costs import Cost
+from harness.tables.titles import MISSING
 
 STEPS = (0.5, 2, 5, 15)
 """Percent points from which on a difference has its shade, of 1 to 4."""
@@ -67,9 +67,9 @@ def blocks(inputs: Inputs, table: pd.DataFrame, marks: Marks, commands: Commands
     lines = {key: some for key, some in table.groupby(["model", "center", "method"], sort=False)}
     found = []
     for row in inputs.rows:
-        own = lines[row.model, tables.center_label(row.center), row.method]
+        own = lines[row.model, titles.center_label(row.center), row.method]
         if not is_whole(row.method) or own["ndcg10"].notna().any():
-            plaid = _points(tables.plaid_mean(table, own))
+            plaid = _points(plaid_mean(table, own))
             found.append(_block(row, own, plaid, marks, measured.get(row, {}), commands))
     return found
 
@@ -81,10 +81,10 @@ def _block(
     whole = commands.of_row(row) if len(commands.datasets) > 1 else None
     return Block(
         row,
-        tables.title(row.model),
-        tables.scope(single[single["ndcg10"].notna()]["dataset"].nunique(), commands.datasets),
-        tables.center_label(row.center),
-        tables.method_title(row.method),
+        titles.title(row.model),
+        titles.scope(single[single["ndcg10"].notna()]["dataset"].nunique(), commands.datasets),
+        titles.center_label(row.center),
+        titles.method_title(row.method),
         _line(MEAN, means, plaid, marks, costs.mean(list(cost.values())) if cost else None),
         [
             _line(str(name), some, _points(some["plaid"].iloc[0]), {}, cost.get(str(name)))
@@ -110,7 +110,7 @@ def _points(value: float, delta: float = math.nan, mark: str = "") -> Cell:
         return Cell(MISSING)
     if math.isnan(delta):
         return Cell(f"{value:.2f}", f"{value:.6f}")
-    return Cell(f"{value:.2f}", f"{value:.6f}", f"{tables.signed(delta)}{mark}", shade(delta))
+    return Cell(f"{value:.2f}", f"{value:.6f}", f"{formats.signed(delta)}{mark}", shade(delta))
 
 
 def _costs(cost: Cost | None) -> Iterator[Cell]:
@@ -118,9 +118,9 @@ def _costs(cost: Cost | None) -> Iterator[Cell]:
     if cost is None:
         yield from [Cell(MISSING)] * len(COST_COLUMNS)
         return
-    yield Cell(costs.size(cost.index_bytes), _number(cost.index_bytes))
+    yield Cell(formats.size(cost.index_bytes), _number(cost.index_bytes))
     for value in (cost.first_stage_ms, cost.rerank_ms):
-        yield Cell(costs.decimals(value, 2), _number(value))
+        yield Cell(formats.decimals(value, 2), _number(value))
 
 
 def _number(value: float) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from harness.store import TokenStore
+from harness.vectors.store import TokenStore
 
 
 class CachedCollator:

@@ -1,6 +1,6 @@
 """MUVERA's and SMVE's codes with straight-through gradients.
 
-Forward: exactly the codes of `harness.candidates` (same random parts from the same seed, same definitions). Their
+Forward: exactly the codes of `harness.methods` (same random parts from the same seed, same definitions). Their
 discrete step is which bucket a token falls into (MUVERA), or which anchors it keeps (SMVE): a 0/1 membership m(x).
 Backward: m is replaced by a soft s(x) of the same shape,
 
@@ -23,10 +23,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import nn
 
-from harness.candidates import Method
-from harness.candidates.muvera import FixedDimensionalEncoding, Muvera
-from harness.candidates.smve import Smve, SparseEncoding
-from harness.errors import HarnessError
+from harness.methods.method import Method
+from harness.methods.muvera import FixedDimensionalEncoding, Muvera
+from harness.methods.smve import Smve, SparseEncoding
+from harness.system.errors import HarnessError
 
 _NEAR = 4  # SMVE: gradients reach this many times k anchors of a token; beyond them the sigmoid is flat
 _CPU = torch.device("cpu")
@@ -69,7 +69,7 @@ class Codes(nn.Module):
 
 
 class MuveraCodes(Codes):
-    """MUVERA's fixed dimensional encodings (`harness.candidates.muvera`)."""
+    """MUVERA's fixed dimensional encodings (`harness.methods.muvera`)."""
 
     planes: torch.Tensor
     projections: torch.Tensor
@@ -131,7 +131,7 @@ class MuveraCodes(Codes):
 
 
 class SmveCodes(Codes):
-    """SMVE's sparse codes (`harness.candidates.smve`), as dense rows."""
+    """SMVE's sparse codes (`harness.methods.smve`), as dense rows."""
 
     anchors: torch.Tensor
 

@@ -20,9 +20,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from harness.errors import HarnessError
-from harness.files import replacing, write_json
-from harness.models import refuse_code
+from harness.models.untrusted import refuse_code
+from harness.system.errors import HarnessError
+from harness.system.files import replacing, write_json
 
 STARTED, DONE, HEAD, MODEL, LOG, CHECKPOINTS = (
     "started.json",

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import nn
 
-from harness import heads
+from harness.models import heads
 from harness.training.codes import Codes
 
 _PIECE = 1 << 26  # similarities held at once: 256 MiB of float32
@@ -141,7 +141,7 @@ class STEContrastive(nn.Module):
     def _tokens(
         self, features: dict[str, torch.Tensor], is_query: bool
     ) -> tuple[Float[torch.Tensor, "texts length dim"], Bool[torch.Tensor, "texts length"]]:
-        """Unit token vectors of a group of texts, and which of them count: those that `harness.encode` keeps."""
+        """Unit token vectors of a group of texts, and which of them count: those that `harness.vectors.encode` keeps."""
         model = getattr(self.model, "module", self.model)  # (Distributed)DataParallel's
         if "token_embeddings" in features:  # a frozen backbone's, kept tokens only
             tokens = heads.forward(model, features["token_embeddings"])

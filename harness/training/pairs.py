@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from harness import datasets
-from harness.config import entry
-from harness.datasets import Dataset
-from harness.errors import HarnessError
+from harness.config.entries import entry
+from harness.data import beir, download, loading
+from harness.data.dataset import Dataset
+from harness.system.errors import HarnessError
 
 log = logging.getLogger(__name__)
 _GRAM = 8
@@ -118,8 +118,8 @@ def load(options: dict[str, Any], data_dir: str | None, cache: Path) -> Training
     excluded = Excluded(tests)
     every = []
     for name, source in sources.items():
-        path = datasets.folder({"name": name, "path": source.get("path")}, data_dir, cache)
-        every.append(_Source(datasets.read_folder(name, path, source["split"], None), options, excluded))
+        path = loading.folder({"name": name, "path": source.get("path")}, data_dir, cache)
+        every.append(_Source(beir.read_folder(name, path, source["split"], None), options, excluded))
     held_texts = {text for source in every for text in source.held_texts}
     triples = {source.name: source.triples(sources[source.name]["pairs"], held_texts) for source in every}
     held_out = [item for source in every for item in source.held_out]
@@ -226,8 +226,8 @@ def _tests(names: list[str], data_dir: str | None, cache: Path) -> list[Dataset]
     found = []
     for name in names:
         try:
-            found.append(datasets.load(entry("dataset", name), data_dir, cache))
-        except datasets.Absent:
+            found.append(loading.load(entry("dataset", name), data_dir, cache))
+        except download.Absent:
             log.warning("train_data: the data set %s is not at hand: nothing of it can be kept out", name)
     return found
 

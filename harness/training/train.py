@@ -16,20 +16,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness import heads, models, provenance
-from harness.candidates import Resources
-from harness.encode import Encoder, Texts, vectors
-from harness.errors import HarnessError
-from harness.files import digest, write_text
-from harness.progress import on_terminal
-from harness.store import StoreInMemory
-from harness.subject import device
+from harness.models import heads
+from harness.models.checkpoint import Checkpoint, locate
+from harness.ranking.resources import Resources
+from harness.system import provenance
+from harness.system.device import device
+from harness.system.errors import HarnessError
+from harness.system.files import digest, write_text
+from harness.system.progress import on_terminal
 from harness.training import codes, pairs
 from harness.training.cached import CachedCollator
 from harness.training.folder import CHECKPOINTS, HEAD, LOG, MODEL, RunFolder
 from harness.training.loss import STEContrastive, TokenMeans
 from harness.training.pairs import TrainingData
 from harness.training.validate import Stores, Validation
+from harness.vectors.encode import Encoder, Texts, vectors
+from harness.vectors.store import StoreInMemory
 
 log = logging.getLogger(__name__)
 Options = dict[str, Any]
@@ -49,7 +51,7 @@ def train(config: Options) -> Path:
     if config["threads"]:
         torch.set_num_threads(config["threads"])
     cache = Path(config["cache_dir"]).expanduser()
-    checkpoint = models.locate(config["model"], config["models_dir"])
+    checkpoint = locate(config["model"], config["models_dir"])
     data = pairs.load(config["train_data"], config["data_dir"], cache)
     identity = _identity(config, checkpoint, data)
     folder = _folder(config, cache, identity)
@@ -279,7 +281,7 @@ def _alpha(config: Options) -> float:
     return float(config["objective"]["alpha"] if config["alpha"] is None else config["alpha"])
 
 
-def _identity(config: Options, checkpoint: models.Checkpoint, data: TrainingData) -> Options:
+def _identity(config: Options, checkpoint: Checkpoint, data: TrainingData) -> Options:
     """What the trained weights depend on."""
     options = ("document_length", "query_length", "query_expansion", "dtype", "attention", "seed")
     model = {name: config["model"].get(name) for name in options}

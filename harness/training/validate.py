@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from harness import center
-from harness.candidates import Method, Resources
-from harness.candidates.exact import Exact
-from harness.candidates.muvera import Muvera
-from harness.candidates.smve import Smve
-from harness.config import entry
-from harness.datasets import Dataset
-from harness.evaluate import CUT, Judge
-from harness.geometry import Moments
-from harness.store import TokenStore
+from harness.config.entries import entry
+from harness.data.dataset import Dataset
+from harness.evaluation.ndcg import CUT, Evaluator
+from harness.geometry.moments import Moments
+from harness.methods.exact import Exact
+from harness.methods.method import Method
+from harness.methods.muvera import Muvera
+from harness.methods.smve import Smve
+from harness.ranking.resources import Resources
+from harness.vectors import centering
+from harness.vectors.store import TokenStore
 
 SMVE = {"width": 4096, "keep": 16}  # a sixteenth of the default's cost
 Stores = tuple[TokenStore, TokenStore, TokenStore]
@@ -37,21 +38,21 @@ class Validation:
     """
 
     def __init__(self, data: Dataset, stores: Callable[[Any], Stores], resources: Resources) -> None:
-        self.stores, self.resources, self.judge = stores, resources, Judge(data)
+        self.stores, self.resources, self.evaluator = stores, resources, Evaluator(data)
         muvera, smve = ({k: v for k, v in entry("method", name).items() if k != "name"} for name in ("muvera", "smve"))
         self.methods: dict[str, Method] = {"muvera": Muvera(**muvera), "smve": Smve(**{**smve, **SMVE})}
 
     def measure(self, model: Any) -> dict[str, float]:
         """``exact``, ``muvera_none``, ... -> NDCG@10; ``cosine`` -> mean pairwise cosine of document tokens."""
         documents, queries, others = self.stores(model)
-        mean = center.token_mean(documents)
+        mean = centering.token_mean(documents)
         found = {"exact": self._ndcg(Exact(), documents, queries)}
-        for kind in center.KINDS:
-            shift = center.fit(kind, mean, others, renormalize=False)
+        for kind in centering.KINDS:
+            shift = centering.fit(kind, mean, others, renormalize=False)
             sides = shift.apply_documents(documents), shift.apply_queries(queries)
             found |= {f"{name}_{kind}": self._ndcg(method, *sides) for name, method in self.methods.items()}
         return {**found, "cosine": Moments.of(documents).mean_pairwise_cosine}
 
     def _ndcg(self, method: Method, documents: TokenStore, queries: TokenStore) -> float:
         rows = method.search(documents, queries, CUT, self.resources).ranking.rows
-        return float(np.mean(self.judge.ndcg10(rows)))
+        return float(np.mean(self.evaluator.ndcg10(rows)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.significance import Comparison
+from harness.evaluation.significance import Comparison
 
 MARGIN = 0.005  # half a point of NDCG@10: a fall that is surely smaller than this is none
 LEVEL = 0.05

@@ -14,8 +14,8 @@ import pandas as pd
 from claim import Claim, cell, markdown, not_worse, rises, rounded
 
 from harness import records
-from harness.files import read_arrays, write_arrays, write_text
-from harness.significance import Comparison, compare, holm
+from harness.evaluation.significance import Comparison, compare, holm
+from harness.system.files import read_arrays, write_arrays, write_text
 
 HERE = Path(__file__).resolve().parent
 HELD = ("climate-fever-evidence", "pubmedqa-labeled")

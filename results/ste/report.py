@@ -1,7 +1,7 @@
 """From records to the report: per_query.npz, transfer.csv and geometry.csv, then tables and claims from these alone.
 
 Means are over queries, then data sets, then training seeds. Tests are paired over queries, whose differences are
-averaged over training seeds first (`harness.significance`), so that they are about these very heads. Holm's correction
+averaged over training seeds first (`harness.evaluation.significance`), so that they are about these very heads. Holm's correction
 is over four families: gains over queries, transfer (t-test over variants), spectrum (t-test over data sets) and
 remedies. That something does *not* fall is judged by its interval; its p is that of no difference, uncorrected.
 """
@@ -22,8 +22,8 @@ from claim import LEVEL, Claim, cell, markdown, not_worse, rises, rounded
 from scipy import stats
 
 from harness import records
-from harness.files import read_arrays, write_arrays, write_text
-from harness.significance import Comparison, compare, holm
+from harness.evaluation.significance import Comparison, compare, holm
+from harness.system.files import read_arrays, write_arrays, write_text
 
 HERE = Path(__file__).resolve().parent
 ARMS = ("untrained", "contrastive", "ste_muvera", "ste_smve")

@@ -31,18 +31,24 @@ import remedies as tables  # beside this file
 import torch
 from omegaconf import OmegaConf
 
-from harness import center, cli, config, datasets, heads, models
-from harness.candidates import Resources
-from harness.datasets import Dataset
-from harness.encode import Encoder, Texts
-from harness.files import write_json, write_text
-from harness.geometry import Moments
+from harness import cli
+from harness.config import compose, entries
+from harness.data import loading
+from harness.data.dataset import Dataset
+from harness.geometry.moments import Moments
+from harness.measure.testbed import Testbed
+from harness.models import heads
+from harness.models.checkpoint import load as load_model
+from harness.models.checkpoint import locate
+from harness.ranking.resources import Resources
 from harness.run import run_cells
-from harness.store import StoreInMemory
-from harness.subject import Subject
+from harness.system.files import write_json, write_text
 from harness.training import pairs
 from harness.training.train import mean_queries
 from harness.training.validate import Validation
+from harness.vectors import centering
+from harness.vectors.encode import Encoder, Texts
+from harness.vectors.store import StoreInMemory
 
 HERE = Path(__file__).resolve().parent
 MODEL = ["model=answerai_colbert_small", "model.dtype=bfloat16"]
@@ -118,17 +124,17 @@ def runs(options: Any) -> Path:
 
 def head(arm: str, seed: int) -> Path:
     """The file of a trained head."""
-    return runs(config.composed(MODEL)) / f"{arm}_s{seed}" / "head.safetensors"
+    return runs(compose.composed(MODEL)) / f"{arm}_s{seed}" / "head.safetensors"
 
 
 def train() -> int:
     """Train what is not trained yet; ``untrained`` is the model's own head as a file, to go the same way."""
-    options = config.composed(MODEL)
+    options = compose.composed(MODEL)
     own = head("untrained", 0)
     if not own.exists():
         plain = OmegaConf.to_container(options.model)
-        checkpoint = models.locate(plain, options.models_dir)
-        heads.write(models.load(plain, checkpoint, torch.device("cpu"), None), own)
+        checkpoint = locate(plain, options.models_dir)
+        heads.write(load_model(plain, checkpoint, torch.device("cpu"), None), own)
     failed = 0
     for seed, arm in itertools.product(SEEDS, ARMS):
         output = f"train.output={head(arm, seed).parent}"
@@ -138,7 +144,7 @@ def train() -> int:
 
 def pilot(names: list[str]) -> int:
     """Train every recipe that was tried (seed 0), and write what the validation split said of it."""
-    folder = runs(config.composed(MODEL)) / "pilot"
+    folder = runs(compose.composed(MODEL)) / "pilot"
     found = _try(PILOT, names, folder, [])
     if found and not names:
         untrained = {"name": "untrained", "options": "", "steps": 0, **next(iter(found.values()))["before"]}
@@ -169,14 +175,14 @@ def _try(recipes: dict[str, str], names: list[str], folder: Path, more: list[str
 
 def remedies(names: list[str]) -> int:
     """Train other recipes without some sources, and measure them on two of these and on three test collections."""
-    folder = runs(config.composed(MODEL)) / "remedies"
+    folder = runs(compose.composed(MODEL)) / "remedies"
     found = _try(REMEDIES, names, folder, [f"~train_data.sources.{name}" for name in HELD_SOURCES])
     failures, offsets = [], {}
     for path in [head("untrained", 0), *(folder / name / "head.safetensors" for name in found)]:
         for dataset in (*tables.HELD, *tables.TESTS):
             base = [*MODEL, f"model.head={path}", *_data(dataset), "reference=null", f"results_dir={folder}"]
-            failures += run_cells([config.composed([*base, *cell]) for cell in main_cells()])
-            offsets[path.parent.name.removesuffix("_s0"), dataset] = _offset(config.composed(base))
+            failures += run_cells([compose.composed([*base, *cell]) for cell in main_cells()])
+            offsets[path.parent.name.removesuffix("_s0"), dataset] = _offset(compose.composed(base))
     for failure in failures:
         sys.stderr.write(failure + "\n")
     if found and not names and not failures:
@@ -189,9 +195,9 @@ def remedies(names: list[str]) -> int:
 def _offset(options: Any) -> float:
     """|mu_Q - mu_D|^2 as a share of the mean of |q - mu_D|^2, over the evaluated queries."""
     plain: Any = OmegaConf.to_container(options)
-    subject = Subject(plain, plain["dataset"])
-    shift = center.fit("corpus", subject.document_mean, None, renormalize=False)
-    moments = Moments.of(shift.apply_queries(subject.queries))
+    testbed = Testbed(plain, plain["dataset"])
+    shift = centering.fit("corpus", testbed.document_mean, None, renormalize=False)
+    moments = Moments.of(shift.apply_queries(testbed.queries))
     mean = moments.total / moments.n
     return float(mean @ mean / (moments.outer.trace() / moments.n))
 
@@ -200,15 +206,15 @@ def _data(name: str) -> list[str]:
     """Overrides that choose a data set, or a source of the training data as one."""
     if name not in HELD_SOURCES:
         return [f"dataset={name}"]
-    options = config.composed(MODEL)
-    path = datasets.folder({"name": name, "path": None}, options.data_dir, Path(options.cache_dir).expanduser())
+    options = compose.composed(MODEL)
+    path = loading.folder({"name": name, "path": None}, options.data_dir, Path(options.cache_dir).expanduser())
     return ["dataset=local", f"dataset.path={path}", "dataset.split=train"]
 
 
 def main_cells() -> Iterator[list[str]]:
     """Overrides of exact MaxSim and of each method with each centering."""
     yield ["method=exact"]
-    for where in center.KINDS:
+    for where in centering.KINDS:
         yield [f"center={where}", *MUVERA]
         yield [f"center={where}", *SMVE, *_changed(SMVE_MAIN)]
 
@@ -218,7 +224,7 @@ def cells(arm: str, seed: int, dataset: str) -> Iterator[list[str]]:
     yield from main_cells()
     if seed or dataset not in TRANSFER_SETS:
         return
-    for where in center.KINDS[1:]:
+    for where in centering.KINDS[1:]:
         for other in PROJECTION_SEEDS:
             yield [f"center={where}", *MUVERA, f"method.seed={other}"]
             yield [f"center={where}", *SMVE, *_changed(SMVE_MAIN), f"method.seed={other}"]
@@ -247,9 +253,9 @@ def measure(words: list[str]) -> int:
                 failures.append(f"{dataset}: {arm}_s{seed} is not trained yet")
                 continue
             base = [*MODEL, f"model.head={head(arm, seed)}", f"dataset={dataset}", "reference=null", *overrides]
-            options = config.composed(base)
+            options = compose.composed(base)
             base.append(f"results_dir={runs(options)}")
-            failures += run_cells([config.composed([*base, *cell]) for cell in cells(arm, seed, dataset)])
+            failures += run_cells([compose.composed([*base, *cell]) for cell in cells(arm, seed, dataset)])
             _geometry(arm, seed, dataset, options)
     for failure in failures:
         sys.stderr.write(failure + "\n")
@@ -259,24 +265,24 @@ def measure(words: list[str]) -> int:
 def _geometry(arm: str, seed: int, dataset: str, options: Any) -> None:
     path = runs(options) / "geometry" / f"{dataset}-{arm}_s{seed}.json"
     plain: Any = OmegaConf.to_container(options)
-    subject = Subject(plain, plain["dataset"])
-    if path.exists() and json.loads(path.read_text()).get("weights", "") == subject.checkpoint.sha256:
+    testbed = Testbed(plain, plain["dataset"])
+    if path.exists() and json.loads(path.read_text()).get("weights", "") == testbed.checkpoint.sha256:
         return
-    own = config.entry("center", "own")
-    others = subject.encode_mean(subject.query_mean(own))
+    own = entries.entry("center", "own")
+    others = testbed.encode_mean(testbed.query_mean(own))
     found: dict[str, Any] = {}
-    for side, store in (("documents", subject.docs), ("queries", subject.queries)):
+    for side, store in (("documents", testbed.docs), ("queries", testbed.queries)):
         raw = Moments.of(store)
         found[side] = {
             "n": raw.n,
             "raw": {"mean_pairwise_cosine": raw.mean_pairwise_cosine, **raw.measures(centered=False)},
             "covariance": raw.measures(centered=True),
         }
-        for where in center.KINDS[1:]:
-            shift = center.fit(where, subject.document_mean, others, own["renormalize"])
+        for where in centering.KINDS[1:]:
+            shift = centering.fit(where, testbed.document_mean, others, own["renormalize"])
             moved = shift.apply_documents(store) if side == "documents" else shift.apply_queries(store)
             found[side][where] = {"mean_pairwise_cosine": Moments.of(moved).mean_pairwise_cosine}
-    write_json(path, {"dataset": dataset, "arm": arm, "seed": seed, "weights": subject.checkpoint.sha256, **found})
+    write_json(path, {"dataset": dataset, "arm": arm, "seed": seed, "weights": testbed.checkpoint.sha256, **found})
 
 
 def sources() -> int:
@@ -285,7 +291,7 @@ def sources() -> int:
     for arm, seed in trained():
         if seed == 0:
             options: Any = OmegaConf.to_container(
-                config.composed([*MODEL, f"model.head={head(arm, seed)}", "train_data=offline"])
+                compose.composed([*MODEL, f"model.head={head(arm, seed)}", "train_data=offline"])
             )
             lines += [{"trained": arm, **line} for line in _by_source(options)]
     write_text(HERE / "sources.csv", pd.DataFrame(lines).to_csv(index=False, float_format="%.4f"))
@@ -296,7 +302,7 @@ def _by_source(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     cache = Path(options["cache_dir"]).expanduser()
     data = pairs.load(options["train_data"], options["data_dir"], cache)
     resources = Resources(torch.device("cpu"), options["memory_mb"] << 20, cache)
-    checkpoint = models.locate(options["model"], options["models_dir"])
+    checkpoint = locate(options["model"], options["models_dir"])
     encoder = Encoder(options["model"], checkpoint, cache, resources.device, options["batch_tokens"], False)
     model = encoder.pylate(None)
 
@@ -325,7 +331,7 @@ def write_report() -> int:
     """Everything beside this file but pilot.csv."""
     import report  # beside this file
 
-    return report.write(runs(config.composed(MODEL)))
+    return report.write(runs(compose.composed(MODEL)))
 
 
 def main() -> int:

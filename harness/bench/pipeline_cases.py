@@ -1,0 +1,136 @@
+"""Cases of whole stages: encoding texts, the grid of one (model, data set), and corpora too large for memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.bench.timing import Case, Row, Work, host, row
+from harness.config.entries import entry
+from harness.measure.cells import Request
+from harness.measure.testbed import Testbed
+from harness.models.checkpoint import load as load_model
+from harness.ranking.resources import Resources
+from harness.run import METHODS, measure
+from harness.vectors import encode
+from harness.vectors.store import StoreInMemory, TokenStore
+
+TEXTS = 96
+SCALES = (25_000, 50_000, 100_000, 200_000)
+LENGTH, DIM, QUERIES = 100, 128, 300
+AT_SCALE = {"muvera": {}, "smve": {"width": 16_384, "keep": 16}}  # a quarter of SMVE's default: minutes, not an hour
+
+
+def encoding(testbed: Testbed) -> Iterator[Case]:
+    """Documents to token vectors: ours in float32 and bfloat16, against PyLate's own `encode` in float32."""
+    texts = list(testbed.dataset.docs.values())[:TEXTS]
+    device = testbed.resources.device
+    model = load_model(testbed.config["model"], testbed.checkpoint, device, testbed.query_length)
+    batch_tokens = testbed.config["batch_tokens"] or (65_536 if device.type == "cuda" else 2048)
+
+    def pylate() -> Any:
+        return model.encode(texts, is_query=False, batch_size=32, show_progress_bar=False)
+
+    def agree(mine: list[np.ndarray], theirs: list[np.ndarray]) -> None:
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-3)
+
+    peer = ("pylate", "ColBERT.encode, float32, batches of 32")
+    for dtype, check in ((torch.float32, agree), (torch.bfloat16, None)):
+
+        def work(dtype=dtype) -> list[np.ndarray]:  # type: ignore[no-untyped-def]
+            return encode.vectors(model, texts, False, batch_tokens, dtype)
+
+        tokens = sum(map(len, work()))
+        name = str(dtype).removeprefix("torch.")
+        case = f"{len(texts)} documents of {testbed.dataset_name} ({tokens} tokens), {testbed.model_name}, {name}"
+        yield Case("encode", case, work, peer, pylate, _linear_layers(model, tokens, dtype), check)
+
+
+def grid(testbed: Testbed, width: int, keep: int, runs: int) -> Iterator[Row]:
+    """MUVERA and SMVE under every centering, all depths, and exact search, against exact search alone."""
+    exact = Request(entry("method", "exact"), entry("center", "none"), asked=True)
+    methods = [entry("method", "muvera"), {**entry("method", "smve"), "width": width, "keep": keep}]
+    centers = [entry("center", name) for name in ("none", "corpus", "own")]
+    everything = [exact, *(Request(method, center, asked=True) for method in methods for center in centers)]
+    seconds: dict[str, list[float]] = {"exact": [], "grid": []}
+    for turn in range(runs + 1):
+        for name, choices in (("exact", [exact]), ("grid", everything)):
+            with tempfile.TemporaryDirectory() as folder:
+                anew = {**testbed.config, "results_dir": folder, "save_runs": False, "overwrite": True}
+                fresh = Testbed(anew, testbed.dataset_options)
+                _ = fresh.docs, fresh.queries  # encoded before
+                began = time.perf_counter()
+                if failures := measure(fresh, choices):
+                    raise RuntimeError("; ".join(failures))
+                if turn:  # the first warms up
+                    seconds[name].append(time.perf_counter() - began)
+    ours, peer = statistics.median(seconds["grid"]), statistics.median(seconds["exact"])
+    what = f"{testbed.dataset_name}: 2 methods x 3 centerings x 6 depths + exact, SMVE w={width} k={keep}"
+    case = Case("grid", what, lambda: None, ("late-interaction-harness", "one exact MaxSim pass"))
+    yield row(case, ours, peer, peer, seconds["grid"])
+
+
+class Synthetic(TokenStore):
+    """Random unit token vectors, made when they are read: a corpus that is never in memory, nor on a disk."""
+
+    def __init__(self, documents: int, seed: int) -> None:
+        super().__init__(Path(), {"dim": DIM}, np.full(documents, LENGTH, dtype=np.int64))
+        self.seed, self.seconds = seed, 0.0
+
+    def _read(self, first: int, last: int) -> np.ndarray:
+        began = time.perf_counter()
+        tokens = np.random.default_rng([self.seed, first]).standard_normal((last - first, DIM), dtype=np.float32)
+        tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+        self.seconds += time.perf_counter() - began
+        return tokens
+
+
+def scale(memory_mb: int) -> Iterator[Row]:
+    """Synthetic corpora through MUVERA and SMVE, each in a process of its own: seconds, and peak memory."""
+    for method in ("muvera", "smve"):
+        for documents in SCALES:
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                seconds, peak = pool.apply(_scaled, (method, documents, memory_mb, torch.get_num_threads()))
+            shown = {**entry("method", method), **AT_SCALE[method]}
+            options = " ".join(f"{key}={value}" for key, value in shown.items() if key not in ("name", "seed"))
+            case = f"{method}, {documents} documents x {LENGTH} tokens x {DIM}, {QUERIES} queries, {options}"
+            yield Row("scale", case, "", "", seconds, None, None, None, None, 0.0, 1, host(), peak)
+
+
+def _scaled(method: str, documents: int, memory_mb: int, threads: int) -> tuple[float, float]:
+    """(seconds without making the corpus, peak resident memory in MB) of one search."""
+    torch.set_num_threads(threads)
+    docs, queries = Synthetic(documents, 1), Synthetic(QUERIES, 2)
+    block = queries.rows(0, QUERIES)
+    asked = StoreInMemory(block.tokens.reshape(QUERIES, LENGTH, DIM)[:, :32].reshape(-1, DIM), np.full(QUERIES, 32))
+    options = {key: value for key, value in entry("method", method).items() if key != "name"} | AT_SCALE[method]
+    resources = Resources(torch.device("cpu"), memory_mb << 20, Path(tempfile.gettempdir()))
+    began = time.perf_counter()
+    METHODS[method](**options).search(docs, asked, 1000, resources)
+    seconds = time.perf_counter() - began - docs.seconds
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _linear_layers(model: Any, tokens: int, dtype: torch.dtype) -> Work:
+    """The plain products of all linear layers for as many tokens: what cannot be left out."""
+    weights = [module.weight.detach().to(dtype) for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    inputs = {
+        width: torch.ones(512, width, dtype=dtype, device=model.device) for width in {w.shape[1] for w in weights}
+    }
+
+    def products() -> None:
+        for _ in range(-(-tokens // 512)):
+            for weight in weights:
+                inputs[weight.shape[1]] @ weight.T
+
+    return products

@@ -1,0 +1,1 @@
+"""What cache_dir holds, and what may go."""

@@ -1,0 +1,30 @@
+"""`check`: measured against expected values."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from harness.config import compose, entries
+
+if TYPE_CHECKING:
+    pass
+
+
+def check(words: Sequence[str]) -> int:
+    """Compare measured with expected values; 0 if none fails."""
+    from harness import records
+    from harness.records import results_dir
+    from harness.tables import expected
+
+    options = compose.composed(["suite=demo", *words])
+    results = results_dir(options.results_dir)
+    files = sorted((entries.ROOT / "results" / "expected").glob("*.yaml"))
+    found = list(records.read_all(results))
+    done = [one for path in files for one in expected.check_file(path, found)]
+    for one in done:
+        sys.stdout.write(f"{one}\n")
+    sys.stdout.write(f"\n{expected.summary(done).to_string()}\n")
+    bad = {"FAIL", "MISSING"} if options.strict else {"FAIL"}
+    return int(any(one.verdict in bad for one in done) or all(one.verdict == "MISSING" for one in done))

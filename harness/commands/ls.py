@@ -1,0 +1,26 @@
+"""`ls`: the entries of the groups of options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from harness.config import entries
+from harness.system.errors import unknown
+
+
+def ls(words: Sequence[str]) -> int:
+    """List the entries of a group."""
+    plurals = [group if group == "train_data" else f"{group}s" for group in entries.GROUPS]
+    groups = dict(zip(plurals, entries.GROUPS, strict=True)) | {group: group for group in entries.GROUPS}
+    names = list(words) or plurals
+    for name in names:
+        if name not in groups:
+            raise unknown("group", name, plurals)
+        if len(names) > 1:
+            sys.stdout.write(f"{name}:\n")
+        names_of_group = entries.choices(groups[name])
+        width = max(map(len, names_of_group))
+        for entry in names_of_group:
+            sys.stdout.write(f"{entry:{width}}  {entries.describe(groups[name], entry)}\n")
+    return 0

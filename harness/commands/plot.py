@@ -1,0 +1,43 @@
+"""`plot` and `report`: figures of what was measured, and one page of all of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from harness.commands import selection
+from harness.config import compose
+
+if TYPE_CHECKING:
+    from harness.figures import Inputs
+
+
+def plot(words: Sequence[str]) -> int:
+    """Draw figures of what was measured, and print their files."""
+    overrides = compose.expand(words)
+    options = compose.composed(overrides)
+    from harness import figures  # matplotlib is for those who plot
+
+    figures.check(options.what)
+    inputs = _inputs(overrides, options)
+    folder = Path(options.figures_dir).expanduser() if options.figures_dir else inputs.results / "figures"
+    paths, notes = figures.draw(inputs, options.what, folder)
+    sys.stdout.write("".join(f"{path}\n" for path in paths))
+    sys.stderr.write("".join(f"note: {note}\n" for note in notes))
+    return 0
+
+
+def _inputs(overrides: Sequence[str], options: DictConfig) -> Inputs:
+    """What was measured of what the overrides name, with the geometries of its models."""
+    from harness import figures
+    from harness.geometry import file
+
+    results, suite, datasets, named, found, rows = selection.measured(overrides, options)
+    files = [path for name in datasets for path in sorted(file.path_of(results, name, "").parent.glob("*.json"))]
+    looked_at = selection.models(named, {record.model for record in found} | {path.stem for path in files})
+    geometries = [file.read(path) for path in files if not looked_at or path.stem in looked_at]
+    return figures.Inputs(results, suite, datasets, list(options.depths), rows, found, geometries)

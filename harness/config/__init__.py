@@ -1,0 +1,1 @@
+"""Words and conf/ to checked options."""

@@ -1,0 +1,63 @@
+"""Names of cells: what a record's file is called, from the options that it was made with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.config.entries import choices, entry
+from harness.system.errors import HarnessError
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
+
+
+_LONGEST, _LONGEST_VARIANT = 80, 160
+"""Characters of a name, so that a file named by a model, a data set, digests and a shard has at most 255."""
+
+
+def variant(group: str, options: dict[str, Any], ignored: Sequence[str] = ()) -> str:
+    """The name of a cell's model, centering or method: the entry's own, plus every option that differs from it.
+
+    For instance ``smve+keep=16``: a result of other options can neither hide nor overwrite one of the shipped ones.
+    """
+    name = safe_name(group, options["name"])
+    if name not in choices(group):  # a local model: nothing to differ from but its head
+        return name if not options.get("head") else safe_name(group, f"{name}+head={_head_title(options['head'])}")
+    shipped = entry(group, name)
+    changed = {key: value for key, value in options.items() if key not in ignored and value != shipped.get(key)}
+    if changed.get("head"):
+        changed["head"] = _head_title(changed["head"])
+    return safe_name(group, "+".join([name, *(f"{key}={_plain(value)}" for key, value in sorted(changed.items()))]))
+
+
+def _head_title(name: str) -> str:
+    """A head's file without its ending; its folder where the file is just head.safetensors, as `train` calls it."""
+    path = Path(name)
+    return path.resolve().parent.name if path.stem == "head" else path.stem
+
+
+def safe_name(what: str, name: Any, longest: int = _LONGEST_VARIANT) -> str:
+    """`name`, if it can be a file's name on any system: no folders, nothing hidden, not too long."""
+    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name) or len(name) > longest:
+        raise HarnessError(
+            f"the {what} name {str(name)[:longest]!r} cannot be a file name: expected letters, digits and . _ -, at "
+            f"most {longest} (set {what}.name)."
+        )
+    return name
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_plain, value))
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+NOT_IN_NAME = ("name", "title", "path", "hub", "revision", "known_weights")
+"""Model options that are not part of a variant's name: the weights' sha256 stands for them."""
+
+
+def model_name(model: dict[str, Any]) -> str:
+    """The name of a model's results: the entry's, and every option that differs from it."""
+    return variant("model", model, ignored=NOT_IN_NAME)

@@ -1,0 +1,1 @@
+"""Texts, queries and judgements."""

@@ -1,0 +1,61 @@
+"""The demonstration's texts: docstrings of installed scientific packages, real text that needs no download.
+
+Each documented public function or class gives one pair: the query is the docstring's summary, the document is what
+follows it, with the object's own name masked. Files are parsed, never imported, and the choice depends on names alone
+(sha256), so that the same versions of the packages give the same pairs on any machine.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from harness.system.errors import HarnessError
+
+MASK = "[name]"
+
+
+def pairs(packages: Sequence[str], count: int, characters: int) -> dict[str, tuple[str, str]]:
+    """Qualified name -> (summary, text) of `count` docstrings, texts of at most `characters` characters.
+
+    Summaries of fewer than five words, texts of fewer than 200 characters, and repetitions are left out.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    seen: set[str] = set()
+    for package in packages:
+        for name, summary, rest in _documented(package):
+            text = _masked(rest, name)[:characters]
+            if name not in found and not {summary, text} & seen and len(summary.split()) >= 5 and len(text) >= 200:
+                found[name] = summary, text
+                seen |= {summary, text}
+    if len(found) < count:
+        raise HarnessError(
+            f"only {len(found)} docstrings of {', '.join(packages)} were found, expected {count}: install the packages "
+            "of requirements.lock."
+        )
+    return {name: found[name] for name in sorted(found, key=lambda name: sha256(name.encode()).digest())[:count]}
+
+
+def _documented(package: str) -> Iterator[tuple[str, str, str]]:
+    """(qualified name, summary, rest of the docstring) of a package's public functions and classes."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise HarnessError(f"the package '{package}' is not installed: its docstrings are part of the demo corpus.")
+    root = Path(found.submodule_search_locations[0])
+    for path in sorted(root.rglob("*.py")):
+        module = path.relative_to(root.parent).with_suffix("")
+        if any(part.startswith("test") for part in module.parts):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                summary, _, rest = (ast.get_docstring(node) or "").partition("\n\n")
+                yield ".".join([*module.parts, node.name]), " ".join(summary.split()), " ".join(rest.split())
+
+
+def _masked(text: str, name: str) -> str:
+    """`text` without the last part of `name`, as a word, in any case."""
+    return re.sub(rf"\b{re.escape(name.rsplit('.', 1)[-1])}\b", MASK, text, flags=re.IGNORECASE)

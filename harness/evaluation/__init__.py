@@ -1,0 +1,1 @@
+"""Scores: NDCG@10, fidelity to MaxSim, paired tests, run files."""

@@ -1,0 +1,172 @@
+"""Geometry of a set of token vectors, exactly and in one reading: no sampling, a few [dim, dim] sums in memory.
+
+Of n vectors x, unit ones as the model gives them or shifted by a centering, with the directions u = x / |x| and the
+eigenvalues l of the second moment sum(x x^T) / n:
+
+    mean pairwise cosine   (|sum u|^2 - n) / (n (n - 1)), over pairs of different vectors
+    stable rank            sum(l) / max(l)
+    participation ratio    sum(l)^2 / sum(l^2)
+    effective rank         exp(entropy of l / sum(l))      (Roy and Vetterli, EUSIPCO 2007)
+    top share              max(l) / sum(l)
+
+Of documents less their own mean, the second moment is the covariance. Of queries less the *documents'* mean it is not:
+it holds the offset between both, which the projections see as well.
+
+Over a corpus, all tokens are one set; within documents, each document's tokens are one, and the mean is over documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.config.shards import CHUNK
+from harness.system.threads import chunks, map_threads
+from harness.vectors.store import TokenStore
+
+MEASURES = ("mean_pairwise_cosine", "stable_rank", "participation_ratio", "effective_rank", "top_share")
+_AT_ONCE = 16  # chunks whose sums are in memory
+
+
+def units(tokens: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
+    """The vectors divided by their lengths; a zero vector stays one."""
+    lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
+    return np.divide(tokens, lengths, out=np.zeros_like(tokens), where=lengths > 0)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over n vectors, `nonzero` of which have a direction, in float64.
+
+    Attributes
+    ----------
+    total : sum of the vectors, [dim]
+    directions : sum of the vectors divided by their lengths, [dim]; a zero vector has no direction
+    outer : sum of their outer products, [dim, dim]
+    """
+
+    n: int
+    nonzero: int
+    total: Float[np.ndarray, " dim"]
+    directions: Float[np.ndarray, " dim"]
+    outer: Float[np.ndarray, "dim dim"]
+
+    @classmethod
+    def of(cls, store: TokenStore) -> Moments:
+        """Moments of all token vectors of a store, as it gives them."""
+        return _read(store, [None], within=False)[0].moments
+
+    @classmethod
+    def of_tokens(cls, tokens: Float[np.ndarray, "n dim"]) -> Moments:
+        """Moments of some vectors, float64."""
+        directions = units(tokens)
+        nonzero = int(directions.any(axis=1).sum())
+        return cls(len(tokens), nonzero, tokens.sum(axis=0), directions.sum(axis=0), tokens.T @ tokens)
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            self.n + other.n,
+            self.nonzero + other.nonzero,
+            self.total + other.total,
+            self.directions + other.directions,
+            self.outer + other.outer,
+        )
+
+    @property
+    def mean_pairwise_cosine(self) -> float:
+        """Over all pairs of different vectors; a zero vector has the cosine 0 with every other."""
+        return float((self.directions @ self.directions - self.nonzero) / (self.n * (self.n - 1)))
+
+    def spectrum(self, centered: bool = False) -> Float[np.ndarray, " dim"]:
+        """Eigenvalues' shares of their sum, descending: of the second moment, or (`centered`) of the covariance."""
+        mean = self.total / self.n
+        return _shares(self.outer / self.n - (np.outer(mean, mean) if centered else 0))
+
+    def measures(self, centered: bool = False) -> dict[str, float]:
+        """Stable rank, participation ratio, effective rank and top share of the `spectrum`."""
+        return _measures(self.spectrum(centered))
+
+
+@dataclass(frozen=True)
+class Space:
+    """The token vectors of a store as a centering leaves them.
+
+    Attributes
+    ----------
+    moments : of all token vectors together
+    within : mean of each measure over the texts that have two tokens with a direction or more, and ``n``, those texts
+    """
+
+    moments: Moments
+    within: dict[str, float]
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """All measures over the corpus, with ``n`` (token vectors) and ``dim``."""
+        found = {"mean_pairwise_cosine": self.moments.mean_pairwise_cosine, **self.moments.measures()}
+        return {**found, "n": self.moments.n, "dim": len(self.moments.total)}
+
+
+def spaces(store: TokenStore, means: Sequence[Float[np.ndarray, " dim"] | None]) -> list[Space]:
+    """The store less each of some means (None: as it is), from one reading of it.
+
+    Cost: for each token and mean dim^2 multiply-adds; for each text and mean the eigenvalues of an [m, m] matrix, where
+    m is the smaller of dim and its tokens.
+    """
+    return _read(store, means, within=True)
+
+
+def _read(store: TokenStore, means: Sequence[np.ndarray | None], within: bool) -> list[Space]:
+    empty, nothing = Moments.of_tokens(np.zeros((0, store.dim))), np.zeros(len(MEASURES))
+
+    def some(rows: range) -> list[tuple[Moments, np.ndarray, int]]:
+        block = store.rows(rows.start, rows.stop)
+        found = []
+        for mean in means:
+            tokens = (block.tokens if mean is None else block.tokens - mean).astype(np.float64)
+            texts = [_of_text(part) for part in np.split(tokens, block.offsets[1:-1])] if within else []
+            measured = [one for one in texts if one is not None]
+            found.append((Moments.of_tokens(tokens), np.sum(measured or [nothing], axis=0), len(measured)))
+        return found
+
+    pieces = chunks(len(store), CHUNK)
+    sums: list[Any] = [[empty, nothing, 0] for _ in means]
+    for first in range(0, len(pieces), _AT_ONCE):
+        for part in map_threads(some, pieces[first : first + _AT_ONCE]):
+            sums = [[a + b for a, b in zip(so_far, one, strict=True)] for so_far, one in zip(sums, part, strict=True)]
+    result = []
+    for moments, total, texts in sums:
+        mean = dict(zip(MEASURES, (total / max(1, texts)).tolist(), strict=True))
+        result.append(Space(moments, {**mean, "n": texts, "dim": store.dim}))
+    return result
+
+
+def _of_text(tokens: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " measures"] | None:
+    """All measures of one text's vectors; None if fewer than two have a direction."""
+    moments = Moments.of_tokens(tokens) if len(tokens) else None
+    if moments is None or moments.nonzero < 2:
+        return None
+    # Fewer tokens than dimensions: the Gram matrix has the same eigenvalues but for zeros.
+    shares = _shares(moments.outer if len(tokens) >= tokens.shape[1] else tokens @ tokens.T)
+    return np.array([moments.mean_pairwise_cosine, *_measures(shares).values()])
+
+
+def _shares(matrix: Float[np.ndarray, "m m"]) -> Float[np.ndarray, " m"]:
+    values = np.clip(np.linalg.eigvalsh(matrix)[::-1], 0, None)
+    return values / (values.sum() or 1)
+
+
+def _measures(shares: Float[np.ndarray, " m"]) -> dict[str, float]:
+    positive = shares[shares > 0]
+    if not len(positive):  # zero vectors have no directions at all
+        return dict.fromkeys(MEASURES[1:], 0.0)
+    return {
+        "stable_rank": float(1 / shares.max()),
+        "participation_ratio": float(1 / (shares @ shares)),
+        "effective_rank": float(np.exp(-(positive @ np.log(positive)))),
+        "top_share": float(shares.max()),
+    }

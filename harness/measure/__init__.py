@@ -1,0 +1,1 @@
+"""What `harness.run` composes: testbeds, cells, and the artifacts that each step leaves."""

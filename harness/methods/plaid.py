@@ -1,0 +1,229 @@
+"""PLAID (Santhanam et al., CIKM 2022, arXiv 2205.09707) by fast-plaid, called directly.
+
+What this file adds to `FastPlaid`, and why:
+
+- the index is kept in the cache under a name made of everything that changes it, and is complete if and only if its
+  marker, written last, is there and every file has the size and CRC-32 that the marker says;
+- torch's global random state is seeded before the build and put back after it (fast-plaid 1.4 draws from it although it
+  takes a seed; all versions seed it as a side effect), so that two builds give the same results;
+- queries are searched in groups of one length: 1.4 pads a group with zero vectors, which probe cells of their own, so
+  that a query's result would depend on its batch;
+- at most ``n_full_scores / 4`` documents come back, however many are asked for: checked before searching;
+- the Rust side panics with a `BaseException`: turned into a sentence.
+
+PLAID keeps no norms (centroids and decompressed vectors are normalized), so it sees the model's own unit vectors.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.methods.method import SearchResult
+from harness.ranking.ranks import Ranking
+from harness.ranking.resources import Resources
+from harness.system import locks
+from harness.system.errors import HarnessError
+from harness.system.files import digest, flush, sealed, unsealed, write_json
+from harness.system.progress import Stopwatch, bar
+from harness.vectors.store import TokenStore
+
+MARKER = "complete.json"
+_QUERIES = 16  # searched in one call: often enough for the progress bar
+_CPU_CHUNK = 256  # documents scored at once on a CPU: stays in the cache, 1.5 times as fast as all at once
+
+
+class Plaid:
+    """fast-plaid, seeded and checked."""
+
+    def __init__(self, nbits: int, kmeans_niters: int, n_ivf_probe: int, n_full_scores: int, seed: int) -> None:
+        if nbits not in (1, 2, 4, 8) or min(kmeans_niters, n_ivf_probe) < 1:  # fast-plaid hangs on some of these
+            raise HarnessError(
+                f"PLAID with nbits={nbits}, kmeans_niters={kmeans_niters}, n_ivf_probe={n_ivf_probe}: expected nbits "
+                "among 1, 2, 4, 8 and at least one k-means iteration and probe."
+            )
+        self.build_options = {"nbits": nbits, "kmeans_niters": kmeans_niters, "seed": seed}
+        self.n_ivf_probe, self.n_full_scores = n_ivf_probe, n_full_scores
+
+    def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
+        """The k best documents of each query by PLAID's approximate MaxSim; fewer where it finds fewer."""
+        if self.n_full_scores < 4 * k:
+            raise HarnessError(
+                f"PLAID with n_full_scores={self.n_full_scores} returns at most {self.n_full_scores // 4} documents, "
+                f"expected {k}: set method.n_full_scores to at least {4 * k}."
+            )
+        if not docs.lengths.all():
+            raise HarnessError(
+                f"document row {int(np.flatnonzero(docs.lengths == 0)[0])} has no token vectors, which PLAID cannot "
+                "index: remove the document."
+            )
+        watch = Stopwatch()
+        index = self._path(docs, resources)
+        try:
+            with locks.held(locks.of(index)):
+                if not (index / MARKER).exists():
+                    self._build(index, docs, resources)
+            marker = checked(index)
+        except OSError as error:
+            raise HarnessError(
+                f"cannot write or read PLAID's index {index} ({error.strerror or error}): free some space, or set "
+                "cache_dir to a folder that can be written; an unfinished index is never used."
+            ) from error
+        with watch.phase("search"), _panics(f"PLAID's search in {index}"):
+            plaid = _open(index, resources.device)
+            ranking = self._search(plaid, marker["centroids"], queries, min(k, len(docs)), resources)
+        details = {"centroids": marker["centroids"], "n_ivf_probe": min(self.n_ivf_probe, marker["centroids"])}
+        size = sum(entry["bytes"] for entry in marker["files"].values())
+        return SearchResult(ranking, {"encode_documents": marker["seconds"], **watch.seconds}, size, details)
+
+    def _path(self, docs: TokenStore, resources: Resources) -> Path:
+        identity = {"tokens": docs.meta["identity"], "fast-plaid": version("fast-plaid"), **self.build_options}
+        return resources.cache / "plaid" / f"{docs.path.name}-{digest(identity)[:16]}"
+
+    def _build(self, index: Path, docs: TokenStore, resources: Resources) -> None:
+        watch = Stopwatch()
+        shutil.rmtree(index, ignore_errors=True)
+        # fast-plaid writes through a memory map, where a full disk is SIGBUS, the end of the process. Codes and
+        # residuals are there twice while it builds; some more is for lists and centroids.
+        needed = 2 * int(docs.offsets[-1]) * (docs.dim * self.build_options["nbits"] // 8 + 16) + (1 << 20)
+        if shutil.disk_usage(index.parent).free < needed:
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, {needed >> 20} MiB are needed")
+        # Views of the memory map: nothing is copied here.
+        documents = list(torch.from_numpy(docs.flat).split(docs.lengths.tolist()))
+        text = f"PLAID's build of {len(docs)} documents"
+        where = f"{text} in {index}"
+        with watch.phase("build"), bar(text, 1, resources.show), _seeded(self.build_options["seed"]), _panics(where):
+            _open(index, resources.device).create(
+                documents,
+                start_from_scratch=0,  # keep no second copy of the vectors
+                **({"use_triton_kmeans": False} if resources.device.type == "cuda" else {}),  # a race, pylate PR 155
+                **self.build_options,
+            )
+        centroids = int(json.loads((index / "metadata.json").read_text())["num_partitions"])
+        files = {
+            path.name: {"bytes": path.stat().st_size, "crc32": _crc(path)}
+            for path in sorted(index.iterdir())
+            if path.suffix in (".npy", ".json")
+        }
+        for name in files:
+            flush(index / name)
+        marker = {"seconds": watch.seconds["build"], "centroids": centroids, "files": files}
+        write_json(index / MARKER, sealed(marker))
+
+    def _search(self, plaid: Any, centroids: int, queries: TokenStore, k: int, resources: Resources) -> Ranking:
+        rows = np.full((len(queries), k), -1, dtype=np.int64)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        # On a CPU, one query a thread is 1.5 times as fast as all threads on one query; the results are the same.
+        threads = torch.get_num_threads() if resources.device.type == "cpu" else 1
+        chunk = {"batch_size": _CPU_CHUNK} if resources.device.type == "cpu" else {}
+        with bar("PLAID", len(queries), resources.show) as progress, _torch_threads(1 if threads > 1 else None):
+            for group in _groups(queries.lengths):
+                found = plaid.search(
+                    torch.from_numpy(np.stack([queries[int(query)] for query in group])),
+                    top_k=k,
+                    n_full_scores=self.n_full_scores,
+                    n_ivf_probe=min(self.n_ivf_probe, centroids),  # more than there are is a panic
+                    show_progress=False,
+                    n_processes=threads,
+                    **chunk,
+                )
+                for query, hits in zip(group, found, strict=True):
+                    documents, values = np.array([hit[0] for hit in hits]), np.array([hit[1] for hit in hits])
+                    order = np.lexsort((documents, -values))  # puts equal scores in our order
+                    rows[query, : len(hits)], scores[query, : len(hits)] = documents[order], values[order]
+                progress.update(len(group))
+        return Ranking(rows, scores)
+
+
+def _open(index: Path, device: torch.device) -> Any:
+    from fast_plaid.search import FastPlaid  # loads a Rust library bound to one torch version: only when needed
+
+    return FastPlaid(str(index), device=str(device))
+
+
+def _groups(lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Query rows of equal length, a few at a time."""
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        yield from np.array_split(rows, -(-len(rows) // _QUERIES))
+
+
+@contextmanager
+def _torch_threads(threads: int | None) -> Iterator[None]:
+    """Set torch's number of threads for a while; None: leave it."""
+    before = torch.get_num_threads()
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng():
+        state = np.random.get_state()  # noqa: NPY002 (fast-plaid seeds numpy's global state, too)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+
+
+@contextmanager
+def _panics(what: str) -> Iterator[None]:
+    """Rust panics arrive as `PanicException`, a BaseException that ``except Exception`` misses."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, (RuntimeError, ValueError)) and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise HarnessError(
+            f"{what} failed ({type(error).__name__}: {reason}): a few dozen tokens are too few for it, and "
+            "a full disk stops it; else delete the index folder and run again."
+        ) from error
+
+
+def checked(index: Path) -> dict[str, Any]:
+    """The marker of a complete index whose files have the sizes and CRC-32 that it says.
+
+    Raises
+    ------
+    HarnessError
+        If one of them has not, with the folder to delete.
+    """
+    try:
+        marker = unsealed(json.loads((index / MARKER).read_text()), ("seconds", "centroids", "files"))
+        if not marker["files"]:
+            raise ValueError("it lists no files")
+        for name, entry in marker["files"].items():
+            path = index / name
+            found = (path.stat().st_size, _crc(path)) if path.exists() else (0, None)
+            if found != (entry["bytes"], entry["crc32"]):
+                raise HarnessError(f"PLAID's index is damaged ({path}): delete the folder {index} and run again.")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise HarnessError(
+            f"PLAID's index is damaged ({index / MARKER}): delete the folder {index} and run again."
+        ) from error
+    return marker
+
+
+def _crc(path: Path) -> int:
+    value = 0
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 22):
+            value = zlib.crc32(piece, value)
+    return value

@@ -1,0 +1,1 @@
+"""Weights: where they are, what they are, and what is refused."""

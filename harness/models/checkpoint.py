@@ -1,0 +1,222 @@
+"""Where a model's weights are, what they are (one sha256), and PyLate's ColBERT made from them.
+
+A model is always loaded from a folder: ``model.path`` if given; else, for a model that comes in an installed package,
+that package's folder; else a folder of the hub id's last part under ``models_dir``; else the hub's snapshot of the
+pinned revision. One way to load, one way to hash.
+
+A checkpoint is data from strangers: its folder is looked through before anything loads it (`refuse_code`), and weights
+are safetensors.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.models import heads
+from harness.system.errors import HarnessError
+from harness.system.files import digest, file_digest
+
+if TYPE_CHECKING:
+    from pylate.models import ColBERT
+from harness.models.untrusted import _NOT_READ, _READ_FILES, refuse_code
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder with a model, and the sha256 of all that is read from it.
+
+    Attributes
+    ----------
+    sha256 : of the folder's files and the head
+    head : the file with the projection that replaces the folder's (`harness.models.heads`), if any
+    backbone : sha256 of the folder's files alone
+    """
+
+    folder: Path
+    sha256: str
+    head: Path | None = None
+    backbone: str = ""
+
+
+def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
+    """Find the folder of a model (an entry of conf/model) and hash it.
+
+    Raises
+    ------
+    HarnessError
+        If it is nowhere, holds no weights, or a file is not the one that the configuration pins.
+    """
+    folder = _folder(model, models_dir)
+    if not folder.is_dir():
+        raise HarnessError(
+            f"the model folder {folder} does not exist: set model.path to a folder with a ColBERT model."
+        )
+    refuse_code(folder)
+    every = {path for pattern in _READ_FILES for path in folder.rglob(pattern) if path.is_file()}
+    files = sorted(path for path in every if not {*path.relative_to(folder).parts} & _NOT_READ)
+    if not any(path.suffix in (".safetensors", ".bin") for path in files):
+        raise HarnessError(
+            f"no weights (*.safetensors) in {folder}: expected a folder as PyLate or sentence-transformers saves it."
+        )
+    for name, expected in (model.get("files") or {}).items():
+        found = _digest(folder / name) if (folder / name).is_file() else "nothing"
+        if found != expected:
+            raise HarnessError(
+                f"{folder / name} has sha256 {found[:12]}, expected {expected[:12]}: the weights are damaged or of "
+                "another version; install them again."
+            )
+    names = {str(path.relative_to(folder)): _digest(path) for path in files}
+    weights = digest(names)
+    if not model.get("head"):
+        return Checkpoint(folder, weights, backbone=weights)
+    head = heads.find(model["head"])
+    return Checkpoint(folder, digest([weights, _digest(head)]), head, weights)
+
+
+def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, query_length: int | None) -> ColBERT:
+    """PyLate's ColBERT in float32, with the configured lengths, expansion and attention implementation.
+
+    A checkpoint without a projection gets a random one from PyLate; torch is seeded with ``model.seed`` for it, and its
+    global state put back.
+    """
+    from pylate.models import ColBERT  # seconds to import, and needed for encoding only
+
+    options = {
+        "attn_implementation": model.get("attention"),
+        "dtype": torch.float32,
+    }  # products: `harness.vectors.encode`
+    try:
+        with torch.random.fork_rng(devices=[]), _quiet():
+            torch.manual_seed(model.get("seed") or 0)
+            loaded = ColBERT(
+                str(checkpoint.folder),
+                device=str(device),
+                query_length=query_length,
+                document_length=model.get("document_length"),
+                do_query_expansion=model.get("query_expansion"),
+                model_kwargs={name: value for name, value in options.items() if value is not None},
+                trust_remote_code=False,
+                local_files_only=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise HarnessError(
+            f"cannot load a ColBERT model from {checkpoint.folder} ({type(error).__name__}: {reason}): expected a "
+            "folder as PyLate saves it, undamaged."
+        ) from error
+    except Exception as error:  # safetensors raises its own SafetensorError, derived from Exception alone
+        raise HarnessError(
+            f"cannot read the weights in {checkpoint.folder} ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:300]}): fetch them again."
+        ) from error
+    if checkpoint.head:
+        heads.put(loaded, checkpoint.head)
+    return loaded
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Of transformers' words while it loads, pass on only that weights are missing (and so random)."""
+    from transformers.utils import logging as transformers_logging
+
+    speaker, heard = logging.getLogger("transformers"), _Heard()
+    handlers, propagates = speaker.handlers, speaker.propagate
+    transformers_logging.disable_progress_bar()
+    speaker.handlers, speaker.propagate = [heard], False
+    try:
+        yield
+    finally:
+        speaker.handlers, speaker.propagate = handlers, propagates
+        transformers_logging.enable_progress_bar()
+    for text in heard.texts:
+        if "MISSING" in text:
+            log.warning("%s", text)
+
+
+class _Heard(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def weights_note(model: dict[str, Any], sha256: str) -> str | None:
+    """What the configuration says of these very weights (for instance that they are rounded)."""
+    return next((known["note"] for known in model.get("known_weights") or () if known["sha256"] == sha256), None)
+
+
+def _folder(model: dict[str, Any], models_dir: str | None) -> Path:
+    if model.get("path"):
+        return Path(model["path"]).expanduser()
+    if model.get("package"):
+        # A name with a dot would import what stands before it.
+        found = importlib.util.find_spec(model["package"]) if str(model["package"]).isidentifier() else None
+        if found is None or not found.submodule_search_locations:
+            raise HarnessError(
+                f"the package '{model['package']}' with the weights of '{model['name']}' is not installed: "
+                "pip install -e '.[demo]'."
+            )
+        return Path(found.submodule_search_locations[0]) / model["folder"]
+    if not model.get("hub"):
+        raise HarnessError(
+            f"the model '{model['name']}' has no released checkpoint: set model.path to the folder of one you trained."
+        )
+    if models_dir and (local := Path(models_dir).expanduser() / model["hub"].split("/")[-1]).is_dir():
+        return local
+    return _snapshot(model["hub"], model.get("revision"))
+
+
+def _snapshot(hub: str, revision: str | None) -> Path:
+    """The hub's files of one revision, downloaded once."""
+    import huggingface_hub
+    import requests
+    from httpx import HTTPError
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        patterns = [*_READ_FILES, *(f"*/{pattern}" for pattern in _READ_FILES)]
+        ignored = [pattern for name in _NOT_READ for pattern in (name, f"{name}/*")]
+        return Path(
+            huggingface_hub.snapshot_download(hub, revision=revision, allow_patterns=patterns, ignore_patterns=ignored)
+        )
+    except (
+        HTTPError,
+        requests.RequestException,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        OSError,
+    ) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise HarnessError(
+            f"cannot fetch {hub} from the hub ({reason}): go online, or set model.path (or models_dir) to a local copy."
+        ) from error
+
+
+@cache
+def _digest_of(path: Path, _size: int, _mtime: int) -> str:
+    return file_digest(path)
+
+
+def _digest(path: Path) -> str:
+    """sha256 of a file, computed once for as long as size and time stay the same."""
+    try:
+        found = path.stat()
+        return _digest_of(path, found.st_size, found.st_mtime_ns)
+    except OSError as error:
+        raise HarnessError(f"cannot read {path} ({error.strerror}): make it readable, or set model.path.") from error

@@ -1,0 +1,73 @@
+"""Ranking: the best documents of each query; self matches are dropped, prefixes are reordered by MaxSim.
+
+Rows are document positions in the data set, which is sorted by document id, *descending* (`harness.data.dataset`). So
+trec_eval's rule for ties, score descending then document id descending, reads here: score descending, row ascending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Best documents first; shorter lists end in row -1 and score -inf.
+
+    Attributes
+    ----------
+    rows : int64 [queries, k]
+    scores : float32 [queries, k], non-increasing
+    """
+
+    rows: Int[np.ndarray, "queries k"]
+    scores: Float[np.ndarray, "queries k"]
+
+    @property
+    def counts(self) -> Int[np.ndarray, " queries"]:
+        """How many documents each query has."""
+        return (self.rows >= 0).sum(axis=1)
+
+
+def drop_self_matches(ranking: Ranking, self_rows: Int[np.ndarray, " queries"], k: int) -> tuple[Ranking, int]:
+    """Remove each query's own document, then keep the k best.
+
+    BEIR leaves out a hit whose document id equals the query id (`ignore_identical_ids`), for every data set. It must
+    happen before the depth cut, so searches ask for k + 1.
+
+    Parameters
+    ----------
+    self_rows
+        Row of the document with the query's id, -1 if there is none.
+
+    Returns
+    -------
+    The ranking of at most k documents, and how many self matches were removed.
+    """
+    found = (ranking.rows == self_rows[:, None]) & (ranking.rows >= 0)
+    order = np.argsort(found, axis=1, kind="stable")  # the self match goes last
+    rows = np.where(np.take_along_axis(found, order, axis=1), -1, np.take_along_axis(ranking.rows, order, axis=1))
+    scores = np.where(rows >= 0, np.take_along_axis(ranking.scores, order, axis=1), -np.inf).astype(np.float32)
+    return Ranking(rows[:, :k], scores[:, :k]), int(found.any(axis=1).sum())
+
+
+def reorder(
+    rows: Int[np.ndarray, "queries k"], scores: Float[np.ndarray, "queries deepest"], depths: Sequence[int]
+) -> dict[int, np.ndarray]:
+    """Rankings at several depths from one set of scores.
+
+    At depth d the first d candidates stand in the order of `scores` (ties by row), the tail keeps its order.
+
+    Returns
+    -------
+    depth -> int64 [queries, k]; depth 0 is `rows` itself.
+    """
+    rankings = {}
+    for depth in depths:
+        head, tail = rows[:, :depth], rows[:, depth:]
+        order = np.lexsort((head, -scores[:, : head.shape[1]], head < 0), axis=1)
+        rankings[depth] = np.concatenate([np.take_along_axis(head, order, axis=1), tail], axis=1)
+    return rankings

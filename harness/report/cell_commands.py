@@ -1,0 +1,116 @@
+"""The command that makes a cell, from what its record says of its options: words that the command line takes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.config import entries
+from harness.records import FINAL, Record, is_whole
+from harness.tables import Row
+
+NOT_SAID = ("name", "title", "known_weights", "files")
+"""Options that follow from the entry's name, or are only shown."""
+HEAD = "head.safetensors"
+Options = dict[str, Any]
+
+
+class Commands:
+    """The commands of a table; a cell that was not measured has the options of its row's, or model's, other records.
+
+    Parameters
+    ----------
+    results
+        Where the records are; a folder of the checkout other than ``results`` is named, one elsewhere is nobody else's.
+    """
+
+    def __init__(
+        self, records: Sequence[Record], suite: str, datasets: Sequence[str], results: Path = entries.ROOT / "results"
+    ) -> None:
+        self.suite, self.datasets = suite, datasets
+        other = results.is_relative_to(entries.ROOT) and results != entries.ROOT / "results"
+        self._place = [f"results_dir={results.relative_to(entries.ROOT).as_posix()}"] if other else []
+        self._found = {(Row(r.model, r.center, r.method), r.dataset): r for r in records}
+        self._rows = {row: record for (row, _), record in self._found.items()}
+        self._models = {record.model: record for record in reversed(records)}
+        self._datasets = {record.dataset: record for record in reversed(records)}
+        text = (entries.CONF_DIR / "config.yaml").read_text(encoding="utf-8")
+        self._depths: list[int] = yaml.safe_load(text)["depths"]
+
+    def of_cell(self, row: Row, dataset: str) -> str:
+        """What measures a row on one data set."""
+        return _line([*self._data(dataset), *self._options(row, dataset), *self._place])
+
+    def of_row(self, row: Row) -> str | None:
+        """What measures a row on all data sets; None if no single command does."""
+        options = [self._options(row, name) for name in self.datasets]
+        if len(self.datasets) == 1:
+            return self.of_cell(row, self.datasets[0])
+        if any(one != options[0] for one in options) or any(
+            self._data(name) != [f"dataset={name}"] for name in self.datasets
+        ):
+            return None
+        known = self.suite in entries.choices("suite")
+        known = known and entries.entry("suite", self.suite)["datasets"] == list(self.datasets)
+        data = [f"suite={self.suite}"] if known else ["-m", f"dataset={','.join(self.datasets)}"]
+        return _line([*data, *options[0], *self._place])
+
+    def _data(self, name: str) -> list[str]:
+        return _words("dataset", _options(self._datasets.get(name), "dataset", name))
+
+    def _options(self, row: Row, dataset: str) -> list[str]:
+        """Every word but the data set's."""
+        record = self._found.get((row, dataset)) or self._rows.get(row)
+        words = _words("model", _options(record or self._models.get(row.model), "model", row.model))
+        if not is_whole(row.method):  # PLAID and exact search see the model's own vectors
+            words += _words("center", _options(record, "center", row.center))
+        return [*words, *_words("method", _options(record, "method", row.method)), *self._deeper(record)]
+
+    def _deeper(self, record: Record | None) -> list[str]:
+        """The depths, where they are not those of conf/config.yaml."""
+        if record is None:
+            return []
+        depths = sorted(map(int, record.ndcg10.keys() - {FINAL})) or record.config.get("depths", self._depths)
+        return [] if depths == self._depths else [f"depths={_value(depths)}"]
+
+
+def _options(record: Record | None, group: str, name: str) -> Options:
+    """The options of a group that a cell was measured with; of what was not measured, the entry's."""
+    found = record.config.get(group) if record else None
+    if found and group == "model" and found.get("head") == HEAD:  # all runs of `train` call it so: their folders differ
+        found = {**found, "head": f"{name.rpartition('head=')[2]}/{HEAD}"}
+    return found or {"name": name.split("+")[0]}
+
+
+def _words(group: str, options: Options) -> list[str]:
+    """The entry of conf/, or a folder's path, and each option that differs from the entry (of a folder: local's)."""
+    name = options["name"]
+    known = name in entries.choices(group)
+    shipped = entries.entry(group, name if known else "local") if known or group in ("model", "dataset") else {}
+    changed = {
+        key: value
+        for key, value in sorted(options.items())
+        if key in shipped and key not in NOT_SAID and value != shipped[key]
+    }
+    if known or not shipped:
+        first = [f"{group}={name}"]
+    else:
+        first = [] if changed.get("path") else [f"{group}=local"]
+        changed |= {} if changed.get("path") == name else {"name": name}
+    return [*first, *(f"{group}.{key}={_value(value)}" for key, value in changed.items())]
+
+
+def _value(value: Any) -> str:
+    """An option's value as Hydra reads it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_value, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _line(words: Sequence[str]) -> str:
+    """The words as a shell takes them."""
+    return shlex.join(["python", "-m", "harness", "run", *words])

@@ -1,0 +1,1 @@
+"""A record's cell measured again."""

@@ -1,0 +1,194 @@
+"""Reproduction: a record's cell measured again, into a folder of its own.
+
+The cell is that of the record's `config`. Of a path the record has the name alone, which is looked up under models_dir
+or data_dir. Folders are those of this machine, as for `run`. `harness.reproduce.verdict` compares the two.
+
+A record may be a stranger's: its options are taken as plain values, never looked up (``${...}``), and none of them says
+which package or file of this machine is read.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from harness import records
+from harness.cache.inventory import MARKERS
+from harness.config import compose, entries, names
+from harness.measure.cells import Options
+from harness.measure.grouping import by_model, selected
+from harness.measure.testbed import Testbed
+from harness.models import heads
+from harness.records import Record
+from harness.run import SETTINGS, measure
+from harness.system import locks
+from harness.system.errors import HarnessError
+
+GROUPS = ("model", "dataset", "center", "method")
+OURS = ("package", "folder", "files", "known_weights", "title", "builder", "packages")
+"""Options that say what is installed here and how it is known: those of conf/, whatever the record says."""
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A cell measured again.
+
+    Attributes
+    ----------
+    cached : token vectors and index that the cache already had
+    """
+
+    record: Record
+    cached: list[str]
+
+
+def read(path: Path) -> Record:
+    """The record to reproduce.
+
+    Raises
+    ------
+    HarnessError
+        If there is none, or it is damaged or of another format.
+    """
+    if not path.is_file():
+        raise HarnessError(
+            f"the record {path} does not exist: expected a file of results/records, such as .../smve.json."
+        )
+    record = records.read(path)
+    queries = record.per_query.get("queries", [])
+    if not queries or any(len(record.per_query.get(depth, [])) != len(queries) for depth in record.ndcg10):
+        raise HarnessError(
+            f"the record {path} is damaged: expected the score of each of its {len(queries)} queries at every depth; "
+            "measure the cell again with overwrite=true."
+        )
+    return record
+
+
+def configuration(record: Record, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of a record's cell, on this machine, with overrides of single options.
+
+    Raises
+    ------
+    HarnessError
+        If the record's model, data set or options are not at hand, or an override is of another cell.
+    """
+    given = _given(overrides)
+    recorded = record.config
+    _refuse_lookups("config", recorded)
+    try:
+        names = {group: names.safe_name(group, recorded[group]["name"]) for group in GROUPS}
+        words = [f"{group}={_entry(group, name)}" for group, name in names.items()]
+        words += [f"{group}.path={names[group]}" for group in ("model", "dataset") if f"{group}=local" in words]
+        composed = compose.composed(compose.expand([*words, *overrides]))
+        for group in GROUPS:
+            _take(composed, group, recorded[group], given)
+        whole = records.FINAL in record.ndcg10
+        asked = [record.candidates["asked"]] if whole else [int(depth) for depth in record.ndcg10]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise HarnessError(
+            f"the record of {record.dataset}, {record.model} has no usable config ({type(error).__name__}: {error}): "
+            "expected what `run` writes."
+        ) from error
+    kept = {name: recorded[name] for name in SETTINGS if name in recorded and name not in given}
+    fixed = {"depths": asked, "reference": None, "shard": None, "overwrite": True, "save_runs": False}
+    return compose.prepare(OmegaConf.merge(composed, kept, fixed))  # type: ignore[arg-type]
+
+
+def _refuse_lookups(name: str, value: Any) -> None:
+    """Refuse text that the configuration would look up: in the environment, or wherever a resolver looks."""
+    if isinstance(value, str) and ("${" in value or value == "???"):
+        raise HarnessError(f"the record's {name} is {value!r}: expected a plain value, nothing to be looked up.")
+    if isinstance(value, (dict, list)):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_lookups(f"{name}.{key}", one)
+
+
+def _given(overrides: Sequence[str]) -> set[str]:
+    """The options that overrides name."""
+    parsed = compose.parse(compose.expand([*overrides, "experiment=null"]))[: len(overrides)]
+    for override in parsed:
+        if override.key_or_group in entries.GROUPS or override.is_sweep_override():
+            raise HarnessError(
+                f"{override.input_line}: the record says which cell it is; expected single options, such as "
+                "model.path=FOLDER or cache_dir=FOLDER."
+            )
+    return {override.key_or_group for override in parsed}
+
+
+def _entry(group: str, name: str) -> str:
+    """The entry of conf/ that a record's options began as."""
+    return name if name in entries.choices(group) else "local"
+
+
+def _take(composed: DictConfig, group: str, recorded: Options, given: set[str]) -> None:
+    """Put a record's options of a group in place of the composed ones, unless they are given."""
+    known = composed[group]
+    if group in ("center", "method") and (strange := sorted(recorded.keys() - known.keys())):
+        raise HarnessError(
+            f"the record's {group} '{recorded['name']}' has the option {', '.join(strange)}, which this version does "
+            "not know: reproduce it with the version of its commit."
+        )
+    for key, value in recorded.items():
+        if f"{group}.{key}" in given or key not in known or key in OURS:
+            continue
+        if key == "path" and value:
+            value = _found(group, value, composed.models_dir if group == "model" else composed.data_dir)
+        if key == "head" and value and value not in heads.shipped():
+            raise HarnessError(f"the record's model has the head {value!r}, which is not shipped: set model.head=FILE.")
+        OmegaConf.update(known, key, value)
+
+
+def _found(group: str, name: Any, folder: str | None) -> str:
+    """The folder of a name under models_dir or data_dir, in groups or not."""
+    if not isinstance(name, str) or PureWindowsPath(name).name != name or name == ".." or not name.isprintable():
+        raise HarnessError(f"the record's {group}.path is {name!r}: expected the name of a folder alone.")
+    root, option = Path(folder).expanduser() if folder else None, {"model": "models_dir", "dataset": "data_dir"}[group]
+    places = [root / name, *sorted(root.glob(f"*/{glob.escape(name)}"))] if root else []
+    for place in places:
+        if place.is_dir():
+            return str(place)
+    raise HarnessError(
+        f"the record's {group} was the folder '{name}', which is not in {option}={folder or 'null'}: set "
+        f"{group}.path=FOLDER."
+    )
+
+
+def repeat(configured: DictConfig) -> Repetition | None:
+    """Measure a configuration's cell; None if that failed, which was then said.
+
+    Raises
+    ------
+    HarnessError
+        If the data set or the model is not at hand.
+    """
+    with TemporaryDirectory(prefix="reproduce-") as folder:
+        ((options, choices),) = by_model([OmegaConf.merge(configured, {"results_dir": folder})])  # type: ignore[list-item]
+        if options["threads"]:
+            torch.set_num_threads(options["threads"])
+        testbed = Testbed(options, selected(options)[0])
+        before = _finished(testbed.cache)
+        with locks.measuring(testbed.cache, testbed.dataset_name, testbed.model_name):
+            failures = measure(testbed, choices)
+        if failures:
+            return None
+        (found,) = records.read_all(Path(folder))
+        made = _finished(testbed.cache) - before
+        cached = [store.path.name for store in (testbed.docs, testbed.queries) if store.path not in made]
+        indexes = [
+            path for path in made if path.parent.name == "plaid" and path.name.startswith(testbed.docs.path.name)
+        ]
+        if choices[0].method["name"] == "plaid" and not indexes:
+            cached.append("PLAID's index")
+        return Repetition(found, cached)
+
+
+def _finished(cache: Path) -> set[Path]:
+    """Folders of the complete token stores and indexes."""
+    return {path.parent for kind in ("tokens", "plaid") for path in cache.glob(f"{kind}/*/{MARKERS[kind]}")}

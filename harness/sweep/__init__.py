@@ -1,0 +1,1 @@
+"""Many cells and many workers."""

@@ -1,0 +1,240 @@
+"""Many workers: the units of a sweep, wave by wave, through the Hydra launcher that was chosen."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from shutil import which
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from harness.config import compose, hydra
+from harness.system.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.sweep.jobs import Goal, Unit
+
+log = logging.getLogger(__name__)
+PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
+"""Launcher -> its plugin's package, hydra-NAME-launcher."""
+DEFAULTS: dict[str, dict[str, object]] = {
+    "joblib": {"n_jobs": 2, "pre_dispatch": "n_jobs", "batch_size": 1},  # a unit is long: each when a worker is free
+    "ray": {
+        "ray.init.include_dashboard": "false",
+        "ray.init.num_cpus": "null",
+        "ray.init.object_store_memory": "null",  # the plugin sets it, and a cluster that is there refuses it
+        "ray.remote.num_cpus": 1,
+    },
+    "submitit_local": {"timeout_min": 1440, "cpus_per_task": 1},
+    "submitit_slurm": {"timeout_min": 1440, "cpus_per_task": 8, "mem_gb": 32, "array_parallelism": 16},
+}
+"""Launcher -> options that differ from its plugin's own defaults; words of the command come after them."""
+
+
+def launcher(overrides: Sequence[str]) -> tuple[str, list[str], list[str]]:
+    """The launcher's name, Hydra's words, and all others.
+
+    Raises
+    ------
+    HarnessError
+        If it is several, or not installed, or an option of Hydra's has several values.
+    """
+    of_hydra = [word for word in overrides if word.lstrip("+~").startswith(("hydra/", "hydra."))]
+    named = [word.partition("=")[2] for word in of_hydra if word.lstrip("+~").startswith("hydra/launcher=")]
+    swept = [override.input_line for override in compose.parse(of_hydra) if override.is_sweep_override()]
+    if swept or len(named) > 1:
+        several = swept[0] if swept else f"hydra/launcher={','.join(named)}"
+        raise HarnessError(f"{several} names several values: a sweep has one launcher, and one value of its options.")
+    name = named[0] if named else "basic"
+    extra = PACKAGES.get(name)
+    if extra and (find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None):
+        raise HarnessError(
+            f"hydra/launcher={name} needs hydra-{extra}-launcher, which is not installed: `make launchers` installs it."
+        )
+    return name, of_hydra, [word for word in overrides if word not in of_hydra]
+
+
+def prepared(launcher: str, of_hydra: Sequence[str], others: Sequence[str]) -> tuple[list[str], DictConfig]:
+    """Hydra's words with the defaults of ours, and the launcher's options that they give.
+
+    Raises
+    ------
+    HarnessError
+        If the launcher has no such option, or cannot start a worker with the options that it has.
+    """
+    launched_by = _with_defaults(launcher, of_hydra)
+    options = OmegaConf.create(compose.launcher_options([*launched_by, *others]))
+    _check(launcher, options)
+    return launched_by, options
+
+
+def run(launcher: str, launched_by: Sequence[str], options: DictConfig, cells: Sequence[DictConfig]) -> list[str]:
+    """Measure cells with many workers, `prepared` before; one sentence for each that fails.
+
+    Raises
+    ------
+    HarnessError
+        If Ray cannot be started or reached.
+    """
+    from harness.sweep import jobs
+
+    if not cells:
+        return []
+    words = ["-m", *launched_by, compose.quoted(f"cache_dir={cells[0].cache_dir}")]
+    if launcher == "submitit_local":  # which starts at once all that it is given
+        words.append(f"hydra.sweeper.max_batch_size={max(1, cores() // threads(options))}")
+    failures: list[str] = []
+    waves, goals = jobs.planned(cells, failures)
+    if launcher == "ray" and any(waves.values()):
+        _connect(options.ray)
+    with jobs.announced(goals):
+        for step, wave in waves.items():
+            if wave:
+                log.info("%s: %s", step, _counted(wave))
+                _launch(words, wave)
+        _launch_again(words, goals)
+    if ray := sys.modules.get("ray"):
+        ray.shutdown()  # the launcher leaves it connected, and would take it for the next sweep's
+    missed = jobs.missed(goals)
+    for text in missed:  # the workers have said it, but not all of them to this terminal
+        log.error("error: %s", text)
+    return failures + missed
+
+
+def _check(launcher: str, options: Any) -> None:
+    """Refuse options with which no worker would ever start."""
+    if launcher == "joblib" and options.n_jobs == 0:
+        raise HarnessError("hydra.launcher.n_jobs=0: expected a number of workers, or -1 for one on each core.")
+    if launcher == "submitit_slurm" and (missing := [name for name in ("sbatch", "srun") if which(name) is None]):
+        raise HarnessError(
+            f"hydra/launcher=submitit_slurm needs SLURM's {' and '.join(missing)}, found on no folder of PATH: start "
+            "the sweep on a machine that submits jobs, or take hydra/launcher=joblib."
+        )
+    if launcher == "ray" and options.ray.init.get("address") is None:
+        here, wanted = options.ray.init.get("num_cpus") or cores(), threads(options)
+        if wanted > here:
+            raise HarnessError(
+                f"hydra.launcher.ray.remote.num_cpus={wanted}, of a Ray that is started here with {here}: no worker "
+                "would ever start; take fewer, or name a cluster (hydra.launcher.ray.init.address)."
+            )
+
+
+def _connect(options: Any) -> None:
+    """Connect to Ray, or start it; the launcher goes on with what is there.
+
+    Raises
+    ------
+    HarnessError
+        If there is none at the address.
+    """
+    import ray
+
+    _quiet()
+    init: Any = OmegaConf.to_container(options.init, resolve=True)
+    address = init.get("address")
+    try:
+        if address is not None and (found := re.fullmatch(r"([^/:]+):(\d+)", address)):
+            # Ray itself tries for minutes.
+            socket.create_connection((found[1], int(found[2])), timeout=30).close()
+        ray.init(**init)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise HarnessError(
+            f"cannot start Ray, or reach it at {address} ({reason(error)}): expected the HOST:PORT that `ray start "
+            "--head` has said, or none (hydra.launcher.ray.init.address=null) for workers on this machine."
+        ) from error
+    wanted, largest = threads({"ray": options}), max(node["Resources"].get("CPU", 0) for node in ray.nodes())
+    if wanted > largest:
+        log.warning("no machine of Ray's has %d CPUs (at most %d): workers wait until one joins", wanted, largest)
+
+
+def _quiet() -> None:
+    """Have Ray tell nobody of this run, and us of every cell."""
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS"):
+        os.environ.setdefault(name, "0")
+
+
+def _launch_again(words: Sequence[str], goals: Sequence[Goal]) -> None:
+    """Have done what no worker lived to do.
+
+    With some launchers the end of one worker is that of the others, or of those that would come after it: so all units
+    that are left are launched together as long as that gets some done, and then each alone, where it takes none along.
+    """
+    from harness.sweep import jobs
+
+    left, alone = jobs.undone(goals), False
+    while left:
+        log.info("tried again, as no worker has done it: %s%s", _counted(left), ", one by one" if alone else "")
+        for wave in [[unit] for unit in left] if alone else [left]:
+            _launch(words, wave)
+        before, left = left, jobs.undone(goals)
+        if alone or len(before) == 1:
+            return
+        alone = len(left) == len(before)
+
+
+def _counted(units: Sequence[Unit]) -> str:
+    return f"{len(units)} unit{'s' if len(units) != 1 else ''}"
+
+
+def _with_defaults(launcher: str, of_hydra: Sequence[str]) -> list[str]:
+    """Hydra's words, and before those of the launcher's options the defaults of ours."""
+    words = [f"hydra/launcher={launcher}"]
+    words += [f"++hydra.launcher.{option}={value}" for option, value in DEFAULTS[launcher].items()]
+    return words + [word for word in of_hydra if not word.lstrip("+~").startswith("hydra/launcher=")]
+
+
+class _Work:
+    """What Hydra calls in a worker; it gets there, with the units of its wave, as a pickle of this process."""
+
+    def __init__(self, wave: list[Unit]) -> None:
+        self.wave = wave
+
+    def __call__(self, config: DictConfig) -> None:
+        from harness.sweep import jobs
+
+        jobs.do(self.wave[config.unit], threads(HydraConfig.get().launcher))
+
+
+def _launch(words: Sequence[str], wave: list[Unit]) -> None:
+    """Have the units of a wave done; a worker that is killed leaves its own undone, and the next wave goes on."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what happened, and does not print it and exit
+    try:
+        hydra.through_hydra([*words, f"+unit=range(0,{len(wave)})"], _Work(wave))
+    except Exception as error:
+        log.error("a worker ended early (%s); the others' work is kept", reason(error))
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def reason(error: Exception) -> str:
+    """What a launcher says of a worker's end, in a line: the error that its trace ends with, if it is one."""
+    lines = str(error).strip().splitlines()
+    errors = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception)\b", line)]
+    return ": ".join([type(error).__name__, *(errors[-1:] or lines[:1])])
+
+
+def cores() -> int:
+    """Cores that this process may use: of a container or a job of a cluster's, maybe fewer than the machine has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def threads(options: Any) -> int:
+    """Threads of a worker, from the options of its launcher: together they take the cores, and no more."""
+    if "n_jobs" in options:  # joblib: processes of one machine; -1 is one for each core
+        return max(1, cores() // (options.n_jobs if options.n_jobs > 0 else cores()))
+    if "ray" in options:
+        return max(1, int(options["ray"].remote.get("num_cpus") or 1))
+    return int(options.get("cpus_per_task") or cores())

@@ -1,0 +1,1 @@
+"""What touches the machine: errors, files, locks, threads, progress, the device, provenance."""

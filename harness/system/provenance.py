@@ -1,0 +1,79 @@
+"""Where a result was made: versions, commit, host."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ENCODERS = ("torch", "pylate", "sentence-transformers", "transformers", "tokenizers")
+PACKAGES = (*ENCODERS, "fast-plaid", "numpy", "numba", "ranx", "hydra-core")
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Versions of Python, this harness, and everything that touches a number."""
+    names = ("late-interaction-harness", *PACKAGES)
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+@lru_cache(maxsize=1)
+def encoders() -> dict[str, str]:
+    """Versions of the packages that turn texts into token vectors."""
+    return {name: _version(name) for name in ENCODERS}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@lru_cache(maxsize=1)
+def code() -> str:
+    """sha256 of the harness's own source."""
+    root = Path(__file__).resolve().parents[1]
+    hasher = sha256()
+    for path in sorted(root.rglob("*.py")):
+        hasher.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return hasher.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """The checkout's commit, with ``+`` if harness, options or lock differ from it; ``unknown`` outside git."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        found = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--", "harness", "conf", "requirements.lock")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found + ("+" if changed else "")
+
+
+def host(device: torch.device) -> dict[str, Any]:
+    """CPU, GPU and threads."""
+    found = {"cpu": _cpu(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "system": platform.system()}
+    if device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,132 @@
+"""Measured values against expected ones: results/expected/*.yaml, with source and tolerance.
+
+An expected file:
+
+    source: where the numbers are from
+    suite: beir8                       # the data sets of a mean; a row may name one of its own (dataset: scifact)
+    tolerance: {ok: 0.05, near: 0.3}   # percent points: OK up to ok, NEAR up to near, FAIL beyond
+    depths: [0, 50, 100, 200, 400, 1000]
+    rows:
+      - {model: lateon, center: "no", method: muvera, plaid: 55.28, ndcg10: [2.89, 9.46, 12.53, 15.87, 20.29, 27.52]}
+
+`ndcg10`, in percent points, has one value for each depth (one for plaid and exact); `plaid` is checked as a cell of
+its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from harness.config.entries import entry
+from harness.records import Record, is_whole
+from harness.system.errors import HarnessError
+from harness.tables import MEAN, Row, long_form
+from harness.tables.titles import CENTERS
+
+VERDICTS = ("OK", "NEAR", "FAIL", "MISSING")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expected cell, where the expectation is from, and what was measured (NaN: nothing)."""
+
+    file: str
+    source: str
+    dataset: str
+    model: str
+    center: str
+    method: str
+    depth: str
+    expected: float
+    measured: float
+    ok: float
+    near: float
+
+    @property
+    def verdict(self) -> str:
+        """OK, NEAR, FAIL or MISSING."""
+        if math.isnan(self.measured):
+            return "MISSING"
+        # Both sides have two decimals in print; a difference of exactly the tolerance is within it.
+        off = abs(self.measured - self.expected) - 1e-9
+        return "OK" if off <= self.ok else "NEAR" if off <= self.near else "FAIL"
+
+    def __str__(self) -> str:
+        cell = f"{self.dataset} {self.model} center={self.center} {self.method}" + (
+            f" rk={self.depth}" if self.depth else ""
+        )
+        measured = "-" if math.isnan(self.measured) else f"{self.measured:.2f}"
+        return f"{self.verdict:8}{cell}: measured {measured}, expected {self.expected:.2f}"
+
+
+def check_file(path: Path, records: Sequence[Record]) -> Iterator[Check]:
+    """Every cell of an expected file."""
+    try:
+        expected: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        suite = entry("suite", expected["suite"])["datasets"]
+        source = str(expected["source"])
+        tolerance, depths, rows = expected["tolerance"], [str(depth) for depth in expected["depths"]], expected["rows"]
+        ok, near = float(tolerance["ok"]), float(tolerance["near"])
+        for row in rows:
+            if unknown := row.keys() - {"model", "center", "method", "dataset", "plaid", "ndcg10"}:
+                raise ValueError(f"a row has the unknown key {', '.join(sorted(unknown))}")
+            scope = row.get("dataset")
+            datasets = [scope] if scope else suite
+            cells = _cells(row, depths)
+            for (method, center, depth), value in cells.items():
+                measured = _measured(records, row["model"], center, method, depth, datasets, scope)
+                name = scope or expected["suite"]
+                yield Check(path.name, source, name, row["model"], center, method, depth, value, measured, ok, near)
+    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise HarnessError(
+            f"{path} is not a file of expected values ({type(error).__name__}: {error}): see harness/checks.py."
+        ) from error
+
+
+def _cells(row: dict[str, Any], depths: Sequence[str]) -> dict[tuple[str, str, str], float]:
+    """(method, center, depth) -> expected value."""
+    values = row["ndcg10"] if isinstance(row["ndcg10"], list) else [row["ndcg10"]]
+    method, center = row["method"], row["center"]
+    if is_whole(method):
+        depths = [""]
+    if len(values) != len(depths):
+        raise ValueError(f"{len(values)} values for {len(depths)} depths")
+    cells = {(method, center, depth): float(value) for depth, value in zip(depths, values, strict=True)}
+    if "plaid" in row:
+        cells["plaid", "no", ""] = float(row["plaid"])
+    return cells
+
+
+def _measured(
+    records: Sequence[Record],
+    model: str,
+    center: str,
+    method: str,
+    depth: str,
+    datasets: Sequence[str],
+    scope: str | None,
+) -> float:
+    """The measured value; NaN unless it is over exactly the expected data sets."""
+    name = {label: key for key, label in CENTERS.items()}[center]
+    table = long_form(records, [Row(model, name, method)], datasets, [int(depth)] if depth else [])
+    lines = table[table["dataset"] == (scope or MEAN)]
+    complete = not table[table["dataset"] != MEAN]["ndcg10"].isna().any()
+    return float(lines["ndcg10"].iloc[0]) if complete else math.nan
+
+
+def summary(checks: Sequence[Check]) -> pd.DataFrame:
+    """Number of cells of each verdict, by file."""
+    frame = pd.DataFrame([(c.file, c.verdict) for c in checks], columns=["file", "verdict"])
+    return (
+        frame.groupby("file")["verdict"]
+        .value_counts()
+        .unstack(fill_value=0)
+        .reindex(columns=list(VERDICTS), fill_value=0)
+    )

@@ -1,0 +1,1 @@
+"""Token vectors: encoded, stored, centered."""
