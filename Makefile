@@ -40,7 +40,7 @@ test-slow: install  ## the slow tests on real data: minutes
 	$(PY) -m pytest -m slow
 
 faults: install  ## sweeps that are killed, disks that run full, files that are damaged: HARNESS_KILLS=50, minutes
-	$(PY) -m pytest -m faults tests/test_faults.py -s
+	$(PY) -m pytest -m faults tests/robustness/test_faults.py -s
 
 lint: install  ## ruff and mypy
 	$(PY) -m ruff check .

@@ -30,11 +30,9 @@ from harness.measure.cells import Cell, Options, Request, names_of
 from harness.measure.grouping import alike, by_model, selected
 from harness.measure.pending import cell_of, is_measured, is_of_other_inputs, is_outdated
 from harness.measure.testbed import Testbed
-from harness.methods.exact import Exact, search_and_score
-from harness.methods.method import Method, SearchResult
-from harness.methods.muvera import Muvera
-from harness.methods.plaid import Plaid
-from harness.methods.smve import Smve
+from harness.methods import registry
+from harness.methods.exact import search_and_score
+from harness.methods.method import SearchResult
 from harness.models.checkpoint import weights_note
 from harness.ranking import maxsim
 from harness.ranking.maxsim import Pairs
@@ -53,7 +51,6 @@ log = logging.getLogger(__name__)
 OF_A_CELL = ("model", "dataset", "center", "method", "depths", "shard")
 SETTINGS = ("device", "threads", "batch_tokens", "memory_mb")
 """Options that may move a result by rounding."""
-METHODS: dict[str, type[Method]] = {"exact": Exact, "muvera": Muvera, "plaid": Plaid, "smve": Smve}
 
 
 def run_cells(configs: Sequence[DictConfig]) -> list[str]:
@@ -146,7 +143,7 @@ def search(testbed: Testbed, cells: list[Cell], noted: Noted) -> list[Cell]:
         if not centered:
             return ready
         method, k = centered[0].method, centered[0].k
-        of_method = METHODS[method["name"]](**{key: value for key, value in method.items() if key != "name"})
+        of_method = registry.make(method)
         queries = stacked([shift.apply_queries(testbed.queries) for shift in shifts])
         found = of_method.search(shifts[0].apply_documents(testbed.docs), queries, k + 1, testbed.resources)
         count = len(testbed.queries)
@@ -157,10 +154,10 @@ def search(testbed: Testbed, cells: list[Cell], noted: Noted) -> list[Cell]:
 
 
 def _centering(testbed: Testbed, cell: Cell) -> centering.Centering:
-    if cell.center["name"] == "none":
-        return centering.Centering()
+    kind = centering.KINDS[cell.center["name"]]
+    mu_d = testbed.document_mean if kind.needs_document_mean else None
     others = testbed.encode_mean(cell.mean) if cell.mean else None
-    return centering.fit(cell.center["name"], testbed.document_mean, others, cell.center["renormalize"])
+    return centering.fit(cell.center["name"], mu_d, others, cell.center["renormalize"])
 
 
 def _keep(testbed: Testbed, cell: Cell, found: SearchResult, ranking: Ranking, seconds: dict[str, float]) -> None:

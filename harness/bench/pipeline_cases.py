@@ -18,9 +18,10 @@ from harness.bench.timing import Case, Row, Work, host, row
 from harness.config.entries import entry
 from harness.measure.cells import Request
 from harness.measure.testbed import Testbed
+from harness.methods import registry
 from harness.models.checkpoint import load as load_model
 from harness.ranking.resources import Resources
-from harness.run import METHODS, measure
+from harness.run import measure
 from harness.vectors import encode
 from harness.vectors.store import StoreInMemory, TokenStore
 
@@ -116,7 +117,7 @@ def _scaled(method: str, documents: int, memory_mb: int, threads: int) -> tuple[
     options = {key: value for key, value in entry("method", method).items() if key != "name"} | AT_SCALE[method]
     resources = Resources(torch.device("cpu"), memory_mb << 20, Path(tempfile.gettempdir()))
     began = time.perf_counter()
-    METHODS[method](**options).search(docs, asked, 1000, resources)
+    registry.method_class(method)(**options).search(docs, asked, 1000, resources)
     seconds = time.perf_counter() - began - docs.seconds
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

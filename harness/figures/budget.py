@@ -17,7 +17,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from harness import tables
 from harness.figures import labels, style
 from harness.figures.inputs import Inputs
-from harness.records import FINAL, Record, is_whole
+from harness.methods.registry import end_to_end
+from harness.records import FINAL, Record
 from harness.tables import costs, titles
 
 DEPTHS = ("0", "100")
@@ -32,7 +33,7 @@ def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
     """One figure for each (data set, model, centering) where a method was measured with two or more settings."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in inputs.records:
-        if tables.Row(record.model, record.center, record.method) in inputs.rows and not is_whole(record.method):
+        if tables.Row(record.model, record.center, record.method) in inputs.rows and not end_to_end(record.method):
             groups.setdefault((record.dataset, record.model, record.center), []).append(record)
     for (dataset, model, center), some in groups.items():
         if max(Counter(map(_base, some)).values()) < 2 or not any(set(DEPTHS) & r.ndcg10.keys() for r in some):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from harness import tables
 from harness.figures import style
 from harness.figures.inputs import Inputs
-from harness.records import is_whole
+from harness.methods.registry import end_to_end
 from harness.tables import titles
 
 COLUMNS = ["model", "center", "method", "depth", "ndcg10", "datasets", "queries"]
@@ -45,13 +45,13 @@ def _of_model(inputs: Inputs, model: str, rows: list[tables.Row], notes: list[st
     """The lines of one model; PLAID, or exact search where PLAID lacks a data set, is the reference."""
     rows = [row for row in rows if row.model == model]
     sets = {row: {r.dataset for r in inputs.records if tables.Row(r.model, r.center, r.method) == row} for row in rows}
-    every = [name for name in inputs.datasets if any(name in sets[row] for row in rows if not is_whole(row.method))]
+    every = [name for name in inputs.datasets if any(name in sets[row] for row in rows if not end_to_end(row.method))]
     complete = [row for row in rows if sets[row].issuperset(every)]
-    whole = sorted(row.method for row in complete if is_whole(row.method))
-    kept = [row for row in complete if not is_whole(row.method) or row.method == whole[-1]]  # plaid is after exact
-    kept.sort(key=lambda row: (not is_whole(row.method), row.method))  # each method's centerings together
+    whole = sorted(row.method for row in complete if end_to_end(row.method))
+    kept = [row for row in complete if not end_to_end(row.method) or row.method == whole[-1]]  # plaid is after exact
+    kept.sort(key=lambda row: (not end_to_end(row.method), row.method))  # each method's centerings together
     for row in rows:
-        if row not in complete and not is_whole(row.method):
+        if row not in complete and not end_to_end(row.method):
             name = f"{titles.method_title(row.method)} {style.center_name(row.center)}, {titles.title(model)}"
             notes.append(f"depth: {name}: left out, measured on {len(sets[row])} of {len(every)} data sets.")
     lines = []
@@ -88,7 +88,7 @@ def _panel(axes: Axes, points: pd.DataFrame, depths: list[int]) -> None:
     for key, cells in points.groupby(["method", "center"], sort=False):
         method, center = map(str, key)  # type: ignore[call-overload]
         name = titles.method_title(method)
-        if is_whole(method):
+        if end_to_end(method):
             look = style.method_look(method)
             axes.axhline(cells["ndcg10"].iloc[0], color=look.color, linestyle=look.line, linewidth=1, label=name)
         else:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness import records
 from harness.config.entries import entry
 from harness.config.names import variant
 from harness.evaluation.ndcg import CUT
 from harness.measure.artifacts import Files
 from harness.measure.query_mean import QueryMean
+from harness.methods import registry
 
 Options = dict[str, Any]
 
@@ -50,7 +50,7 @@ class Cell:
     @property
     def whole(self) -> bool:
         """See `harness.records.is_whole`."""
-        return records.is_whole(self.method["name"])
+        return registry.end_to_end(self.method["name"])
 
     @property
     def k(self) -> int:
@@ -65,4 +65,4 @@ def names_of(dataset: str, model: str, request: Request) -> tuple[str, str, str,
 
 def centering_of(request: Request) -> Options:
     """What centers a request's cell: nothing, where the method sees the model's own vectors."""
-    return entry("center", "none") if records.is_whole(request.method["name"]) else request.center
+    return entry("center", "none") if registry.end_to_end(request.method["name"]) else request.center

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from harness.methods.method import SearchResult
+from harness.methods.method import Method, SearchResult
 from harness.ranking import maxsim
 from harness.ranking.maxsim import Pairs
 from harness.ranking.resources import Resources
@@ -13,8 +13,13 @@ from harness.system.progress import Stopwatch, bar
 from harness.vectors.store import TokenStore
 
 
-class Exact:
+class Exact(Method):
     """Brute force over the token vectors."""
+
+    title = "exact MaxSim"
+    order = 3
+    end_to_end = True
+    exhaustive = True
 
     def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by MaxSim."""

@@ -1,16 +1,17 @@
-"""Candidate generation: every way to find the first k documents has one file here and one in conf/method/.
-
-A method is a class whose constructor takes its options from conf/method/NAME.yaml and which has
+"""A method: a first stage, which finds the k best documents of each query.
 
     search(docs, queries, k, resources) -> SearchResult
 
-To add one, write the file, add a line to `METHODS`, and write conf/method/NAME.yaml (its ``name`` is the key below).
+A method describes itself: the class attributes below are all that tables, figures, sweeps and the pipeline know of it.
+To add one, write two files: ``harness/methods/NAME.py`` with one subclass of `Method`, whose constructor takes the options
+of ``conf/method/NAME.yaml`` (docs/architecture.md has an example of 25 lines).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 from harness.ranking.ranks import Ranking
 from harness.ranking.resources import Resources
@@ -23,6 +24,7 @@ class SearchResult:
 
     Attributes
     ----------
+    ranking : the k best documents of each query, best first, ties by row
     seconds : phase -> seconds
     index_bytes : bytes of the index that the method searches (as it would be kept, where it is not)
     details : anything else worth a line in the record
@@ -34,10 +36,25 @@ class SearchResult:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-@runtime_checkable
-class Method(Protocol):
-    """A way to find candidates."""
+class Method(ABC):
+    """A first stage.
 
+    Attributes
+    ----------
+    title : its name in tables and figures
+    order : its place among the methods of a table, ascending; methods of one place are sorted by name
+    end_to_end : whether it ranks with MaxSim itself: it then sees the model's own vectors (no centering) and is not
+        reranked, and its record has one value for all depths
+    exhaustive : whether it scores every (query, document) pair with exact MaxSim, which is then the MaxSim pass itself
+    shardable : whether it can search a part of the documents as if it were all of them
+    """
+
+    title: ClassVar[str]
+    order: ClassVar[int] = 100
+    end_to_end: ClassVar[bool] = False
+    exhaustive: ClassVar[bool] = False
+    shardable: ClassVar[bool] = True
+
+    @abstractmethod
     def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query, best first, ties by row."""
-        ...

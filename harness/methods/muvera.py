@@ -26,7 +26,7 @@ from jaxtyping import Float
 
 from harness.kernels.buckets import sum_buckets
 from harness.methods import muvera_gpu
-from harness.methods.method import SearchResult
+from harness.methods.method import Method, SearchResult
 from harness.ranking.resources import Resources
 from harness.system.errors import HarnessError
 from harness.system.progress import Stopwatch, bar
@@ -129,8 +129,11 @@ def encode(
     return codes.reshape(texts, -1)
 
 
-class Muvera:
+class Muvera(Method):
     """FDEs made and searched block by block, by dot product."""
+
+    title = "MUVERA"
+    order = 1
 
     def __init__(self, repetitions: int, bits: int, projection: int | None, seed: int) -> None:
         if min(repetitions, bits, 1 if projection is None else projection) < 1 or bits > 16:

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.methods.method import SearchResult
+from harness.methods.method import Method, SearchResult
 from harness.ranking.ranks import Ranking
 from harness.ranking.resources import Resources
 from harness.system import locks
@@ -44,8 +44,13 @@ _QUERIES = 16  # searched in one call: often enough for the progress bar
 _CPU_CHUNK = 256  # documents scored at once on a CPU: stays in the cache, 1.5 times as fast as all at once
 
 
-class Plaid:
+class Plaid(Method):
     """fast-plaid, seeded and checked."""
+
+    title = "PLAID"
+    order = 0
+    end_to_end = True
+    shardable = False  # its centroids are those of the whole corpus
 
     def __init__(self, nbits: int, kmeans_niters: int, n_ivf_probe: int, n_full_scores: int, seed: int) -> None:
         if nbits not in (1, 2, 4, 8) or min(kmeans_niters, n_ivf_probe) < 1:  # fast-plaid hangs on some of these

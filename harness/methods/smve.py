@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from harness.kernels.postings import invert, score_postings, sum_anchors
 from harness.methods import smve_anchors as anchor_sets
 from harness.methods import smve_gpu
-from harness.methods.method import SearchResult
+from harness.methods.method import Method, SearchResult
 from harness.ranking.resources import Resources
 from harness.ranking.topk import RunningTopK
 from harness.system.errors import HarnessError
@@ -178,8 +178,11 @@ class SparseEncoding:
         return 16 * self.size if self.device.type == "cuda" else 0
 
 
-class Smve:
+class Smve(Method):
     """Sparse codes made and searched block by block."""
+
+    title = "SMVE"
+    order = 2
 
     def __init__(self, width: int, keep: int, repetitions: int, anchors: str, seed: int) -> None:
         if anchors not in anchor_sets.KINDS or min(keep, repetitions) < 1 or keep > width:

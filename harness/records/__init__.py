@@ -28,11 +28,6 @@ OLDEST = 1
 FINAL = "final"
 
 
-def is_whole(method: str) -> bool:
-    """Whether a method, or a variant of it, scores with MaxSim itself: one value, no centering, no reranking."""
-    return method.split("+")[0] in ("plaid", "exact")
-
-
 @dataclass(frozen=True)
 class Record:
     """What one cell gave.

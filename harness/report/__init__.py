@@ -19,7 +19,8 @@ from markupsafe import Markup
 from harness import tables
 from harness.config.entries import ROOT
 from harness.figures import Inputs
-from harness.records import Record, is_whole
+from harness.methods.registry import end_to_end
+from harness.records import Record
 from harness.report import glance, origins, pictures, published
 from harness.report.cell_commands import Commands
 from harness.report.rows import COST_COLUMNS, Block, blocks
@@ -76,8 +77,8 @@ def page(inputs: Inputs, every: Sequence[Record]) -> tuple[str, list[str]]:
         datasets=datasets,
         depths=depths,
         glances=glance.sentences(table, marks),
-        rows=[row for row in rows if not is_whole(row.row.method)],
-        whole=[row for row in rows if is_whole(row.row.method)],
+        rows=[row for row in rows if not end_to_end(row.row.method)],
+        whole=[row for row in rows if end_to_end(row.row.method)],
         filters=_filters(rows, depths),
         cost_columns=COST_COLUMNS,
         remarks=[first, paired_tests_text.remark(plaid, datasets), *_own(inputs), *others],
@@ -110,7 +111,7 @@ def _own_files() -> dict[str, Markup | str]:
 
 def _filters(rows: Sequence[Block], depths: Sequence[int]) -> list[tuple[str, list[tuple[str, str]]]]:
     """What can be filtered by: (name, (value, title) of each choice), where there is a choice."""
-    stages = [row for row in rows if not is_whole(row.row.method)]
+    stages = [row for row in rows if not end_to_end(row.row.method)]
     every = [
         ("model", {row.row.model: row.model for row in rows}),
         ("center", {row.row.center: row.center for row in stages}),

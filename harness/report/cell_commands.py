@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from harness.config import entries
-from harness.records import FINAL, Record, is_whole
+from harness.methods.registry import end_to_end
+from harness.records import FINAL, Record
 from harness.tables import Row
 
 NOT_SAID = ("name", "title", "known_weights", "files")
@@ -66,7 +67,7 @@ class Commands:
         """Every word but the data set's."""
         record = self._found.get((row, dataset)) or self._rows.get(row)
         words = _words("model", _options(record or self._models.get(row.model), "model", row.model))
-        if not is_whole(row.method):  # PLAID and exact search see the model's own vectors
+        if not end_to_end(row.method):  # PLAID and exact search see the model's own vectors
             words += _words("center", _options(record, "center", row.center))
         return [*words, *_words("method", _options(record, "method", row.method)), *self._deeper(record)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.records import is_whole
+from harness.methods.registry import end_to_end
 from harness.tables import KEY, MEAN, Marks, formats, titles
 
 NEAR = 1.0  # percent points
@@ -15,7 +15,7 @@ def sentences(table: pd.DataFrame, marks: Marks) -> list[tuple[str, list[str]]]:
 
     Rows that lack a data set are left out: their means are over other data sets than those of the rest.
     """
-    sets = table[(table["dataset"] != MEAN) & ~table["method"].map(is_whole)]
+    sets = table[(table["dataset"] != MEAN) & ~table["method"].map(end_to_end)]
     complete = sets.groupby(KEY, sort=False).filter(lambda one: one["delta"].notna().all())
     means = table[table["dataset"] == MEAN].merge(complete[KEY].drop_duplicates(), on=KEY)
     found = []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness.figures import Inputs
-from harness.records import is_whole
+from harness.methods.registry import end_to_end
 from harness.report.cell_commands import Commands
 from harness.tables import MEAN, Marks, Row, costs, formats, plaid_mean, titles
 from harness.tables.costs import Cost
@@ -68,7 +68,7 @@ def blocks(inputs: Inputs, table: pd.DataFrame, marks: Marks, commands: Commands
     found = []
     for row in inputs.rows:
         own = lines[row.model, titles.center_label(row.center), row.method]
-        if not is_whole(row.method) or own["ndcg10"].notna().any():
+        if not end_to_end(row.method) or own["ndcg10"].notna().any():
             plaid = _points(plaid_mean(table, own))
             found.append(_block(row, own, plaid, marks, measured.get(row, {}), commands))
     return found

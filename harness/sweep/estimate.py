@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from harness.records import Record, is_whole
+from harness.methods.registry import end_to_end
+from harness.records import Record
 from harness.records.failures import Names
 
 ENCODING = ("encode_documents", "encode_queries")
@@ -100,4 +101,4 @@ def _shared(phase: str, center: str, method: str) -> tuple[str, ...]:
         return ("maxsim",)
     if phase in ("center", "evaluate"):
         return phase, center, method
-    return phase, method, str(center == "none" or is_whole(method))
+    return phase, method, str(center == "none" or end_to_end(method))

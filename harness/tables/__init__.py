@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.records import FINAL, Record, is_whole
+from harness.methods.registry import end_to_end
+from harness.records import FINAL, Record
 from harness.system.errors import HarnessError
 from harness.tables.formats import pipes, signed, tabular
 from harness.tables.titles import CENTERS, METHODS, MISSING, center_label, method_title, scope, title
@@ -60,7 +61,7 @@ def long_form(
 
     lines = []
     for row in rows:
-        for depth in [""] if is_whole(row.method) else list(map(str, depths)):
+        for depth in [""] if end_to_end(row.method) else list(map(str, depths)):
             values = [percent(row.model, row.center, row.method, depth or FINAL, name) for name in datasets]
             plaid = [percent(row.model, "none", "plaid", FINAL, name) for name in datasets]
             covered = [i for i, name in enumerate(datasets) if (row.model, row.center, row.method, name) in found]
@@ -87,14 +88,14 @@ def rows_of(
         for row in card | whole | recorded
         if row.model in names
         and (not methods or row.method.split("+")[0] in methods or row.method in methods or row.method == "plaid")
-        and (not centers or row.center.split("+")[0] in centers or row.center in centers or is_whole(row.method))
+        and (not centers or row.center.split("+")[0] in centers or row.center in centers or end_to_end(row.method))
     ]
     return sorted(
         wanted,
         key=lambda row: (
             _is_own(row.center),  # not in the card, so behind all that is
             names.index(row.model),
-            not is_whole(row.method),
+            not end_to_end(row.method),
             _place(row.center, "center"),
             _place(row.method, "method"),
         ),
@@ -175,7 +176,7 @@ def remarks(
         lines.append("The model card does not name its eight data sets; these eight are an assumption.")
     if count := missing(table):
         lines.append(f"Not measured ({MISSING}): {count} of {(table['dataset'] != MEAN).sum()} cells.")
-    whole = table[table["method"].map(is_whole) & (table["dataset"] == MEAN)]
+    whole = table[table["method"].map(end_to_end) & (table["dataset"] == MEAN)]
     for model, center, method, depth, _, value, _, delta in whole.itertuples(index=False):
         sets = table[(table["model"] == model) & (table["method"] == method) & (table["dataset"] != MEAN)]["ndcg10"]
         part = "" if sets.notna().all() else f" [{sets.notna().sum()} of {len(datasets)} sets]"
@@ -197,7 +198,7 @@ def missing(table: pd.DataFrame) -> int:
 def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> pd.DataFrame:
     """One line for each (model, center, method) of a first stage, as strings."""
     lines = []
-    stages = table[~table["method"].map(is_whole)]
+    stages = table[~table["method"].map(end_to_end)]
     for (model, center, method), cells in stages.groupby(["model", "center", "method"], sort=False):
         means = cells[cells["dataset"] == MEAN]
         sets = cells[cells["dataset"] != MEAN]

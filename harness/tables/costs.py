@@ -22,7 +22,8 @@ from statistics import fmean
 
 import pandas as pd
 
-from harness.records import Record, is_whole
+from harness.methods.registry import end_to_end
+from harness.records import Record
 from harness.tables import MEAN, Row, Section
 from harness.tables.formats import decimals, size
 from harness.tables.per_query import scores
@@ -69,7 +70,7 @@ def _cost(record: Record, records: Sequence[Record]) -> Cost:
         encode_seconds=seconds.get("encode_documents", math.nan),
         build_seconds=seconds.get(f"{method}_encode_documents", math.nan),
         first_stage_ms=1000 * first_stage / queries / _searched_together(record, records, f"{method}_search"),
-        rerank_ms=math.nan if is_whole(record.method) else 1000 * seconds.get("rerank", math.nan) / queries,
+        rerank_ms=math.nan if end_to_end(record.method) else 1000 * seconds.get("rerank", math.nan) / queries,
     )
 
 

@@ -25,7 +25,8 @@ import pandas as pd
 import yaml
 
 from harness.config.entries import entry
-from harness.records import Record, is_whole
+from harness.methods.registry import end_to_end
+from harness.records import Record
 from harness.system.errors import HarnessError
 from harness.tables import MEAN, Row, long_form
 from harness.tables.titles import CENTERS
@@ -94,7 +95,7 @@ def _cells(row: dict[str, Any], depths: Sequence[str]) -> dict[tuple[str, str, s
     """(method, center, depth) -> expected value."""
     values = row["ndcg10"] if isinstance(row["ndcg10"], list) else [row["ndcg10"]]
     method, center = row["method"], row["center"]
-    if is_whole(method):
+    if end_to_end(method):
         depths = [""]
     if len(values) != len(depths):
         raise ValueError(f"{len(values)} values for {len(depths)} depths")

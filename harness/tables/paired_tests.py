@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from harness.evaluation.significance import Comparison, compare_all, holm
-from harness.records import FINAL, Record, is_whole
+from harness.methods.registry import end_to_end
+from harness.records import FINAL, Record
 from harness.system.errors import HarnessError
 from harness.system.threads import chunks
 from harness.tables import KEY, MEAN, Row
@@ -80,7 +81,7 @@ def to_plaid(rows: Sequence[Row], depths: Sequence[int]) -> list[Pair]:
         Pair(row, Row(row.model, "none", "plaid"), depth)
         for row in rows
         if row.method != "plaid"
-        for depth in ([""] if is_whole(row.method) else list(map(str, depths)))
+        for depth in ([""] if end_to_end(row.method) else list(map(str, depths)))
     ]
 
 
@@ -94,7 +95,7 @@ def between_methods(rows: Sequence[Row], depths: Sequence[int]) -> list[Pair]:
     stages = [
         row
         for row in rows
-        if not is_whole(row.method)
+        if not end_to_end(row.method)
         and ("+" not in row.method or (row.model, row.center, row.method.split("+")[0]) not in shipped)
     ]
     return [
@@ -128,7 +129,7 @@ def _differences(pair: Pair, found: dict[tuple[Row, str], Record], datasets: Seq
     for name in datasets:
         first, second = found.get((pair.row, name)), found.get((pair.other, name))
         if first and second:
-            depths = [FINAL if is_whole(record.method) else pair.depth for record in (first, second)]
+            depths = [FINAL if end_to_end(record.method) else pair.depth for record in (first, second)]
             if depths[0] not in first.ndcg10 or depths[1] not in second.ndcg10:
                 return {}
             differences[name] = _paired(first, depths[0], second, depths[1])

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from harness.records import FINAL, Record, is_whole
+from harness.methods.registry import end_to_end
+from harness.records import FINAL, Record
 from harness.system.errors import HarnessError
 from harness.tables import Row
 from harness.tables.titles import center_label
@@ -38,7 +39,7 @@ def csv(records: Iterable[Record], rows: Sequence[Row], datasets: Sequence[str],
     found = {(Row(r.model, r.center, r.method), r.dataset): r for r in records}
     lines: list[list[object]] = []
     for row in rows:
-        for depth in [""] if is_whole(row.method) else list(map(str, depths)):
+        for depth in [""] if end_to_end(row.method) else list(map(str, depths)):
             for record in [found[row, name] for name in datasets if (row, name) in found]:
                 if (depth or FINAL) in record.ndcg10:
                     label = [row.model, center_label(row.center), row.method, depth]

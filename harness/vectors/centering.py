@@ -21,8 +21,6 @@ from harness.config.shards import CHUNK
 from harness.system.threads import chunks, map_threads
 from harness.vectors.store import TokenStore
 
-KINDS = ("none", "corpus", "own")
-
 
 @dataclass(frozen=True)
 class Centering:
@@ -63,15 +61,74 @@ def token_mean(store: TokenStore) -> Float[np.ndarray, " dim"]:
     return mean_of([token_sums(store)], int(store.offsets[-1]))
 
 
-def fit(kind: str, mu_d: Float[np.ndarray, " dim"], mean_queries: TokenStore | None, renormalize: bool) -> Centering:
-    """The centering of one kind: `mu_d` is mu_D; `mean_queries` gives mu_Q and is only read for ``own``."""
-    if kind == "none":
-        return Centering()
-    if kind == "corpus":
-        return Centering(mu_d, mu_d, renormalize)
-    if kind == "own" and mean_queries is not None:
-        return Centering(mu_d, token_mean(mean_queries), renormalize)
-    raise ValueError(f"centering '{kind}' is not one of {KINDS}, or has no queries to take the mean of")
+@dataclass(frozen=True)
+class Kind:
+    """A kind of centering: what it subtracts, and its labels.
+
+    Attributes
+    ----------
+    label : in the column "Center" of tables
+    space : what the token vectors are called under it, in tables and figures of geometry
+    documents, queries : the mean that is subtracted from this side, ``mu_D`` or ``mu_Q``; None: nothing
+    in_card : whether the table of the model card has it
+    """
+
+    label: str
+    space: str
+    documents: str | None
+    queries: str | None
+    in_card: bool = False
+
+    @property
+    def needs_document_mean(self) -> bool:
+        """Whether mu_D is subtracted from a side."""
+        return MU_D in (self.documents, self.queries)
+
+    @property
+    def needs_query_mean(self) -> bool:
+        """Whether mu_Q is subtracted from a side."""
+        return MU_Q in (self.documents, self.queries)
+
+
+MU_D, MU_Q = "mu_D", "mu_Q"
+KINDS = {
+    "none": Kind("no", "raw", None, None, in_card=True),
+    "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True),
+    "own": Kind("own", "own", MU_D, MU_Q),
+}
+"""The kinds, by the names of the entries of conf/center, in the order of tables. A new one is a line here and an entry."""
+
+
+def fit(
+    kind: str, mu_d: Float[np.ndarray, " dim"] | None, mean_queries: TokenStore | None, renormalize: bool
+) -> Centering:
+    """The centering of one kind.
+
+    Parameters
+    ----------
+    mu_d
+        mu_D; only needed by a kind that subtracts it.
+    mean_queries
+        Token vectors whose mean is mu_Q; only read for a kind that subtracts it.
+
+    Raises
+    ------
+    ValueError
+        If a mean is needed and not given.
+    """
+    chosen = KINDS[kind]
+    mu_q = token_mean(mean_queries) if chosen.needs_query_mean and mean_queries is not None else None
+    means = {None: None, MU_D: mu_d, MU_Q: mu_q}
+    for side in (chosen.documents, chosen.queries):
+        if side and means[side] is None:
+            raise ValueError(f"the centering '{kind}' subtracts {side}, which was not given")
+    return Centering(means[chosen.documents], means[chosen.queries], renormalize)
+
+
+def label(name: str) -> str:
+    """The label of a centering in tables, with the options of a variant behind it."""
+    base, *options = name.split("+")
+    return "+".join([KINDS[base].label if base in KINDS else base, *options])
 
 
 def _shifted(store: TokenStore, mean: np.ndarray | None, renormalize: bool) -> TokenStore:

@@ -37,5 +37,5 @@ def test_the_centered_mean_is_zero(make_store, ragged):
 
 
 def test_own_needs_queries(make_store, ragged):
-    with pytest.raises(ValueError, match="no queries"):
+    with pytest.raises(ValueError, match="mu_Q, which was not given"):
         fit("own", token_mean(make_store(ragged)), None, False)

@@ -7,8 +7,8 @@ import ast
 import pytest
 from omegaconf import OmegaConf
 
-from harness import run
 from harness.config import compose, entries, names
+from harness.methods import registry
 
 ENTRIES = [(group, name) for group in entries.GROUPS for name in entries.choices(group) if name != "local"]
 
@@ -30,10 +30,10 @@ def test_every_suite_and_fallback_names_data_sets():
 def test_every_method_and_centering_has_code():
     from harness.vectors.centering import KINDS
 
-    assert sorted(run.METHODS) == entries.choices("method")
     assert sorted(KINDS) == entries.choices("center")
-    for name, method in run.METHODS.items():
-        method(**{key: value for key, value in entries.entry("method", name).items() if key != "name"})
+    assert registry.all_methods() == ["plaid", "muvera", "smve", "exact"]
+    for name in registry.all_methods():
+        registry.make(entries.entry("method", name))
 
 
 def test_nothing_but_a_model_and_a_method_means_the_card():

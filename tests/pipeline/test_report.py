@@ -18,6 +18,7 @@ from test_figures_geometry import geometry
 from harness import figures, records, report, tables
 from harness.cli import main
 from harness.config import compose, entries, names
+from harness.methods import registry
 from harness.report import glance, pictures, published, rows
 from harness.report.cell_commands import Commands
 from harness.system import files
@@ -335,7 +336,7 @@ def test_commands_make_the_committed_cells(dataset):
         found = composed(commands.of_cell(Row(record.model, record.center, record.method), dataset))
         assert found.dataset.name == dataset and found.model.name == record.config["model"]["name"]
         assert dict(found.method) == record.config["method"]
-        if not records.is_whole(record.method):
+        if not registry.end_to_end(record.method):
             assert names.variant("center", dict(found.center)) == record.center
             assert list(map(str, found.depths)) == list(record.ndcg10)
 

@@ -1,6 +1,6 @@
 """What must not change when code moves: entries, names of variants, tables and a report, to the byte.
 
-The files in tests/golden were written by the code before it was moved into rooms. `python tests/test_golden.py` writes
+The files in tests/golden were written by the code before it was moved into rooms. `python tests/unit/test_golden.py` writes
 them again; a commit that does so says why the change is wanted.
 """
 
@@ -18,7 +18,7 @@ from harness.config import entries
 from harness.config.entries import ROOT, entry
 from harness.config.names import model_name, variant
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 RESULTS = f"results_dir={ROOT / 'results'}"
 
 
