@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from harness.config.entries import ROOT
+from harness.config.entries import default_results
 from harness.config.names import safe_name
 from harness.system.errors import HarnessError
 from harness.system.files import digest, sealed, unsealed, write_json
@@ -175,5 +175,5 @@ def read_all(results: Path, datasets: Collection[str] | None = None) -> Iterator
 
 
 def results_dir(option: str | None) -> Path:
-    """Folder of the results: the option, or ``results`` of this checkout."""
-    return Path(option).expanduser() if option else ROOT / "results"
+    """Folder of the results: the option, or ``results`` of the checkout, or of the current folder without one."""
+    return Path(option).expanduser() if option else default_results()

@@ -51,6 +51,8 @@ def code() -> str:
 def commit() -> str:
     """The checkout's commit, with ``+`` if harness, options or lock differ from it; ``unknown`` outside git."""
     root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():  # installed, perhaps inside another project's checkout
+        return "unknown"
     try:
         found = _git(root, "rev-parse", "HEAD")
         changed = _git(root, "status", "--porcelain", "--", "harness", "conf", "requirements.lock")

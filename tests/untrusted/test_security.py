@@ -665,9 +665,14 @@ def test_a_name_that_is_no_file_name_is_refused(group, name, tiny_dataset, lateo
 @pytest.mark.parametrize("command", ["run", "train", "status", "geometry"])
 def test_no_command_writes_outside_its_folders(command, tiny_dataset, lateon_like, tmp_path, capsys):
     place = tmp_path / "a" / "b" / "c"
-    words = [f"dataset.path={tiny_dataset}", f"model.path={lateon_like}", f"train_data.path={tiny_dataset}"]
-    words += [f"cache_dir={place / 'cache'}", f"results_dir={place / 'results'}"]
-    for name in ("dataset.name=../../../evil", "model.name=../../../evil", f"model.name={tmp_path / 'evil'}"):
+    words = [f"model.path={lateon_like}", f"cache_dir={place / 'cache'}"]
+    names = ["model.name=../../../evil", f"model.name={tmp_path / 'evil'}"]
+    if command == "train":
+        words += [f"train_data.path={tiny_dataset}"]
+    else:
+        words += [f"dataset.path={tiny_dataset}", f"results_dir={place / 'results'}"]
+        names += ["dataset.name=../../../evil"]
+    for name in names:
         assert "cannot be a file name" in refused([command, *words, name], capsys)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
