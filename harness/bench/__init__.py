@@ -22,8 +22,8 @@ WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "scale")
 def run(config: DictConfig) -> int:
     """Time what ``what`` names (null: all but scale), print the table, write bench.json and the chart."""
     from harness.bench import report
+    from harness.config.options import results_dir
     from harness.measure.grouping import by_model
-    from harness.records import results_dir
 
     if config.what is not None and config.what not in WHAT:
         raise unknown("benchmark", config.what, WHAT)
@@ -44,11 +44,11 @@ def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-a
     from harness.bench import kernel_cases, pipeline_cases
     from harness.bench.timing import timed
     from harness.measure.grouping import selected
-    from harness.measure.testbed import Testbed
+    from harness.measure.testbed import testbed_of
 
     chosen = [config.what] if config.what else list(WHAT[:-1])
     if chosen != ["scale"]:
-        testbed = Testbed(options, selected(options)[0])
+        testbed = testbed_of(options, selected(options)[0])
     for what in chosen:
         if what == "scale":
             yield from pipeline_cases.scale(config.memory_mb)

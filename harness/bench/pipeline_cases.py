@@ -17,7 +17,7 @@ import torch
 from harness.bench.timing import Case, Row, Work, host, row
 from harness.config.entries import entry
 from harness.measure.cells import Request
-from harness.measure.testbed import Testbed
+from harness.measure.testbed import Testbed, testbed_of
 from harness.methods import registry
 from harness.models.checkpoint import load as load_model
 from harness.ranking.resources import Resources
@@ -35,8 +35,8 @@ def encoding(testbed: Testbed) -> Iterator[Case]:
     """Documents to token vectors: ours in float32 and bfloat16, against PyLate's own `encode` in float32."""
     texts = list(testbed.dataset.docs.values())[:TEXTS]
     device = testbed.resources.device
-    model = load_model(testbed.config["model"], testbed.checkpoint, device, testbed.query_length)
-    batch_tokens = testbed.config["batch_tokens"] or (65_536 if device.type == "cuda" else 2048)
+    model = load_model(testbed.options.model.given, testbed.checkpoint, device, testbed.query_length)
+    batch_tokens = testbed.options.batch_tokens or (65_536 if device.type == "cuda" else 2048)
 
     def pylate() -> Any:
         return model.encode(texts, is_query=False, batch_size=32, show_progress_bar=False)
@@ -59,20 +59,21 @@ def encoding(testbed: Testbed) -> Iterator[Case]:
 
 def grid(testbed: Testbed, width: int, keep: int, runs: int) -> Iterator[Row]:
     """MUVERA and SMVE under every centering, all depths, and exact search, against exact search alone."""
-    exact = Request(entry("method", "exact"), entry("center", "none"), asked=True)
+    exact = Request.of(entry("method", "exact"), entry("center", "none"), asked=True)
     methods = [entry("method", "muvera"), {**entry("method", "smve"), "width": width, "keep": keep}]
     centers = [entry("center", name) for name in ("none", "corpus", "own")]
-    everything = [exact, *(Request(method, center, asked=True) for method in methods for center in centers)]
+    everything = [exact, *(Request.of(method, center, asked=True) for method in methods for center in centers)]
     seconds: dict[str, list[float]] = {"exact": [], "grid": []}
     for turn in range(runs + 1):
         for name, choices in (("exact", [exact]), ("grid", everything)):
             with tempfile.TemporaryDirectory() as folder:
-                anew = {**testbed.config, "results_dir": folder, "save_runs": False, "overwrite": True}
-                fresh = Testbed(anew, testbed.dataset_options)
+                anew = {**testbed.options.given, "results_dir": folder, "save_runs": False, "overwrite": True}
+                fresh = testbed_of(anew, testbed.options.dataset)
                 _ = fresh.docs, fresh.queries  # encoded before
                 began = time.perf_counter()
-                if failures := measure(fresh, choices):
-                    raise RuntimeError("; ".join(failures))
+                measure(fresh, choices)
+                if fresh.failures.sentences:
+                    raise RuntimeError("; ".join(fresh.failures.sentences))
                 if turn:  # the first warms up
                     seconds[name].append(time.perf_counter() - began)
     ours, peer = statistics.median(seconds["grid"]), statistics.median(seconds["exact"])

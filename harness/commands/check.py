@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def check(words: Sequence[str]) -> int:
     """Compare measured with expected values; 0 if none fails."""
     from harness import records
-    from harness.records import results_dir
+    from harness.config.options import results_dir
     from harness.tables import expected
 
     options = compose.composed(["suite=demo", *words])

@@ -40,8 +40,8 @@ def _compare(words: Sequence[str]) -> int:
     if {"-h", "--help"} & set(words):
         sys.stdout.write(COMPARE_USAGE)
         return 0
+    from harness.config.options import results_dir
     from harness.geometry import tables
-    from harness.records import results_dir
 
     models = {word[:1]: word[2:] for word in words if word.startswith(("a=", "b="))}
     if len(set(models.values()) - {""}) < 2:

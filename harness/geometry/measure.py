@@ -31,20 +31,21 @@ from omegaconf import DictConfig
 
 from harness.config.entries import entry
 from harness.config.names import variant
+from harness.config.options import CenterOptions, results_dir
 from harness.evaluation.agreement import agreement
 from harness.evaluation.ndcg import CUT
 from harness.geometry import occupancy
 from harness.geometry.file import FORMAT, path_of, read
 from harness.geometry.moments import Space, spaces
+from harness.measure import query_mean
 from harness.measure.cells import Request
 from harness.measure.grouping import by_model, selected
-from harness.measure.testbed import Testbed
+from harness.measure.testbed import Testbed, testbed_of
 from harness.methods.exact import Exact
 from harness.methods.muvera import FixedDimensionalEncoding, Muvera
 from harness.methods.smve import Smve, SparseEncoding
 from harness.models.checkpoint import weights_note
 from harness.ranking.ranks import Ranking, drop_self_matches
-from harness.records import results_dir
 from harness.system import provenance
 from harness.system.errors import HarnessError
 from harness.system.files import write_json
@@ -88,7 +89,7 @@ def diagnose_cells(configs: Sequence[DictConfig], failures: list[str]) -> Iterat
             torch.set_num_threads(options["threads"])
         for dataset_options in selected(options):
             try:
-                testbed = Testbed(options, dataset_options)
+                testbed = testbed_of(options, dataset_options)
                 yield diagnose(testbed, methods, centers, results_dir(options["results_dir"]))
             except HarnessError as error:  # of this one: the others go on
                 failures.append(f"{dataset_options['name']}  {options['model']['name']}: {error}")
@@ -98,8 +99,8 @@ def diagnose_cells(configs: Sequence[DictConfig], failures: list[str]) -> Iterat
 def _distinct(requests: Sequence[Request]) -> tuple[list[Options], list[str]]:
     """The methods and the centerings that were asked for."""
     asked = [request for request in requests if request.asked]
-    methods = {variant("method", request.method): request.method for request in asked}
-    centers = {variant("center", request.center): request.center["name"] for request in asked}
+    methods = {request.method.variant: request.method.identity() for request in asked}
+    centers = {request.center.variant: request.center.name for request in asked}
     for name, method in methods.items():
         if method["name"] not in METHODS:
             raise HarnessError(f"method={name} has no projections to look at: expected {' or '.join(METHODS)}.")
@@ -119,7 +120,7 @@ def diagnose(testbed: Testbed, methods: Sequence[Options], centers: Sequence[str
     """
     path = path_of(results, testbed.dataset_name, testbed.model_name)
     view = _View(testbed)
-    known = {} if testbed.config["overwrite"] or not path.exists() else read(path)
+    known = {} if testbed.options.overwrite or not path.exists() else read(path)
     if known:
         differs = sorted(key for key in view.identity if known["identity"].get(key) != view.identity[key])
         if differs:
@@ -157,8 +158,8 @@ class _View:
     def __init__(self, testbed: Testbed) -> None:
         self.testbed = testbed
         self.own = {**entry("center", "own")}
-        self.mean = testbed.query_mean(self.own)
-        sizes = dict(testbed.config["geometry"])
+        self.mean = query_mean.choose(testbed.options, testbed.dataset, CenterOptions.of(self.own))
+        sizes = dict(testbed.options.given["geometry"])
         self.identity = {**testbed.identity, "query_mean": self.mean.sha256, "geometry": sizes}
 
     @cached_property
@@ -181,7 +182,7 @@ class _View:
         measured = {side: _spaces(store, means) for side, (store, means) in sides.items()}
         histograms = {side: _histograms(store, means) for side, (store, means) in sides.items()}
         counts = histograms["documents"]["raw"]
-        note = weights_note(testbed.config["model"], testbed.checkpoint.backbone)
+        note = weights_note(testbed.options.model.given, testbed.checkpoint.backbone)
         return {
             "format": FORMAT,
             "dataset": testbed.dataset_name,

@@ -15,9 +15,8 @@ import json
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from harness.config.entries import ROOT
 from harness.config.names import safe_name
 from harness.system.errors import HarnessError
 from harness.system.files import digest, sealed, unsealed, write_json
@@ -26,6 +25,20 @@ FORMAT = 2
 OLDEST = 1
 """The oldest format that is read."""
 FINAL = "final"
+
+
+class CellKey(NamedTuple):
+    """What names a cell: its data set, its model, and the variants of centering and method."""
+
+    dataset: str
+    model: str
+    center: str
+    method: str
+
+    @property
+    def title(self) -> str:
+        """The key in messages."""
+        return "  ".join(self)
 
 
 @dataclass(frozen=True)
@@ -172,8 +185,3 @@ def read_all(results: Path, datasets: Collection[str] | None = None) -> Iterator
     for path in sorted((results / "records").glob("*/*/*/*.json")):
         if datasets is None or path.relative_to(results / "records").parts[0] in datasets:
             yield read(path)
-
-
-def results_dir(option: str | None) -> Path:
-    """Folder of the results: the option, or ``results`` of this checkout."""
-    return Path(option).expanduser() if option else ROOT / "results"

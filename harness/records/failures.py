@@ -8,10 +8,10 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from harness.records import CellKey
 from harness.system.files import write_text
 
-Names = tuple[str, str, str, str]
-"""Data set, model, center, method."""
+Names = CellKey
 
 
 def path_of(results: Path, names: Names) -> Path:

@@ -16,19 +16,19 @@ from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from harness import records
 from harness.cache.inventory import MARKERS
 from harness.config import compose, entries, names
 from harness.measure.cells import Options
-from harness.measure.grouping import by_model, selected
+from harness.measure.failing import Failures
+from harness.measure.grouping import by_testbed
+from harness.measure.recording import SETTINGS
 from harness.measure.testbed import Testbed
 from harness.models import heads
 from harness.records import Record
-from harness.run import SETTINGS, measure
-from harness.system import locks
+from harness.run import measure
 from harness.system.errors import HarnessError
 
 GROUPS = ("model", "dataset", "center", "method")
@@ -169,22 +169,20 @@ def repeat(configured: DictConfig) -> Repetition | None:
         If the data set or the model is not at hand.
     """
     with TemporaryDirectory(prefix="reproduce-") as folder:
-        ((options, choices),) = by_model([OmegaConf.merge(configured, {"results_dir": folder})])  # type: ignore[list-item]
-        if options["threads"]:
-            torch.set_num_threads(options["threads"])
-        testbed = Testbed(options, selected(options)[0])
-        before = _finished(testbed.cache)
-        with locks.measuring(testbed.cache, testbed.dataset_name, testbed.model_name):
-            failures = measure(testbed, choices)
-        if failures:
+        ((options, requests),) = by_testbed([OmegaConf.merge(configured, {"results_dir": folder})])  # type: ignore[list-item]
+        failures = Failures()
+        with Testbed.open(options, failures) as testbed:
+            before = _finished(options.cache)
+            measure(testbed, requests)
+        if failures.sentences:
             return None
         (found,) = records.read_all(Path(folder))
-        made = _finished(testbed.cache) - before
+        made = _finished(options.cache) - before
         cached = [store.path.name for store in (testbed.docs, testbed.queries) if store.path not in made]
         indexes = [
             path for path in made if path.parent.name == "plaid" and path.name.startswith(testbed.docs.path.name)
         ]
-        if choices[0].method["name"] == "plaid" and not indexes:
+        if requests[0].method.name == "plaid" and not indexes:
             cached.append("PLAID's index")
         return Repetition(found, cached)
 

@@ -18,10 +18,11 @@ from omegaconf import DictConfig
 
 from harness import records
 from harness.config.names import model_name, safe_name
-from harness.measure.cells import Options, names_of
+from harness.config.options import results_dir
+from harness.measure.cells import Options
 from harness.measure.grouping import by_model, selected
 from harness.measure.pending import has_depths
-from harness.records import Record, failures, results_dir
+from harness.records import Record, failures
 from harness.records.failures import Names
 from harness.sweep.estimate import Size, of_host, seconds_left
 from harness.system import locks, provenance
@@ -83,7 +84,9 @@ def progress(configs: Sequence[DictConfig]) -> list[Progress]:
         for entry in selected(options):
             dataset = safe_name("dataset", entry["name"])
             counted = {cell for one in found for cell in one.states}
-            names = [one for one in dict.fromkeys(names_of(dataset, model, c) for c in choices) if one not in counted]
+            names = [
+                one for one in dict.fromkeys(request.key(dataset, model) for request in choices) if one not in counted
+            ]
             if not names:
                 continue
             said = {one: text for one in names if (text := failures.read(results, one))}

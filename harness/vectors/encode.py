@@ -185,7 +185,7 @@ class Encoder:
         weights = {"backbone": sha256} if upto_head else {"weights": sha256, "seed": self.model.get("seed")}
         identity = {**self._identity(source), **weights}
         folder = f"{of}-{source.name}-{source.side}-{digest(identity)[:16]}{source.shard.suffix}"
-        if not source.shard.is_whole:
+        if not source.shard.is_full:
             identity["shard"] = source.shard.name
         return self.cache / "tokens" / folder, identity
 
