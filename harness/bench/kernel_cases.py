@@ -11,9 +11,9 @@ import torch
 
 from harness.bench.timing import Case, installed
 from harness.methods import smve_anchors
-from harness.methods.muvera import FixedDimensionalEncoding, dot_products
+from harness.methods.muvera import FixedDimensionalEncoding
+from harness.methods.muvera_cpu import dot_products
 from harness.methods.smve import InvertedIndex, SparseCodes, SparseEncoding
-from harness.ranking import maxsim
 from harness.ranking.maxsim import Pairs
 from harness.ranking.topk import RunningTopK
 from harness.vectors.store import Block, StoreInMemory, TokenStore
@@ -37,7 +37,7 @@ def rerank(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
 
     everything = held.rows(0, len(held))  # in memory, as the peers have it
     bounds, wanted, _ = pairs.of_rows(0, len(held))
-    stack = maxsim.stack(asked)
+    stack = maxsim.prepare(asked, CPU)
 
     def ours() -> np.ndarray:
         return pairs.look_up(maxsim.pair_scores(stack, everything, bounds, wanted), rows)
@@ -81,7 +81,7 @@ def rerank(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
 
     some = _memory(docs.rows(0, min(DOCUMENTS, len(docs))))
     block = some.rows(0, len(some))
-    stack_all = maxsim.stack(queries)
+    stack_all = maxsim.prepare(queries, CPU)
     wide_all = np.ascontiguousarray(queries.rows(0, len(queries)).tokens.T)
     yield Case(
         "rerank",

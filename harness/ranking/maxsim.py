@@ -18,20 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from harness.kernels.maxima import maxsim_of_similarities
-from harness.ranking import maxsim_gpu
-from harness.system.threads import map_threads
-from harness.vectors.store import Block, TokenStore
+from harness.ranking import maxsim_cpu, maxsim_gpu
+from harness.system.device import twin
+from harness.vectors.store import TokenStore
 
-_SIMILARITIES = 1 << 18  # made at once by one thread: 1 MiB, which stays in the cache
-_WORK = 1 << 22  # similarities in one piece of work for a thread
 _TOKEN_COPIES = 2  # of a block's tokens: float16 as read, float32
 
 
@@ -136,97 +132,18 @@ def score(
         Called with the number of documents after each block.
     """
     scores = np.full(len(pairs), -np.inf, dtype=np.float32)
-    on_gpu = device.type == "cuda"
-    asked: Any = maxsim_gpu.pad_queries(queries, device) if on_gpu else stack(queries)
+    implementation: Any = twin(device, maxsim_cpu, maxsim_gpu)
+    prepared = implementation.prepare(queries, device)
     row_bytes = 4 * len(queries) if take is not None else 0
     for block in docs.blocks(_TOKEN_COPIES * 4 * docs.dim, row_bytes, block_bytes):
         bounds, wanted, first = pairs.of_rows(block.start, block.stop)
         place = slice(first, first + len(wanted))
         if take is not None:
-            every = maxsim_gpu.block_scores(asked, block) if on_gpu else block_scores(asked, block)
+            all_scores = implementation.block_scores(prepared, block)
             document = np.repeat(np.arange(len(block.lengths)), np.diff(bounds))
-            scores[place] = _numpy(every[wanted, document])
-            take(block.start, every)
+            scores[place] = implementation.numpy(all_scores[wanted, document])
+            take(block.start, all_scores)
         elif len(wanted):
-            of_block = maxsim_gpu.pair_scores if on_gpu else pair_scores
-            scores[place] = of_block(asked, block, bounds, wanted)
+            scores[place] = implementation.pair_scores(prepared, block, bounds, wanted)
         tick(len(block.lengths))
     return scores
-
-
-def stack(queries: TokenStore) -> Float[np.ndarray, "queries dim length"]:
-    """The queries' tokens as columns, padded with zeros to the longest."""
-    stacked = np.zeros((len(queries), queries.dim, int(queries.lengths.max(initial=1))), dtype=np.float32)
-    every = queries.rows(0, len(queries))  # read once, not query by query
-    for row, (start, stop) in enumerate(pairwise(every.offsets)):
-        stacked[row, :, : stop - start] = every.tokens[start:stop].T
-    return stacked
-
-
-def block_scores(queries: Float[np.ndarray, "queries dim length"], block: Block) -> Float[np.ndarray, "queries docs"]:
-    """MaxSim of every query with every document of a block.
-
-    Cost: query tokens * document tokens * dim multiply-adds.
-    """
-    scores = np.empty((len(queries), len(block.lengths)), dtype=np.float32)
-    offsets = block.offsets
-
-    def some(documents: range) -> None:
-        column = np.empty(len(queries), dtype=np.float32)
-        for i in documents:
-            _score(block.tokens[offsets[i] : offsets[i + 1]], queries, slice(None), column)
-            scores[:, i] = column
-
-    map_threads(some, _runs(offsets * len(queries) * queries.shape[2], _WORK))
-    return scores
-
-
-def pair_scores(
-    queries: Float[np.ndarray, "queries dim length"],
-    block: Block,
-    bounds: Int[np.ndarray, " rows"],
-    wanted: Int[np.ndarray, " pairs"],
-) -> Float[np.ndarray, " pairs"]:
-    """MaxSim of the documents of a block with the queries that want them.
-
-    The queries ``wanted[bounds[i]:bounds[i + 1]]`` want the block's document i; their tokens are gathered, which costs
-    about a tenth of their product with a document of 200 tokens.
-    """
-    scores = np.empty(len(wanted), dtype=np.float32)
-    offsets = block.offsets
-
-    def some(documents: range) -> None:
-        for i in documents:
-            of_document = slice(bounds[i], bounds[i + 1])
-            _score(block.tokens[offsets[i] : offsets[i + 1]], queries, wanted[of_document], scores[of_document])
-
-    map_threads(
-        some, _runs(np.concatenate([[0], np.cumsum(block.lengths * np.diff(bounds))]) * queries.shape[2], _WORK)
-    )
-    return scores
-
-
-def _score(tokens: np.ndarray, queries: np.ndarray, chosen: np.ndarray | slice, scores: np.ndarray) -> None:
-    """MaxSim of one document [tokens, dim] with the chosen queries, written to `scores`."""
-    if not len(tokens):
-        scores[:] = -np.inf
-        return
-    at_once = max(1, _SIMILARITIES // (len(tokens) * queries.shape[2]))
-    for first in range(0, len(scores), at_once):
-        some = slice(first, first + at_once)
-        asked = queries[some] if isinstance(chosen, slice) else queries[chosen[some]]
-        maxsim_of_similarities(np.matmul(tokens, asked), scores[some])
-
-
-def _runs(offsets: np.ndarray, size: int) -> list[range]:
-    """Consecutive items in runs of about `size` (as `offsets` count it), each of at least one item."""
-    runs, start, count = [], 0, len(offsets) - 1
-    while start < count:
-        stop = max(start + 1, int(np.searchsorted(offsets, offsets[start] + size, side="right")) - 1)
-        runs.append(range(start, stop))
-        start = stop
-    return runs
-
-
-def _numpy(values: np.ndarray | torch.Tensor) -> np.ndarray:
-    return values.cpu().numpy() if isinstance(values, torch.Tensor) else values

@@ -12,7 +12,7 @@ from harness.cli import main
 from harness.config import shards
 from harness.config.shards import Shard, parse
 from harness.measure.artifacts import Result, merge
-from harness.methods import muvera, smve
+from harness.methods import muvera_cpu, smve_codes
 from harness.ranking.ranks import Ranking
 from harness.system.errors import HarnessError
 from harness.vectors import centering, encode
@@ -54,8 +54,8 @@ def small_chunks(monkeypatch):
     """Chunks of 16 documents, so that 60 documents make shards; tiles that divide them."""
     for module in (shards, encode, centering):
         monkeypatch.setattr(module, "CHUNK", 16)
-    monkeypatch.setattr(muvera, "TILE", 8)
-    monkeypatch.setattr(smve, "_TILE", 16)
+    monkeypatch.setattr(muvera_cpu, "TILE", 8)
+    monkeypatch.setattr(smve_codes, "_TILE", 16)
 
 
 def test_the_merged_result_is_that_of_the_whole_corpus(small_chunks, lateon_like, tiny_dataset, tmp_path, capsys):

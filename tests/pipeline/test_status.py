@@ -183,7 +183,7 @@ def test_the_median_of_several_records_counts():
 def test_what_cells_share_counts_once():
     size, found = Size(1000, 10, 100), [measured("smve", SMVE), measured("exact", {"exact_search": 5.0}, center="none")]
     own, none, exact = (
-        ("nfcorpus", "lateon", *rest) for rest in (("own", "smve"), ("none", "smve"), ("none", "exact"))
+        CellKey("nfcorpus", "lateon", *rest) for rest in (("own", "smve"), ("none", "smve"), ("none", "exact"))
     )
     left = estimate.seconds_left
     assert left([WANTED, own], size, True, found) == pytest.approx(8 + 4 + 6)  # documents are centered alike
