@@ -11,7 +11,8 @@ from harness import records
 from harness.cli import main
 from harness.config import shards
 from harness.config.shards import Shard, parse
-from harness.measure.artifacts import Result, merge
+from harness.measure.artifacts import Result
+from harness.measure.merging import merge
 from harness.methods import muvera_cpu, smve_codes
 from harness.ranking.ranks import Ranking
 from harness.system.errors import HarnessError
@@ -95,5 +96,5 @@ def test_plaid_and_too_many_shards_are_refused(lateon_like, tiny_dataset, tmp_pa
         f"results_dir={tmp_path}",
     ]
     assert main([*words, "method=plaid", "shard=1/2"]) == 2
-    assert "cannot be run in shards" in capsys.readouterr().err
+    assert "method=plaid needs all documents at once: leave shard=1/2 out" in capsys.readouterr().err
     assert main([*words, "method=smve", "shard=2/2"]) == 1 or main([*words, "method=smve", "shard=1/2"]) == 1
