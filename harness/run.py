@@ -25,7 +25,7 @@ from harness.vectors.store import stacked
 
 
 def run(configs: Sequence[DictConfig]) -> list[str]:
-    """Measure each configuration's cell, and its reference, on each data set it names; one sentence for each failure."""
+    """Measure each configuration's cell, and its reference, on each data set; returns a sentence for each failure."""
     failures = Failures()
     for options, requests in grouping.by_testbed(configs):
         with failures.collect(options.results, grouping.keys_of(options, requests), options.title):

@@ -243,7 +243,7 @@ def read(one: CellFiles, end_to_end: bool) -> Result:
     Raises
     ------
     HarnessError
-        If one of its files is damaged, or its MaxSim is of other candidates.
+        If one of its files is damaged, or its MaxSim was computed for other candidates.
     """
     found = read_candidates(one.candidates)
     if end_to_end:

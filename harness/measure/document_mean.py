@@ -15,8 +15,8 @@ from harness.vectors.store import TokenStore
 def of(docs: TokenStore, shard: Shard) -> Float[np.ndarray, " dim"]:
     """The mean over the documents of all shards, given the token vectors of one.
 
-    A shard writes the sums of its own token vectors, and adds up those of all: the same numbers in the same order as for
-    a corpus in one piece.
+    A shard writes the sums of its own token vectors and adds up those of all shards: the same numbers in the same order
+    as for a corpus in one piece.
 
     Raises
     ------

@@ -73,7 +73,7 @@ def keys_of(options: RunOptions, requests: Sequence[Request]) -> list[CellKey]:
 
 
 def share_documents(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells whose documents are encoded alike, together: one method, the same mean off the documents, as many candidates.
+    """Groups of cells whose documents are encoded alike: the same method, document mean and number of candidates.
 
     Cells whose search is the MaxSim pass are left out.
     """

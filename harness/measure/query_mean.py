@@ -57,7 +57,7 @@ def choose(options: RunOptions, dataset: Dataset, centering: CenterOptions) -> Q
 
 
 def _of_other_sets(options: RunOptions, dataset: Dataset, centering: CenterOptions) -> tuple[str, dict[str, str]]:
-    """Queries of the fallback sets that are not evaluated, and where they come from; sets that are absent are skipped."""
+    """Queries of the fallback sets that are not evaluated, and where they come from; absent sets are skipped."""
     evaluated = {plain(text) for text in dataset.queries.values()}
     sources, texts = [], {}
     for name in centering.fallback:

@@ -58,7 +58,9 @@ def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
         yield Claim()
         return
     folder = testbed.options.results / locks.FOLDER
-    with locks.held(folder.joinpath(*cell.key[:-1], f"{cell.key.method}.lock")):  # one for all who write the record
+    with locks.held(
+        folder.joinpath(*cell.key[:-1], f"{cell.key.method}.lock")
+    ):  # one lock for all processes that write it
         state = State.MISSING if cell.overwrite else state_of(testbed, cell)
         if state is State.DONE:
             log.info("%s: finished by another process", cell.title)
@@ -180,7 +182,7 @@ def _counts(testbed: Testbed, first: Ranking, k: int) -> dict[str, Any]:
 
 
 def _recorded(testbed: Testbed, cell: Cell) -> Options:
-    """The options that a record keeps: what the cell depends on and how it was computed; of a path, only its last part."""
+    """The options that a record keeps: what the cell depends on, and how it was computed; paths lose their folders."""
     given = testbed.options.given
     options = {
         **given,

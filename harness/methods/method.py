@@ -3,8 +3,8 @@
     search(docs, queries, k, resources) -> SearchResult
 
 A method describes itself: the class attributes below are all that tables, figures, sweeps and the pipeline know of it.
-To add one, write two files: ``harness/methods/NAME.py`` with one subclass of `Method`, whose constructor takes the options
-of ``conf/method/NAME.yaml`` (docs/architecture.md has an example of 25 lines).
+To add one, write two files: ``harness/methods/NAME.py`` with one subclass of `Method`, and ``conf/method/NAME.yaml``
+with the options that its constructor takes (docs/architecture.md has an example).
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ Each of R repetitions has k Gaussian hyperplanes h and a projection to d dimensi
 The FDE is the concatenation, R * 2^k * d numbers; the score is F_q . F_d. Without inner projection S is the identity
 and d = dim.
 
-Documents are encoded and searched in tiles of 256, and queries by the stores that they are stacked of, one product for
-each of both, so that a score depends neither on the memory at hand, nor on the number of threads or shards, nor on what
-else is searched at the same time, down to the last bit.
+Documents are encoded and searched in tiles of 256, queries in the stores that they were stacked from, with one product
+for each pair of both. So a score does not depend, to the last bit, on the available memory, on the number of threads or
+shards, or on what else is searched at the same time.
 """
 
 from __future__ import annotations

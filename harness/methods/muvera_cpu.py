@@ -17,7 +17,7 @@ _TEXTS = 8  # encoded at once by one thread: their bucket sums stay in the cache
 
 
 def token_bytes(repetitions: int, bits: int, width: int) -> int:
-    """Bytes that one token takes while its block is encoded, beside its vector: none, texts are encoded a few at once."""
+    """Bytes that one token takes while its block is encoded, beside its vector: nearly none."""
     return 0
 
 

@@ -6,8 +6,8 @@ w unit anchors a; each token x keeps its k largest (signed) projections a . x:
     document:   C_d[a] = mean of a . x over its tokens that kept a
 
 The score is the sparse dot product C_q . C_d. With repetitions, independent sets of w anchors are concatenated and each
-token keeps k in every set. Anchors (`harness.methods.smve_anchors`) are `gaussian`, `rotation` or `hadamard`; the last are projected
-on without any product. Documents are encoded, inverted and searched in tiles.
+token keeps k in every set. Anchors (`harness.methods.smve_anchors`) are `gaussian`, `rotation` or `hadamard`; projecting
+on the last takes no product. Documents are encoded, inverted and searched in tiles.
 """
 
 from __future__ import annotations

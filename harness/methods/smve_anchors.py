@@ -90,7 +90,7 @@ class HadamardAnchors:
 
     @cached_property
     def matrix(self) -> Float[np.ndarray, "dim width"]:
-        """The directions as columns, for a GPU, and for those who want to see them."""
+        """The directions as columns: what a GPU multiplies with, and what geometry looks at."""
         dim, n = len(self.rotation), self.signs.shape[1]
         numbers = np.arange(n)
         parity = np.array([[bin(a & i).count("1") & 1 for a in numbers] for i in range(dim)])
@@ -148,6 +148,6 @@ def _orthogonal(dim: int, rng: np.random.Generator) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 numbers by itself (elsewhere torch emulates it, slowly)."""
+    """Whether this CPU has instructions for products of bfloat16 numbers (torch emulates them elsewhere, slowly)."""
     found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))

@@ -4,11 +4,11 @@
 
 A document without tokens scores -inf: it can never be retrieved.
 
-One pass over the corpus serves everybody who asks: each document's tokens are read once and multiplied with those of
-all queries that want it, as many at a time as the cache can hold; there `harness.kernels.maxima` takes the maxima. A
-pair is a product of its own in BLAS's batch, [tokens, dim] @ [dim, query tokens]: as fast as a large product, and its
-score does not depend on what else is computed, to the last bit. Equal documents tie, in any block, shard and number of
-threads.
+One pass over the corpus scores all pairs that were asked for. Each document's tokens are read once and multiplied with
+those of all queries that need it, as many at a time as the cache can hold; there `harness.kernels.maxima` takes the
+maxima. A pair is a product of its own in BLAS's batch, [tokens, dim] @ [dim, query tokens]. This is as fast as a large
+product, and a score does not depend on what else is computed, to the last bit: equal documents tie in any block, in any
+shard, and with any number of threads.
 
 Queries are padded with zero vectors, which keeps their scores: max_j 0 . d_j = 0 adds nothing to the sum. Documents are
 never padded (with zeros, the padding would win as soon as all similarities of a query token are negative).
@@ -33,7 +33,7 @@ _TOKEN_COPIES = 2  # of a block's tokens: float16 as read, float32
 
 @dataclass(frozen=True)
 class Pairs:
-    """Distinct (query, document) pairs, by document and then query.
+    """Distinct (query, document) pairs, sorted by document and then by query: a sparse [queries, docs] mask.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Pairs:
 
     @classmethod
     def of(cls, candidates: Sequence[Int[np.ndarray, "queries _"]], queries: int) -> Pairs:
-        """All pairs of some candidate lists (document rows [queries, k], -1: none)."""
+        """All pairs of candidate lists (document rows [queries, k]; -1: none)."""
         keys = [cls._keys(rows, queries)[rows >= 0] for rows in candidates]
         every = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *keys]))  # five times as fast as np.unique
         return cls(every[np.diff(every, prepend=-1) > 0], queries)
@@ -57,7 +57,7 @@ class Pairs:
     def look_up(
         self, scores: Float[np.ndarray, " pairs"], rows: Int[np.ndarray, "queries k"]
     ) -> Float[np.ndarray, "queries k"]:
-        """The scores of candidates that are among the pairs; -inf where there is none (row -1)."""
+        """The scores of candidates that are among the pairs; -inf where a list has ended (row -1)."""
         found = np.full(rows.shape, -np.inf, dtype=np.float32)
         there, places = self._places(rows)
         found[there] = scores[places]
@@ -66,16 +66,16 @@ class Pairs:
     def known(
         self, kept: Iterable[tuple[Int[np.ndarray, "queries k"], Float[np.ndarray, "queries k"], float]]
     ) -> tuple[Float[np.ndarray, " pairs"], Bool[np.ndarray, " pairs"], float]:
-        """What is known of the pairs.
+        """The scores of pairs that were computed before.
 
         Parameters
         ----------
         kept
-            Candidate lists with their scores, and what one of these cost (in seconds, for instance).
+            Candidate lists with their scores, and the cost of one score (in seconds, for instance).
 
         Returns
         -------
-        Their scores as far as they are kept, which are missing, and what those that are not have cost.
+        The scores (-inf where missing), which pairs are missing, and the cost of those that are not.
         """
         scores, missing = np.full(len(self), -np.inf, dtype=np.float32), np.ones(len(self), dtype=bool)
         spent = 0.0
@@ -86,11 +86,11 @@ class Pairs:
         return scores, missing, spent
 
     def only(self, chosen: Bool[np.ndarray, " pairs"]) -> Pairs:
-        """Some of the pairs."""
+        """The pairs that a mask selects."""
         return Pairs(self.keys[chosen], self.queries)
 
     def _places(self, rows: Int[np.ndarray, "queries k"]) -> tuple[Bool[np.ndarray, "queries k"], np.ndarray]:
-        """Which candidates are among the pairs, and the places of these among the pairs."""
+        """Which candidates are among the pairs, and the places of these candidates among the pairs."""
         keys = np.where(rows < 0, -1, self._keys(rows, self.queries)).ravel()
         order = np.argsort(keys)  # looked up in order, neighbours are in the cache: three times as fast
         places = np.empty(len(keys), dtype=np.int64)
@@ -101,7 +101,7 @@ class Pairs:
         return there.reshape(rows.shape), places[there]
 
     def of_rows(self, start: int, stop: int) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " pairs"], int]:
-        """Pairs of some documents: (their bounds in the queries [rows + 1], the queries, the first pair's place)."""
+        """The pairs of consecutive documents: (bounds of each one's queries, the queries, the first pair's place)."""
         bounds = np.searchsorted(self.keys, np.arange(start, stop + 1) * self.queries)
         first, last = int(bounds[0]), int(bounds[-1])
         return bounds - first, self.keys[first:last] % self.queries, first
@@ -120,12 +120,12 @@ def score(
     take: Callable[[int, Any], object] | None = None,
     tick: Callable[[int], object] = lambda _: None,
 ) -> Float[np.ndarray, " pairs"]:
-    """MaxSim of some pairs; with `take`, of all pairs of the corpus.
+    """MaxSim of pairs; with `take`, of all pairs of the corpus on the way.
 
     Parameters
     ----------
     block_bytes
-        What a block of documents may take.
+        Memory that a block of documents may take.
     take
         Called for each block with its first row and its scores, [queries, docs].
     tick

@@ -143,7 +143,7 @@ def _state(path: Path) -> FileState:
 
 
 def plan(configs: Sequence[DictConfig], noted: Failures) -> tuple[dict[str, list[Job]], list[Goal]]:
-    """The jobs of each wave, and what they are to reach; `noted` gets a sentence for each cell that cannot be planned."""
+    """The jobs of each wave, and what they are to reach; a cell that cannot be planned is `noted`."""
     waves: dict[str, list[Job]] = {step: [] for step in STEPS}
     goals: list[Goal] = []
     for options, requests in by_testbed(configs):

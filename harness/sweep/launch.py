@@ -29,7 +29,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "n_jobs": 2,
         "pre_dispatch": "n_jobs",
         "batch_size": 1,
-    },  # a job is long: each starts when a worker is free
+    },  # a job is long: it starts when a worker is free
     "ray": {
         "ray.init.include_dashboard": "false",
         "ray.init.num_cpus": "null",
@@ -152,7 +152,7 @@ def _connect(options: Any) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         raise HarnessError(
             f"cannot start Ray, or reach it at {address} ({reason(error)}): expected the HOST:PORT that `ray start "
-            "--head` has said, or none (hydra.launcher.ray.init.address=null) for workers on this machine."
+            "--head` printed, or none (hydra.launcher.ray.init.address=null) for workers on this machine."
         ) from error
     wanted, largest = threads({"ray": options}), max(node["Resources"].get("CPU", 0) for node in ray.nodes())
     if wanted > largest:

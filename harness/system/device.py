@@ -1,4 +1,4 @@
-"""The device that computes, and the one place that chooses between an implementation for the CPU and its twin for the GPU."""
+"""The device that computes, and the one place that chooses between twins: implementations for the CPU and the GPU."""
 
 from __future__ import annotations
 

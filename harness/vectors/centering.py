@@ -4,8 +4,8 @@
     corpus   q_i - mu_D,  d_j - mu_D     mu_D: mean over all document token vectors (the card's "Center: yes")
     own      q_i - mu_Q,  d_j - mu_D     mu_Q: mean query token vector, of queries that are not evaluated
 
-Why `own`: query tokens, expansion tokens above all, have a direction of their own, so that q_i - mu_D still lies in a
-cone and falls into few buckets. `renormalize` makes the centered vectors unit vectors again (off by default).
+Why `own`: query tokens, expansion tokens above all, have a direction of their own, so q_i - mu_D still lies in a cone
+and falls into few buckets. `renormalize` makes the centered vectors unit vectors again (off by default).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ KINDS = {
     "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True),
     "own": Kind("own", "own", MU_D, MU_Q),
 }
-"""The kinds, by the names of the entries of conf/center, in the order of tables. A new one is a line here and an entry."""
+"""The kinds by the names of conf/center's entries, in the order of tables. A new one is a line here and an entry."""
 
 
 def fit(
