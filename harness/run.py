@@ -208,7 +208,7 @@ def _maxsim(testbed: Testbed, cells: list[Cell], exact: list[Cell], noted: Noted
                 known = [] if anew else artifacts.known(testbed.stages, testbed.shard)
                 scores, missing, spent = pairs.known((rows - start, kept, cost) for rows, kept, cost in known)
                 if missing.any():
-                    with bar("MaxSim", len(docs), resources.show) as progress:
+                    with bar("MaxSim", len(docs), resources.show, device=resources.device) as progress:
                         asked = (queries, docs, pairs.only(missing), resources.block_bytes, resources.device)
                         scores[missing] = maxsim.score(*asked, tick=progress.update)
         if exact:

@@ -23,6 +23,7 @@ from harness.ranking.resources import Resources
 from harness.system.device import device
 from harness.system.errors import HarnessError
 from harness.system.files import read_arrays, write_arrays
+from harness.system.messages import warn_once
 from harness.vectors.centering import mean_of, token_mean, token_sums
 from harness.vectors.encode import Encoder
 from harness.vectors.store import TokenStore
@@ -158,7 +159,7 @@ class Testbed:
         if not texts:
             chosen, texts = list(self.dataset.queries), self.dataset.queries
             what = f"transductive: the {len(chosen)} evaluated queries themselves"
-            log.warning("%s: mu_Q is %s: no other queries are at hand", self.dataset_name, what)
+            warn_once(log, "%s: mu_Q is %s, as no other queries are available", self.dataset_name, what)
         return QueryMean(what, {query: texts[query] for query in chosen})
 
     def encode_mean(self, mean: QueryMean) -> TokenStore:

@@ -31,7 +31,7 @@ from harness.ranking.resources import Resources
 from harness.system.errors import HarnessError
 from harness.system.progress import Stopwatch, bar
 from harness.system.threads import chunks, map_threads
-from harness.vectors.store import Block, TokenStore
+from harness.vectors.store import Block, TokenVectors
 
 TILE = 256  # documents in one product of the search
 _TEXTS = 8  # encoded at once by one thread: their bucket sums stay in the cache
@@ -143,7 +143,7 @@ class Muvera(Method):
             )
         self.options = (repetitions, bits, projection, seed)
 
-    def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
+    def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by F_q . F_d."""
         watch = Stopwatch()
         fde = FixedDimensionalEncoding(docs.dim, *self.options, resources.device)
@@ -156,7 +156,7 @@ class Muvera(Method):
                 for part in queries.parts
             ]
         best = resources.top_k(len(queries), min(k, len(docs)))
-        with bar("MUVERA", len(docs), resources.show) as progress:
+        with bar("MUVERA", len(docs), resources.show, device=resources.device) as progress:
             for block in docs.blocks(token_bytes, row_bytes, resources.block_bytes, TILE):
                 with watch.phase("encode_documents"):
                     codes = fde.documents(block)

@@ -27,7 +27,7 @@ from harness.ranking.topk import RunningTopK
 from harness.system.errors import HarnessError
 from harness.system.progress import Stopwatch, bar
 from harness.system.threads import chunks, map_threads
-from harness.vectors.store import Block, TokenStore
+from harness.vectors.store import Block, TokenVectors
 
 _TOKENS = 256  # projected at once by one thread
 _TILE = 4096  # documents of one inverted index: their numbers take 2 bytes, a query's scores stay in the cache
@@ -192,7 +192,7 @@ class Smve(Method):
             )
         self.options = (width, keep, repetitions, anchors, seed)
 
-    def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
+    def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by C_q . C_d; documents that share no anchor with a query score 0."""
         watch = Stopwatch()
         encoding = SparseEncoding(docs.dim, *self.options, resources.device)
@@ -202,7 +202,7 @@ class Smve(Method):
             query_codes = SparseCodes.joined([encoding.queries(block) for block in blocks], encoding.size)
         best = RunningTopK(len(queries), min(k, len(docs)))
         kept = 0
-        with bar("SMVE", len(docs), resources.show) as progress:
+        with bar("SMVE", len(docs), resources.show, device=resources.device) as progress:
             for block in docs.blocks(token_bytes, encoding.row_bytes + 12 * len(queries), budget):
                 with watch.phase("encode_documents"):
                     codes = encoding.documents(block)

@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float, Int
 from harness.kernels.maxima import maxsim_of_similarities
 from harness.ranking import maxsim_gpu
 from harness.system.threads import map_threads
-from harness.vectors.store import Block, TokenStore
+from harness.vectors.store import Block, TokenVectors
 
 _SIMILARITIES = 1 << 18  # made at once by one thread: 1 MiB, which stays in the cache
 _WORK = 1 << 22  # similarities in one piece of work for a thread
@@ -116,8 +116,8 @@ class Pairs:
 
 
 def score(
-    queries: TokenStore,
-    docs: TokenStore,
+    queries: TokenVectors,
+    docs: TokenVectors,
     pairs: Pairs,
     block_bytes: int,
     device: torch.device,
@@ -154,7 +154,7 @@ def score(
     return scores
 
 
-def stack(queries: TokenStore) -> Float[np.ndarray, "queries dim length"]:
+def stack(queries: TokenVectors) -> Float[np.ndarray, "queries dim length"]:
     """The queries' tokens as columns, padded with zeros to the longest."""
     stacked = np.zeros((len(queries), queries.dim, int(queries.lengths.max(initial=1))), dtype=np.float32)
     every = queries.rows(0, len(queries))  # read once, not query by query

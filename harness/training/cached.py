@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 
 class CachedCollator:
@@ -27,7 +27,7 @@ class CachedCollator:
     """
 
     def __init__(
-        self, queries: tuple[dict[str, int], TokenStore], documents: tuple[dict[str, int], TokenStore]
+        self, queries: tuple[dict[str, int], TokenVectors], documents: tuple[dict[str, int], TokenVectors]
     ) -> None:
         self.queries, self.documents = queries, documents
         self.valid_label_columns: list[str] = []

@@ -30,7 +30,8 @@ from harness.training.folder import CHECKPOINTS, HEAD, LOG, MODEL, RunFolder
 from harness.training.loss import STEContrastive, TokenMeans
 from harness.training.pairs import TrainingData
 from harness.training.validate import Stores, Validation
-from harness.vectors.encode import Encoder, Texts, vectors
+from harness.vectors.encode import Encoder, Texts
+from harness.vectors.forward import vectors
 from harness.vectors.store import StoreInMemory
 
 log = logging.getLogger(__name__)

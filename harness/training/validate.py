@@ -21,10 +21,10 @@ from harness.methods.muvera import Muvera
 from harness.methods.smve import Smve
 from harness.ranking.resources import Resources
 from harness.vectors import centering
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 SMVE = {"width": 4096, "keep": 16}  # a sixteenth of the default's cost
-Stores = tuple[TokenStore, TokenStore, TokenStore]
+Stores = tuple[TokenVectors, TokenVectors, TokenVectors]
 """Token vectors of the validation's documents and queries, and of queries for mu_Q."""
 
 
@@ -53,6 +53,6 @@ class Validation:
             found |= {f"{name}_{kind}": self._ndcg(method, *sides) for name, method in self.methods.items()}
         return {**found, "cosine": Moments.of(documents).mean_pairwise_cosine}
 
-    def _ndcg(self, method: Method, documents: TokenStore, queries: TokenStore) -> float:
+    def _ndcg(self, method: Method, documents: TokenVectors, queries: TokenVectors) -> float:
         rows = method.search(documents, queries, CUT, self.resources).ranking.rows
         return float(np.mean(self.evaluator.ndcg10(rows)))

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from harness.config.shards import CHUNK
 from harness.system.threads import chunks, map_threads
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class Centering:
     queries: Float[np.ndarray, " dim"] | None = None
     renormalize: bool = False
 
-    def apply_documents(self, docs: TokenStore) -> TokenStore:
+    def apply_documents(self, docs: TokenVectors) -> TokenVectors:
         """The store's rows, centered as they are read."""
         return _shifted(docs, self.documents, self.renormalize)
 
-    def apply_queries(self, queries: TokenStore) -> TokenStore:
+    def apply_queries(self, queries: TokenVectors) -> TokenVectors:
         """The store's rows, centered as they are read."""
         return _shifted(queries, self.queries, self.renormalize)
 
 
-def token_sums(store: TokenStore) -> Float[np.ndarray, "chunks dim"]:
+def token_sums(store: TokenVectors) -> Float[np.ndarray, "chunks dim"]:
     """Sums of the token vectors of every `CHUNK` rows, in float64.
 
     In chunks, so that the same numbers are added in the same order whether a corpus is in one piece or in shards.
@@ -56,7 +56,7 @@ def mean_of(sums: Sequence[Float[np.ndarray, "_ dim"]], tokens: int) -> Float[np
     return (np.concatenate(sums).sum(axis=0) / max(1, tokens)).astype(np.float32)
 
 
-def token_mean(store: TokenStore) -> Float[np.ndarray, " dim"]:
+def token_mean(store: TokenVectors) -> Float[np.ndarray, " dim"]:
     """Mean over all token vectors of a store, float32 [dim]."""
     return mean_of([token_sums(store)], int(store.offsets[-1]))
 
@@ -100,7 +100,7 @@ KINDS = {
 
 
 def fit(
-    kind: str, mu_d: Float[np.ndarray, " dim"] | None, mean_queries: TokenStore | None, renormalize: bool
+    kind: str, mu_d: Float[np.ndarray, " dim"] | None, mean_queries: TokenVectors | None, renormalize: bool
 ) -> Centering:
     """The centering of one kind.
 
@@ -131,7 +131,7 @@ def label(name: str) -> str:
     return "+".join([KINDS[base].label if base in KINDS else base, *options])
 
 
-def _shifted(store: TokenStore, mean: np.ndarray | None, renormalize: bool) -> TokenStore:
+def _shifted(store: TokenVectors, mean: np.ndarray | None, renormalize: bool) -> TokenVectors:
     if mean is None:
         return store
 

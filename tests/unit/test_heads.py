@@ -195,7 +195,7 @@ def test_an_interrupted_write_leaves_the_old_head(lateon_like, changed, monkeypa
 def test_a_cells_name_has_the_head(tmp_path):
     """By the file's name, or the folder's, where the file is just called head.safetensors."""
     lateon = entries.entry("model", "lateon")
-    names = {"runs/mine/head.safetensors": "mine", "good": "good", "some/other.safetensors": "other"}
-    for head, name in names.items():
+    expected = {"runs/mine/head.safetensors": "mine", "good": "good", "some/other.safetensors": "other"}
+    for head, name in expected.items():
         assert names.variant("model", {**lateon, "head": head}) == f"lateon+head={name}"
     assert names.variant("model", lateon) == "lateon"
