@@ -1,7 +1,7 @@
 """The model's forward pass: unit token vectors of texts, in batches of about equal numbers of tokens.
 
-Texts are sorted by their number of tokens, and a batch has about as many tokens as fit the cache of a CPU, or the memory
-of a GPU. PyLate's own `encode` sorts by characters and takes a fixed number of texts.
+Texts are sorted by their number of tokens, and a batch has about as many tokens as fit the cache of a CPU, or the
+memory of a GPU. PyLate's own `encode` sorts by characters and takes a fixed number of texts.
 """
 
 from __future__ import annotations
