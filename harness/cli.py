@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from harness.commands import bench, cache, check, geometry, ls, plot, report, reproduce, run, status, table, train
+from harness.system import messages
 from harness.system.errors import HarnessError, unknown
 
 USAGE = """usage: python -m harness COMMAND [overrides]
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code, 2 for bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    messages.forget()
     try:
         if not words or words[0] in ("-h", "--help", "help"):
             sys.stdout.write(USAGE)

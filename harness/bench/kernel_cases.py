@@ -16,14 +16,14 @@ from harness.methods.muvera_cpu import dot_products
 from harness.methods.smve import InvertedIndex, SparseCodes, SparseEncoding
 from harness.ranking.maxsim import Pairs
 from harness.ranking.topk import RunningTopK
-from harness.vectors.store import Block, StoreInMemory, TokenStore
+from harness.vectors.store import Block, StoreInMemory, TokenVectors
 
 CPU = torch.device("cpu")
 DOCUMENTS, QUERIES, CANDIDATES = 1000, 32, 1000
 _PIECE = 4096  # rows of a plain product at once
 
 
-def rerank(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
+def rerank(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
     """MaxSim of queries with their candidates (random ones: the least in common), and of all pairs."""
     asked = _memory(queries.rows(0, min(QUERIES, len(queries))))
     rng = np.random.default_rng(0)
@@ -91,7 +91,7 @@ def rerank(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
     )
 
 
-def muvera(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
+def muvera(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
     """Document encoding at R=20, k=5, d=16; the limit is the product with the hyperplanes alone."""
     block = docs.rows(0, min(DOCUMENTS, len(docs)))
     fde = FixedDimensionalEncoding(docs.dim, 20, 5, 16, 42, CPU)
@@ -115,7 +115,7 @@ def muvera(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
     )
 
 
-def smve(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
+def smve(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
     """The k largest of w projections of each token, centered as SMVE sees them; the limit is the product.
 
     The peer takes as many tokens at once (256, 1,024, 4,096) as it is fastest with.
@@ -157,7 +157,7 @@ def smve(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
         )
 
 
-def search(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
+def search(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
     """From codes to the 1,000 best documents of each query."""
     k = min(1000, len(docs))
     fde = FixedDimensionalEncoding(docs.dim, 20, 5, 16, 42, CPU)

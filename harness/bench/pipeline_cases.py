@@ -22,8 +22,8 @@ from harness.methods import registry
 from harness.models.checkpoint import load as load_model
 from harness.ranking.resources import Resources
 from harness.run import measure
-from harness.vectors import encode
-from harness.vectors.store import StoreInMemory, TokenStore
+from harness.vectors.forward import vectors
+from harness.vectors.store import StoreInMemory, TokenVectors
 
 TEXTS = 96
 SCALES = (25_000, 50_000, 100_000, 200_000)
@@ -49,7 +49,7 @@ def encoding(testbed: Testbed) -> Iterator[Case]:
     for dtype, check in ((torch.float32, agree), (torch.bfloat16, None)):
 
         def work(dtype=dtype) -> list[np.ndarray]:  # type: ignore[no-untyped-def]
-            return encode.vectors(model, texts, False, batch_tokens, dtype)
+            return vectors(model, texts, False, batch_tokens, dtype)
 
         tokens = sum(map(len, work()))
         name = str(dtype).removeprefix("torch.")
@@ -82,11 +82,11 @@ def grid(testbed: Testbed, width: int, keep: int, runs: int) -> Iterator[Row]:
     yield row(case, ours, peer, peer, seconds["grid"])
 
 
-class Synthetic(TokenStore):
+class Synthetic(TokenVectors):
     """Random unit token vectors, made when they are read: a corpus that is never in memory, nor on a disk."""
 
     def __init__(self, documents: int, seed: int) -> None:
-        super().__init__(Path(), {"dim": DIM}, np.full(documents, LENGTH, dtype=np.int64))
+        super().__init__(DIM, np.full(documents, LENGTH, dtype=np.int64))
         self.seed, self.seconds = seed, 0.0
 
     def _read(self, first: int, last: int) -> np.ndarray:

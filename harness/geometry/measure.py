@@ -50,7 +50,7 @@ from harness.system import provenance
 from harness.system.errors import HarnessError
 from harness.system.files import write_json
 from harness.vectors import centering
-from harness.vectors.store import StoreInMemory, TokenStore, stacked
+from harness.vectors.store import StoreInMemory, TokenVectors, stacked
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ class _View:
         }
 
     @cached_property
-    def compared(self) -> tuple[TokenStore, TokenStore, np.ndarray]:
+    def compared(self) -> tuple[TokenVectors, TokenVectors, np.ndarray]:
         """Documents and queries that first stages are compared on, and for each query the row of its own document."""
         testbed, sizes = self.testbed, self.identity["geometry"]
         documents = _by_id(list(testbed.dataset.docs), sizes["documents"])
@@ -248,7 +248,7 @@ class _View:
             groups.setdefault(id(self.shifts[kind].documents), []).append(kind)
         return list(groups.values())
 
-    def _seen(self, method: Muvera | Smve, documents: TokenStore, queries: TokenStore) -> Options:
+    def _seen(self, method: Muvera | Smve, documents: TokenVectors, queries: TokenVectors) -> Options:
         """Buckets or anchors."""
         device, sides = self.testbed.resources.device, {"documents": documents, "queries": queries}
         if isinstance(method, Muvera):
@@ -271,14 +271,14 @@ class _View:
         }
 
 
-def _spaces(store: TokenStore, means: Mapping[str, np.ndarray | None]) -> dict[str, Space]:
+def _spaces(store: TokenVectors, means: Mapping[str, np.ndarray | None]) -> dict[str, Space]:
     """Space -> its measures; what is subtracted twice (documents: `corpus` and `own`) is measured once."""
     distinct: dict[int, np.ndarray | None] = {id(mean): mean for mean in means.values()}
     measured = dict(zip(distinct, spaces(store, list(distinct.values())), strict=True))
     return {SPACES[kind]: measured[id(mean)] for kind, mean in means.items()}
 
 
-def _histograms(store: TokenStore, means: Mapping[str, np.ndarray | None]) -> dict[str, list[int]]:
+def _histograms(store: TokenVectors, means: Mapping[str, np.ndarray | None]) -> dict[str, list[int]]:
     """Space -> counts of random pairs' cosines, of the same pairs in each."""
     tokens = occupancy.sample(store, _TOKENS, _SEED)
     shifted = {SPACES[kind]: tokens if mean is None else tokens - mean for kind, mean in means.items()}
@@ -295,7 +295,7 @@ def _by_id(ids: Sequence[str], most: int) -> np.ndarray:
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-def _rows(store: TokenStore, rows: np.ndarray) -> TokenStore:
+def _rows(store: TokenVectors, rows: np.ndarray) -> TokenVectors:
     """Some rows of a store, in memory unless they are all."""
     if len(rows) == len(store):
         return store

@@ -26,7 +26,7 @@ from jaxtyping import Float
 
 from harness.config.shards import CHUNK
 from harness.system.threads import chunks, map_threads
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 MEASURES = ("mean_pairwise_cosine", "stable_rank", "participation_ratio", "effective_rank", "top_share")
 _AT_ONCE = 16  # chunks whose sums are in memory
@@ -56,7 +56,7 @@ class Moments:
     outer: Float[np.ndarray, "dim dim"]
 
     @classmethod
-    def of(cls, store: TokenStore) -> Moments:
+    def of(cls, store: TokenVectors) -> Moments:
         """Moments of all token vectors of a store, as it gives them."""
         return _read(store, [None], within=False)[0].moments
 
@@ -111,7 +111,7 @@ class Space:
         return {**found, "n": self.moments.n, "dim": len(self.moments.total)}
 
 
-def spaces(store: TokenStore, means: Sequence[Float[np.ndarray, " dim"] | None]) -> list[Space]:
+def spaces(store: TokenVectors, means: Sequence[Float[np.ndarray, " dim"] | None]) -> list[Space]:
     """The store less each of some means (None: as it is), from one reading of it.
 
     Cost: for each token and mean dim^2 multiply-adds; for each text and mean the eigenvalues of an [m, m] matrix, where
@@ -120,7 +120,7 @@ def spaces(store: TokenStore, means: Sequence[Float[np.ndarray, " dim"] | None])
     return _read(store, means, within=True)
 
 
-def _read(store: TokenStore, means: Sequence[np.ndarray | None], within: bool) -> list[Space]:
+def _read(store: TokenVectors, means: Sequence[np.ndarray | None], within: bool) -> list[Space]:
     empty, nothing = Moments.of_tokens(np.zeros((0, store.dim))), np.zeros(len(MEASURES))
 
     def some(rows: range) -> list[tuple[Moments, np.ndarray, int]]:

@@ -26,14 +26,14 @@ from harness.geometry.moments import units
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.smve import SparseEncoding
 from harness.system.threads import chunks, map_threads
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 LORENZ = 101  # points of a Lorenz curve
 _PAIRS = 1 << 20
 _AT_ONCE = 4096  # tokens of one piece of work
 
 
-def sample(store: TokenStore, count: int, seed: int) -> Float[np.ndarray, "count dim"]:
+def sample(store: TokenVectors, count: int, seed: int) -> Float[np.ndarray, "count dim"]:
     """Different token vectors drawn at random (all of them, if there are no more), in the order of the store."""
     tokens = int(store.offsets[-1])
     chosen = np.sort(np.random.default_rng(seed).choice(tokens, min(count, tokens), replace=False))
@@ -60,7 +60,7 @@ def bucket_ids(fde: FixedDimensionalEncoding, tokens: Float[np.ndarray, "n dim"]
 
 
 def buckets(
-    fde: FixedDimensionalEncoding, store: TokenStore, sampled: Float[np.ndarray, "count dim"], seed: int
+    fde: FixedDimensionalEncoding, store: TokenVectors, sampled: Float[np.ndarray, "count dim"], seed: int
 ) -> dict[str, Any]:
     """How the tokens of a store fall into buckets: all of them, but for the rates of pairs, which are of `sampled`.
 

@@ -18,6 +18,7 @@ from harness.data.dataset import Dataset, plain
 from harness.data.download import Absent
 from harness.measure.sources import read_dataset
 from harness.system.files import digest
+from harness.system.messages import warn_once
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def choose(options: RunOptions, dataset: Dataset, centering: CenterOptions) -> Q
     if not texts:
         chosen, texts = list(dataset.queries), dataset.queries
         description = f"transductive: the {len(chosen)} evaluated queries themselves"
-        log.warning("%s: mu_Q is %s: no other queries are available", options.dataset_name, description)
+        warn_once(log, "%s: mu_Q is %s, as no other queries are available", options.dataset_name, description)
     return QueryMean(description, {query: texts[query] for query in chosen})
 
 

@@ -93,7 +93,7 @@ def _scores(testbed: Testbed, pairs: Pairs, overwrite: bool) -> tuple[Float[np.n
     known = () if overwrite else artifacts.known(testbed.artifacts, testbed.shard)
     scores, unknown, spent = pairs.known((rows - start, values, cost) for rows, values, cost in known)
     if unknown.any():
-        with bar("MaxSim", len(testbed.docs), resources.show) as progress:
+        with bar("MaxSim", len(testbed.docs), resources.show, device=resources.device) as progress:
             scores[unknown] = maxsim.score(
                 testbed.queries,
                 testbed.docs,

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from harness.ranking.ranks import Ranking
 from harness.ranking.resources import Resources
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 
 @dataclass(frozen=True)
@@ -56,5 +56,5 @@ class Method(ABC):
     shardable: ClassVar[bool] = True
 
     @abstractmethod
-    def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
+    def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query, best first, ties by row."""

@@ -30,7 +30,7 @@ from harness.ranking.resources import Resources
 from harness.system.device import twin
 from harness.system.errors import HarnessError
 from harness.system.progress import Stopwatch, bar
-from harness.vectors.store import Block, TokenStore
+from harness.vectors.store import Block, TokenVectors
 
 
 class FixedDimensionalEncoding:
@@ -105,7 +105,7 @@ class Muvera(Method):
             )
         self.options = (repetitions, bits, projection, seed)
 
-    def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
+    def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by F_q . F_d."""
         watch = Stopwatch()
         fde = FixedDimensionalEncoding(docs.dim, *self.options, resources.device)
@@ -118,7 +118,7 @@ class Muvera(Method):
                 for part in queries.parts
             ]
         best = resources.top_k(len(queries), min(k, len(docs)))
-        with bar("MUVERA", len(docs), resources.show) as progress:
+        with bar("MUVERA", len(docs), resources.show, device=resources.device) as progress:
             for block in docs.blocks(token_bytes, row_bytes, resources.block_bytes, muvera_cpu.TILE):
                 with watch.phase("encode_documents"):
                     codes = fde.documents(block)

@@ -29,7 +29,7 @@ from harness.system.device import twin
 from harness.system.errors import HarnessError
 from harness.system.progress import Stopwatch, bar
 from harness.system.threads import chunks
-from harness.vectors.store import Block, TokenStore
+from harness.vectors.store import Block, TokenVectors
 
 
 class SparseEncoding:
@@ -99,7 +99,7 @@ class Smve(Method):
             )
         self.options = (width, keep, repetitions, anchors, seed)
 
-    def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
+    def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by C_q . C_d; documents that share no anchor with a query score 0."""
         watch = Stopwatch()
         encoding = SparseEncoding(docs.dim, *self.options, resources.device)
@@ -109,7 +109,7 @@ class Smve(Method):
             query_codes = SparseCodes.joined([encoding.queries(block) for block in blocks], encoding.size)
         best = RunningTopK(len(queries), min(k, len(docs)))
         kept = 0
-        with bar("SMVE", len(docs), resources.show) as progress:
+        with bar("SMVE", len(docs), resources.show, device=resources.device) as progress:
             for block in docs.blocks(token_bytes, encoding.row_bytes + 12 * len(queries), budget):
                 with watch.phase("encode_documents"):
                     codes = encoding.documents(block)

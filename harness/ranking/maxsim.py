@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int
 
 from harness.ranking import maxsim_cpu, maxsim_gpu
 from harness.system.device import twin
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 _TOKEN_COPIES = 2  # of a block's tokens: float16 as read, float32
 
@@ -112,8 +112,8 @@ class Pairs:
 
 
 def score(
-    queries: TokenStore,
-    docs: TokenStore,
+    queries: TokenVectors,
+    docs: TokenVectors,
     pairs: Pairs,
     block_bytes: int,
     device: torch.device,

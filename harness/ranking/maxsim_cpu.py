@@ -14,13 +14,13 @@ from jaxtyping import Float, Int
 
 from harness.kernels.maxima import maxsim_of_similarities
 from harness.system.threads import map_threads
-from harness.vectors.store import Block, TokenStore
+from harness.vectors.store import Block, TokenVectors
 
 _SIMILARITIES = 1 << 18  # made at once by one thread: 1 MiB, which stays in the cache
 _WORK = 1 << 22  # similarities in one piece of work for a thread
 
 
-def prepare(queries: TokenStore, device: torch.device) -> Float[np.ndarray, "queries dim length"]:
+def prepare(queries: TokenVectors, device: torch.device) -> Float[np.ndarray, "queries dim length"]:
     """The queries' tokens as columns, padded with zeros to the longest."""
     stacked = np.zeros((len(queries), queries.dim, int(queries.lengths.max(initial=1))), dtype=np.float32)
     every = queries.rows(0, len(queries))  # read once, not query by query

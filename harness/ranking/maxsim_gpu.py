@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from harness.vectors.store import Block, TokenStore
+from harness.vectors.store import Block, TokenVectors
 
 _STEP = 16  # documents are padded to a multiple of this many tokens, so about _STEP / 2 are wasted on each
 
@@ -25,7 +25,7 @@ _STEP = 16  # documents are padded to a multiple of this many tokens, so about _
 _PIECE = 1 << 28  # similarities held at once by one product: 1 GiB of float32
 
 
-def prepare(queries: TokenStore, device: torch.device) -> Float[torch.Tensor, "queries length dim"]:
+def prepare(queries: TokenVectors, device: torch.device) -> Float[torch.Tensor, "queries length dim"]:
     """All queries, padded with zero vectors to the longest."""
     padded = torch.zeros(len(queries), int(queries.lengths.max(initial=1)), queries.dim)
     every = queries.rows(0, len(queries))  # read once, not query by query

@@ -1,11 +1,14 @@
-"""Centering, for candidate generation only: PLAID, exact search and reranking see the model's own vectors.
+"""Centering: a mean is subtracted from token vectors before MUVERA or SMVE sees them.
+
+PLAID, exact search and reranking use the model's own vectors.
 
     none     q_i,         d_j
     corpus   q_i - mu_D,  d_j - mu_D     mu_D: mean over all document token vectors (the card's "Center: yes")
-    own      q_i - mu_Q,  d_j - mu_D     mu_Q: mean query token vector, of queries that are not evaluated
+    own      q_i - mu_Q,  d_j - mu_D     mu_Q: mean over the token vectors of queries that are not evaluated
 
-Why `own`: query tokens, expansion tokens above all, have a direction of their own, so q_i - mu_D still lies in a cone
-and falls into few buckets. `renormalize` makes the centered vectors unit vectors again (off by default).
+Why `own`: query tokens, above all expansion tokens, have a direction of their own. After subtracting mu_D they still
+lie in a narrow cone and fall into few buckets. `renormalize` makes the centered vectors unit vectors again (off by
+default).
 """
 
 from __future__ import annotations
@@ -19,44 +22,58 @@ from jaxtyping import Float
 
 from harness.config.shards import CHUNK
 from harness.system.threads import chunks, map_threads
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 
 @dataclass(frozen=True)
 class Centering:
-    """What is subtracted from the documents' and the queries' token vectors; None: nothing."""
+    """The vectors that are subtracted.
+
+    Attributes
+    ----------
+    documents, queries : subtracted from the token vectors of this side; None: nothing
+    renormalize : whether centered vectors are divided by their norms
+    """
 
     documents: Float[np.ndarray, " dim"] | None = None
     queries: Float[np.ndarray, " dim"] | None = None
     renormalize: bool = False
 
-    def apply_documents(self, docs: TokenStore) -> TokenStore:
-        """The store's rows, centered as they are read."""
+    def apply_documents(self, docs: TokenVectors) -> TokenVectors:
+        """A view of the documents that centers rows when they are read."""
         return _shifted(docs, self.documents, self.renormalize)
 
-    def apply_queries(self, queries: TokenStore) -> TokenStore:
-        """The store's rows, centered as they are read."""
+    def apply_queries(self, queries: TokenVectors) -> TokenVectors:
+        """A view of the queries that centers rows when they are read."""
         return _shifted(queries, self.queries, self.renormalize)
 
 
-def token_sums(store: TokenStore) -> Float[np.ndarray, "chunks dim"]:
+def token_sums(store: TokenVectors) -> Float[np.ndarray, "chunks dim"]:
     """Sums of the token vectors of every `CHUNK` rows, in float64.
 
-    In chunks, so that the same numbers are added in the same order whether a corpus is in one piece or in shards.
+    Thanks to the chunks, the same numbers are added in the same order for a corpus in one piece and in shards.
     """
 
-    def some(rows: range) -> np.ndarray:
+    def sum_rows(rows: range) -> np.ndarray:
         return store.rows(rows.start, rows.stop).tokens.sum(axis=0, dtype=np.float64)
 
-    return np.array(map_threads(some, chunks(len(store), CHUNK))).reshape(-1, store.dim)
+    return np.array(map_threads(sum_rows, chunks(len(store), CHUNK))).reshape(-1, store.dim)
 
 
 def mean_of(sums: Sequence[Float[np.ndarray, "_ dim"]], tokens: int) -> Float[np.ndarray, " dim"]:
-    """The mean, float32 [dim], from the sums of a corpus (or of its shards, in order) and its number of tokens."""
+    """The mean, float32 [dim].
+
+    Parameters
+    ----------
+    sums
+        `token_sums` of the corpus, or of each of its shards in order.
+    tokens
+        Number of tokens in the corpus.
+    """
     return (np.concatenate(sums).sum(axis=0) / max(1, tokens)).astype(np.float32)
 
 
-def token_mean(store: TokenStore) -> Float[np.ndarray, " dim"]:
+def token_mean(store: TokenVectors) -> Float[np.ndarray, " dim"]:
     """Mean over all token vectors of a store, float32 [dim]."""
     return mean_of([token_sums(store)], int(store.offsets[-1]))
 
@@ -96,11 +113,11 @@ KINDS = {
     "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True),
     "own": Kind("own", "own", MU_D, MU_Q),
 }
-"""The kinds by the names of conf/center's entries, in the order of tables. A new one is a line here and an entry."""
+"""Name of an entry of conf/center -> its kind, in the order of tables. A new kind is a line here and an entry there."""
 
 
 def fit(
-    kind: str, mu_d: Float[np.ndarray, " dim"] | None, mean_queries: TokenStore | None, renormalize: bool
+    kind: str, mu_d: Float[np.ndarray, " dim"] | None, mean_queries: TokenVectors | None, renormalize: bool
 ) -> Centering:
     """The centering of one kind.
 
@@ -131,7 +148,7 @@ def label(name: str) -> str:
     return "+".join([KINDS[base].label if base in KINDS else base, *options])
 
 
-def _shifted(store: TokenStore, mean: np.ndarray | None, renormalize: bool) -> TokenStore:
+def _shifted(store: TokenVectors, mean: np.ndarray | None, renormalize: bool) -> TokenVectors:
     if mean is None:
         return store
 
@@ -141,7 +158,7 @@ def _shifted(store: TokenStore, mean: np.ndarray | None, renormalize: bool) -> T
         torch.from_numpy(tokens).sub_(subtrahend)  # in place, on all threads
         if renormalize:
             norms = np.linalg.norm(tokens, axis=1, keepdims=True)
-            tokens /= np.where(norms > 0, norms, 1)  # a token that equals the mean stays the zero vector
+            tokens /= np.where(norms > 0, norms, 1)  # a token equal to the mean stays zero
         return tokens
 
     return store.map(shift)

@@ -44,7 +44,7 @@ from harness.ranking.resources import Resources
 from harness.run import run_cells
 from harness.system.files import write_json, write_text
 from harness.training import pairs
-from harness.training.train import mean_queries
+from harness.training.validate import mean_queries
 from harness.training.validate import Validation
 from harness.vectors import centering
 from harness.vectors.encode import Encoder, Texts

@@ -77,7 +77,7 @@ FAILING = {
     "model.path=/nowhere dataset=adi": "the model folder /nowhere does not exist",
     "model=lateon_reg_smve dataset.path={tiny}": "has no released checkpoint: set model.path",
     "model=demo dataset.path=/nowhere": "the data set folder /nowhere does not exist",
-    "model=demo dataset=adi data_dir={empty}": "data set 'adi' was not found under",
+    "model=demo dataset=adi data_dir={empty}": "data set 'adi' was not found in",
     "model=demo dataset.path={tiny} dataset.split=dev": "has the splits test, train; set dataset.split",
     "model=demo dataset.path={tiny} method=muvera method.bits=40": "expected repetitions and projection of at least 1",
     "model=demo dataset.path={tiny} method=plaid method.n_full_scores=64": "set method.n_full_scores to at least 4004",
@@ -110,7 +110,7 @@ def test_cuda_is_refused_where_there_is_none(tiny_dataset, tmp_path, capfd):
         pytest.skip("there is a GPU")
     places = [f"cache_dir={tmp_path}", f"results_dir={tmp_path}"]
     assert main(["run", "model=demo", f"dataset.path={tiny_dataset}", "device=cuda", *places]) == 1
-    assert "torch sees no GPU here" in capfd.readouterr().err
+    assert "torch finds no GPU on this machine" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["cache_dir", "results_dir"])

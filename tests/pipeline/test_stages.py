@@ -274,7 +274,7 @@ def test_who_writes_a_record_waits_for_another_with_other_depths(words, tmp_path
                 subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
             )
             for line in others[0].stderr:
-                if "waiting for another process, which is at smve" in line:
+                if "waiting for another process that is working on smve" in line:
                     break
         return write(*arguments)
 

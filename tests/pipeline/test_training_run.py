@@ -271,7 +271,7 @@ def test_nothing_but_a_run_is_replaced(words, lateon_like, runs, tmp_path, capsy
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "training.json").write_text("my notes")
     assert command(words, tmp_path / "thesis", "overwrite=true") == 2
-    assert "holds no training run" in capsys.readouterr().err
+    assert "has files that belong to no training run" in capsys.readouterr().err
     assert (tmp_path / "thesis" / "training.json").read_text() == "my notes"
     run = shutil.copytree(runs["contrastive"], tmp_path / "copy")
     (run / "notes.txt").write_text("mine")

@@ -308,7 +308,7 @@ MODELS = {
     pickled_beside: "has the options model_args, expected only do_lower_case, max_seq_length",
     pickled_pieces: r"pytorch_model-00001-of-00001\.bin has weights as a pickle",
     pickled_in_an_index: r"has the weights 'pytorch_model-00001-of-00001\.bin', expected \*\.safetensors beside it",
-    pickled_adapter: "has an adapter of another model, expected one whole model",
+    pickled_adapter: "has an adapter for another model, expected one complete model",
     named_weights: r"has the weights '../../other\.safetensors'",
     module_of_its_own: r"has the module 'modeling\.Module', expected a Transformer and Dense layers of PyLate",
     module_on_the_path: r"has the module 'evil\.Dense'",
@@ -321,7 +321,7 @@ MODELS = {
     tokenizer_elsewhere: "has the options tokenizer_name_or_path",
     remote_configuration: "cannot load a ColBERT model",
     remote_tokenizer: "cannot load a ColBERT model",
-    no_list: r"cannot read .*modules\.json \(it is not of the expected form\)",
+    no_list: r"cannot read .*modules\.json \(expected a list of objects\)",
     too_deep: r"cannot read .*modules\.json \(RecursionError\)",
 }
 
@@ -498,7 +498,7 @@ def unpack(archive):
 @pytest.mark.parametrize("name", ["../evil", "../../evil", "x/../../evil", "/tmp/harness-evil", "..//evil"])
 def test_a_zip_that_leaves_its_folder_is_not_unpacked(name, tmp_path):
     archive = zipped(tmp_path, [("x/corpus.jsonl", "{}"), (name, "x")])
-    with pytest.raises(HarnessError, match="points outside its folder: not unpacked"):
+    with pytest.raises(HarnessError, match="points outside its folder; it was not unpacked"):
         unpack(archive)
     assert [path.name for path in tmp_path.rglob("*")] == ["cache", "x.zip"]
     assert not Path("/tmp/harness-evil").exists()
@@ -508,7 +508,7 @@ def test_a_zip_with_a_link_is_not_unpacked(tmp_path):
     link, through = zipfile.ZipInfo("x/qrels"), "x/qrels/evil"
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     archive = zipped(tmp_path, [(link, str(tmp_path)), (through, "x")])
-    with pytest.raises(HarnessError, match="holds 'x/qrels', a link or a device: not unpacked"):
+    with pytest.raises(HarnessError, match="contains 'x/qrels', a link or a device; it was not unpacked"):
         unpack(archive)
     assert not (tmp_path / "evil").exists() and not (tmp_path / "cache" / "x").exists()
 
