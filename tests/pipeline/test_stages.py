@@ -17,6 +17,7 @@ from harness.config.entries import ROOT
 from harness.config.shards import WHOLE
 from harness.evaluation import trec
 from harness.measure import artifacts
+from harness.methods import registry
 from harness.ranking import maxsim
 from harness.ranking.ranks import Ranking
 from harness.sweep import jobs
