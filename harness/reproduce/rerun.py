@@ -83,9 +83,9 @@ def configuration(record: Record, overrides: Sequence[str]) -> DictConfig:
     recorded = record.config
     _refuse_lookups("config", recorded)
     try:
-        names = {group: names.safe_name(group, recorded[group]["name"]) for group in GROUPS}
-        words = [f"{group}={_entry(group, name)}" for group, name in names.items()]
-        words += [f"{group}.path={names[group]}" for group in ("model", "dataset") if f"{group}=local" in words]
+        chosen = {group: names.safe_name(group, recorded[group]["name"]) for group in GROUPS}
+        words = [f"{group}={_entry(group, name)}" for group, name in chosen.items()]
+        words += [f"{group}.path={chosen[group]}" for group in ("model", "dataset") if f"{group}=local" in words]
         composed = compose.composed(compose.expand([*words, *overrides]))
         for group in GROUPS:
             _take(composed, group, recorded[group], given)

@@ -17,23 +17,11 @@ from harness import records
 from harness.cli import main
 from harness.config.entries import ROOT
 
-METHODS = ("exact", "muvera", "plaid", "smve")
-SMALL = ["method.seed=1"]
 
-
-@pytest.fixture(scope="module")
-def measured(lateon_like, tiny_dataset, tmp_path_factory):
+@pytest.fixture
+def measured(swept):
     """Every method under every centering: (words of the command, results folder, cache folder)."""
-    results, cache = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("cache")
-    words = [
-        f"model.path={lateon_like}",
-        f"dataset.path={tiny_dataset}",
-        f"results_dir={results}",
-        f"cache_dir={cache}",
-    ]
-    words += ["depths=[0,5,20,100]", "progress=false"]
-    assert main(["run", "-m", *words, "center=none,corpus,own", "method=" + ",".join(METHODS), "save_runs=true"]) == 0
-    return words, results, cache
+    return swept
 
 
 def cell(results, center, method):

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 from cells import cell, named, plaid
-from test_figures import first_stage, inputs, on_two_sets
-from test_figures_geometry import geometry
+from drawings import first_stage, geometry, inputs, on_two_sets
 
 from harness import figures, records, report, tables
 from harness.cli import main

@@ -8,8 +8,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import WORDS, write_dataset
 from safetensors.torch import load_file
+from tiny import WORDS, write_dataset
 
 from harness.cli import main
 from harness.config import entries
@@ -17,6 +17,7 @@ from harness.models import heads
 from harness.models.checkpoint import locate
 from harness.vectors.encode import Encoder
 
+pytestmark = pytest.mark.training
 CPU = torch.device("cpu")
 SMALL = "batch_size=4 max_steps=6 warmup=1 learning_rate=1e-3 log_every=1 validate_every=3 save_every=2".split()
 RUNS = {"contrastive": "head", "ste_muvera": "head", "ste_smve": "head", "ste_muvera all": "all"}

@@ -13,17 +13,19 @@ from pathlib import Path
 import killers
 import pytest
 import torch
-from conftest import WORDS, write_dataset
 from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from tiny import WORDS, write_dataset
 
 from harness import records
 from harness.cli import main
 from harness.config.entries import ROOT
+from harness.measure import testbed
 from harness.sweep import launch
 from harness.system.errors import HarnessError
 
+pytestmark = pytest.mark.launchers
 SCORES = ("ndcg10", "candidate_recall", "candidates", "details", "per_query", "identity", "sha256", "seeds")
 SWEEP = ["-m", "center=none,corpus,own", "method=muvera,smve,exact", "depths=[0,5,20]", "save_runs=true"]
 RAY = ["hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"]

@@ -9,7 +9,7 @@ import threading
 import zipfile
 
 import pytest
-from conftest import write_dataset
+from tiny import write_dataset
 
 from harness.config import entries
 from harness.data import beir, download, loading

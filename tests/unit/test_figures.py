@@ -10,44 +10,18 @@ from itertools import combinations
 import numpy as np
 import pytest
 from cells import cell, named, plaid
+from drawings import first_stage, geometry, inputs, legend, line, on_two_sets
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from test_figures_geometry import geometry, legend, line
 
-from harness import figures, tables
+from harness import figures
 from harness.cli import main
 from harness.config import entries
-from harness.figures import Inputs, budget, depth, labels, style
+from harness.figures import budget, depth, labels, style
 from harness.geometry import file
 from harness.system import files
 from harness.tables import titles
-
-DEPTHS = [0, 50, 100]
-
-
-def first_stage(method, center, dataset="scifact", shift=0.0, depths=DEPTHS, **others):
-    """A record of two queries whose NDCG@10 x 100 at rk=k is 20 + k / 10 + 100 shift."""
-    scores = {str(k): named([0.1 + k / 1000 + shift, 0.3 + k / 1000 + shift]) for k in depths}
-    return cell(method, scores, center, dataset, **others)
-
-
-def inputs(some, datasets=("scifact", "nfcorpus"), geometries=(), results=entries.ROOT):
-    return Inputs(
-        results, "+".join(datasets), list(datasets), DEPTHS, tables.rows_of(some, [], [], []), some, list(geometries)
-    )
-
-
-def on_two_sets():
-    """PLAID and two first stages on SciFact and NFCorpus."""
-    return [
-        plaid(named([0.5, 0.7])),
-        plaid(named([0.2, 0.4]), "nfcorpus"),
-        first_stage("muvera", "none"),
-        first_stage("muvera", "none", "nfcorpus", shift=0.1),
-        first_stage("smve", "corpus"),
-        first_stage("smve", "corpus", "nfcorpus", shift=0.2),
-    ]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
-from conftest import unit
+from tiny import unit
 
 from harness.geometry import moments
 from harness.geometry.moments import Moments, spaces

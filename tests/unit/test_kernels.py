@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from conftest import unit
+from tiny import unit
 
 from harness.kernels import hadamard
 from harness.kernels.anchors import GROUPS

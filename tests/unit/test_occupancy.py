@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from conftest import unit
+from tiny import unit
 
 from harness.geometry import occupancy
 from harness.methods.muvera import FixedDimensionalEncoding

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import unit
+from tiny import unit
 
 from harness.methods.exact import Exact
 from harness.methods.plaid import MARKER, Plaid

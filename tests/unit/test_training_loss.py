@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from conftest import WORDS, unit
+from tiny import WORDS, unit
 
 from harness.config import entries
 from harness.models.checkpoint import load as load_model

@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 import pytest
-from conftest import write_dataset
+from tiny import write_dataset
 
 from harness.config import entries
 from harness.data import download

@@ -26,9 +26,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import WORDS, unit, write_dataset
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
+from tiny import WORDS, unit, write_dataset
 
 from harness import records
 from harness.cli import main

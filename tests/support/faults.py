@@ -80,7 +80,7 @@ class Server:
     def __init__(self, logs: Path, demo: bool = False) -> None:
         self.logs, self.started = logs, 0
         environment = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_C")}
-        root = Path(__file__).resolve().parent.parent
+        root = Path(__file__).resolve().parents[2]
         self.process = subprocess.Popen(
             [sys.executable, __file__, *(["demo"] if demo else [])],
             stdin=subprocess.PIPE,
