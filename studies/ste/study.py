@@ -1,14 +1,14 @@
 """The study of straight-through regularization: train the arms, measure them, write the report.
 
-    python results/ste/study.py pilot [NAME ...]
+    python studies/ste/study.py pilot [NAME ...]
                                            the recipes that were tried, on the validation split: pilot.csv
-    python results/ste/study.py train      3 objectives x 3 seeds, heads of answerai-colbert-small
-    python results/ste/study.py measure [DATASET ...] [MODEL ...] [overrides]
+    python studies/ste/study.py train      3 objectives x 3 seeds, heads of answerai-colbert-small
+    python studies/ste/study.py measure [DATASET ...] [MODEL ...] [overrides]
                                            every cell of the report; what was measured is not measured again
-    python results/ste/study.py remedies [NAME ...]
+    python studies/ste/study.py remedies [NAME ...]
                                            other recipes, on sources that training did not see: remedies.csv
-    python results/ste/study.py sources    the validation split source by source: sources.csv
-    python results/ste/study.py report     per_query.npz, transfer.csv, geometry.csv, claims.json, README.md
+    python studies/ste/study.py sources    the validation split source by source: sources.csv
+    python studies/ste/study.py report     per_query.npz, transfer.csv, geometry.csv, claims.json, README.md
 
 With names, `pilot` and `remedies` do these alone and write no table. It needs HARNESS_DATA and HARNESS_MODELS; heads
 and records lie in HARNESS_CACHE/ste. Nothing here was chosen on the sets that are reported: the recipe is the result of
@@ -21,110 +21,41 @@ import itertools
 import json
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import remedies as tables  # beside this file
+import remedies as tables  # beside this file, as are settings and sources
 import torch
 from omegaconf import OmegaConf
+from settings import (
+    ARMS,
+    DATASETS,
+    HELD_SOURCES,
+    MODEL,
+    PILOT,
+    REMEDIES,
+    RESULTS,
+    SEEDS,
+    cells,
+    head,
+    main_cells,
+    runs,
+    trained,
+)
+from sources import measure_sources
 
 from harness import cli
 from harness.config import compose, entries
 from harness.data import loading
-from harness.data.dataset import Dataset
 from harness.geometry.moments import Moments
 from harness.measure.testbed import Testbed
 from harness.models import heads
 from harness.models.checkpoint import load as load_model
 from harness.models.checkpoint import locate
-from harness.ranking.resources import Resources
 from harness.run import run_cells
 from harness.system.files import write_json, write_text
-from harness.training import pairs
-from harness.training.train import mean_queries
-from harness.training.validate import Validation
 from harness.vectors import centering
-from harness.vectors.encode import Encoder, Texts
-from harness.vectors.store import StoreInMemory
-
-HERE = Path(__file__).resolve().parent
-MODEL = ["model=answerai_colbert_small", "model.dtype=bfloat16"]
-ARMS = ("contrastive", "ste_muvera", "ste_smve")
-SEEDS = (0, 1, 2)
-DATASETS = ("cranfield", "nfcorpus", "msmarco-dl19-pool", "scifact", "arguana")
-TRANSFER_SETS = ("cranfield", "nfcorpus")  # other seeds and hyperparameters are 34 cells a model
-SMVE = ["method=smve", "method.anchors=hadamard"]
-# An eighth of the default's time with Gaussian anchors; the default is a variant.
-SMVE_MAIN = {"width": 16384, "keep": 16}
-MUVERA = ["method=muvera"]
-PROJECTION_SEEDS = (1, 2, 3, 4)  # and 42, the default
-MUVERA_OPTIONS = (
-    {"repetitions": 10},
-    {"repetitions": 40, "projection": 8},
-    {"bits": 4},
-    {"bits": 6},
-    {"projection": 32},
-)
-SMVE_OPTIONS = (
-    {"width": 4096, "keep": 8},
-    {"width": 16384, "keep": 64},
-    {"width": 65536, "keep": 8},
-    {"width": 65536, "keep": 32},
-)
-
-_STEPS = "train.epochs=1 train.temperature=0.01 train.learning_rate="
-_WEAK, _STRONG = "alpha=0.5 objective.temperature=0.03", "alpha=0.8 objective.temperature=0.01"
-PILOT = {
-    "contrastive_2epochs_warm_slow": "train.epochs=2 train.temperature=0.03 train.learning_rate=5e-6",
-    "contrastive_2epochs_warm": "train.epochs=2 train.temperature=0.03 train.learning_rate=2e-5",
-    "contrastive_2epochs": "train.epochs=2 train.temperature=0.01 train.learning_rate=2e-5",
-    "ste_muvera_2epochs_weak": f"train.epochs=2 train.temperature=0.01 train.learning_rate=2e-5 {_WEAK}",
-    "contrastive": f"{_STEPS}1e-5",
-    "ste_muvera_weak": f"{_STEPS}1e-5 {_WEAK}",
-    "ste_muvera": f"{_STEPS}1e-5 {_STRONG}",
-    "ste_muvera_own": f"{_STEPS}1e-5 {_STRONG} objective.center=own",
-    "ste_muvera_fast": f"{_STEPS}2e-5 {_STRONG}",
-    "ste_muvera_cold": f"{_STEPS}1e-5 alpha=0.95 objective.temperature=0.005",
-    "ste_smve_weak_steep": f"{_STEPS}1e-5 {_WEAK} objective.slope=30",
-    "ste_smve": f"{_STEPS}1e-5 {_STRONG}",
-}
-"""Recipes that were tried, in this order. The rule: the most NDCG@10 at rk=0 of the trained method with center=corpus,
-among those whose exact MaxSim is at most 0.1 points below the untrained model's. It chose ``ste_muvera_cold`` and
-``ste_smve``, now conf/objective/; ``contrastive`` is their control."""
-
-HELD_SOURCES = ("clapnq", "climate-fever-evidence", "pubmedqa-labeled")
-_COLD = "alpha=0.95 objective.temperature=0.005"
-REMEDIES = {
-    "contrastive": f"{_STEPS}1e-5",
-    "contrastive_slow": f"{_STEPS}5e-6",
-    "contrastive_fast": f"{_STEPS}2e-5",
-    "contrastive_faster": f"{_STEPS}5e-5",
-    "ste_muvera": f"{_STEPS}1e-5 {_COLD}",
-    "ste_muvera_fast": f"{_STEPS}2e-5 {_COLD}",
-    "ste_muvera_faster": f"{_STEPS}5e-5 {_COLD}",
-    "ste_muvera_long": f"{_STEPS}1e-5 {_COLD} train.epochs=4",
-    "ste_muvera_hard": f"{_STEPS}1e-5 {_COLD} objective.slope=null",
-    "ste_muvera_own": f"{_STEPS}1e-5 {_COLD} objective.center=own",
-    "ste_muvera_none": f"{_STEPS}1e-5 {_COLD} objective.center=none",
-    "ste_smve": f"{_STEPS}1e-5 {_STRONG}",
-    "ste_smve_fast": f"{_STEPS}2e-5 {_STRONG}",
-}
-"""What might make the gain larger, trained without ``HELD_SOURCES``. Two of these are then measured as data sets: they
-say what carries over to a collection that training did not see, and may choose; the test collections may not. (clapnq
-has as many queries as all others together.)"""
-
-
-def runs(options: Any) -> Path:
-    """Where heads and records are."""
-    return Path(options.cache_dir).expanduser() / "ste"
-
-
-def head(arm: str, seed: int) -> Path:
-    """The file of a trained head."""
-    return runs(compose.composed(MODEL)) / f"{arm}_s{seed}" / "head.safetensors"
 
 
 def train() -> int:
@@ -152,7 +83,7 @@ def pilot(names: list[str]) -> int:
             {"name": name, "options": PILOT[name], "steps": done["steps"], **done["after"]}
             for name, done in found.items()
         ]
-        write_text(HERE / "pilot.csv", pd.DataFrame([untrained, *rows]).to_csv(index=False, float_format="%.4f"))
+        write_text(RESULTS / "pilot.csv", pd.DataFrame([untrained, *rows]).to_csv(index=False, float_format="%.4f"))
     return int(not found)
 
 
@@ -211,37 +142,6 @@ def _data(name: str) -> list[str]:
     return ["dataset=local", f"dataset.path={path}", "dataset.split=train"]
 
 
-def main_cells() -> Iterator[list[str]]:
-    """Overrides of exact MaxSim and of each method with each centering."""
-    yield ["method=exact"]
-    for where in centering.KINDS:
-        yield [f"center={where}", *MUVERA]
-        yield [f"center={where}", *SMVE, *_changed(SMVE_MAIN)]
-
-
-def cells(arm: str, seed: int, dataset: str) -> Iterator[list[str]]:
-    """Overrides of every cell of a model on a data set."""
-    yield from main_cells()
-    if seed or dataset not in TRANSFER_SETS:
-        return
-    for where in centering.KINDS[1:]:
-        for other in PROJECTION_SEEDS:
-            yield [f"center={where}", *MUVERA, f"method.seed={other}"]
-            yield [f"center={where}", *SMVE, *_changed(SMVE_MAIN), f"method.seed={other}"]
-        for method, variants in ((MUVERA, MUVERA_OPTIONS), (SMVE, SMVE_OPTIONS)):
-            for changed in variants:
-                yield [f"center={where}", *method, *_changed(changed)]
-
-
-def _changed(options: dict[str, int]) -> list[str]:
-    return [f"method.{key}={value}" for key, value in options.items()]
-
-
-def trained() -> list[tuple[str, int]]:
-    """All models, one of each arm first."""
-    return [("untrained", 0), *((arm, seed) for seed in SEEDS for arm in ARMS)]
-
-
 def measure(words: list[str]) -> int:
     """Measure every cell, and the geometry of every model: on all data sets and of all models, or of those named."""
     failures: list[str] = []
@@ -278,57 +178,15 @@ def _geometry(arm: str, seed: int, dataset: str, options: Any) -> None:
             "raw": {"mean_pairwise_cosine": raw.mean_pairwise_cosine, **raw.measures(centered=False)},
             "covariance": raw.measures(centered=True),
         }
-        for where in centering.KINDS[1:]:
+        for where in list(centering.KINDS)[1:]:
             shift = centering.fit(where, testbed.document_mean, others, own["renormalize"])
             moved = shift.apply_documents(store) if side == "documents" else shift.apply_queries(store)
             found[side][where] = {"mean_pairwise_cosine": Moments.of(moved).mean_pairwise_cosine}
     write_json(path, {"dataset": dataset, "arm": arm, "seed": seed, "weights": testbed.checkpoint.sha256, **found})
 
 
-def sources() -> int:
-    """Measure each source of the validation split as a collection of its own, before and after training."""
-    lines = []
-    for arm, seed in trained():
-        if seed == 0:
-            options: Any = OmegaConf.to_container(
-                compose.composed([*MODEL, f"model.head={head(arm, seed)}", "train_data=offline"])
-            )
-            lines += [{"trained": arm, **line} for line in _by_source(options)]
-    write_text(HERE / "sources.csv", pd.DataFrame(lines).to_csv(index=False, float_format="%.4f"))
-    return 0
-
-
-def _by_source(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    cache = Path(options["cache_dir"]).expanduser()
-    data = pairs.load(options["train_data"], options["data_dir"], cache)
-    resources = Resources(torch.device("cpu"), options["memory_mb"] << 20, cache)
-    checkpoint = locate(options["model"], options["models_dir"])
-    encoder = Encoder(options["model"], checkpoint, cache, resources.device, options["batch_tokens"], False)
-    model = encoder.pylate(None)
-
-    def projected(texts: dict[str, str], is_query: bool) -> Callable[[Collection[str]], StoreInMemory]:
-        kept = encoder.backbone(Texts(texts, "training", is_query, None))
-        places = {text: i for i, text in enumerate(texts)}
-
-        def store(chosen: Collection[str]) -> StoreInMemory:
-            rows = [heads.project(model, kept[places[text]]) for text in chosen]
-            return StoreInMemory(np.concatenate(rows), np.array([len(row) for row in rows]))
-
-        return store
-
-    documents, queries, whole = projected(data.documents, False), projected(data.queries, True), data.validation
-    others = queries(mean_queries(data))
-    for source in sorted({name.split("/")[0] for name in whole.queries}):
-        asked = {name: text for name, text in whole.queries.items() if name.startswith(f"{source}/")}
-        held = {name: text for name, text in whole.docs.items() if name.startswith(f"{source}/")}
-        part = Dataset(source, held, asked, {name: whole.qrels[name] for name in asked})
-        stores = documents(held.values()), queries(asked.values()), others
-        found = Validation(part, lambda _, stores=stores: stores, resources).measure(model)
-        yield {"source": source, "queries": len(asked), "documents": len(held), **found}
-
-
 def write_report() -> int:
-    """Everything beside this file but pilot.csv."""
+    """Write the tables and claims of results/ste."""
     import report  # beside this file
 
     return report.write(runs(compose.composed(MODEL)))
@@ -345,7 +203,7 @@ def main() -> int:
     recipes = {"pilot": PILOT, "remedies": REMEDIES}
     if command in recipes and set(words) <= recipes[command].keys():
         return (pilot if command == "pilot" else remedies)(words)
-    commands = {"train": train, "sources": sources, "report": write_report}
+    commands = {"train": train, "sources": measure_sources, "report": write_report}
     if command not in commands or words:
         sys.stderr.write(__doc__ or "")
         return 2
