@@ -14,6 +14,7 @@ from harness.tables import formats, titles
 from harness.vectors import centering
 
 ANSWER_DEPTHS = ("0", "100", "1000")
+SPACES = {"raw": "raw", "centered": "centered", "own": "own mean"}
 Names = tuple[str, str, str]
 """Model, centering, method."""
 
@@ -50,16 +51,12 @@ def answer() -> str:
     return formats.pipes(pd.DataFrame(lines))
 
 
-SPACES = {"raw": "raw", "centered": "centered", "own": "own mean"}
-
-
 def beside_the_card() -> str:
     """Means over suite offline8 of every model that has all eight sets, and then the card's own rows."""
     found_means = means()
+    in_order = sorted(found_means.items(), key=lambda item: (item[0][0], item[0][1] != "none"))
     shown, lines = {"none": "no", "corpus": "yes"}, []
-    for (model, center, method), found in sorted(
-        found_means.items(), key=lambda item: (item[0][0], item[0][1] != "none")
-    ):
+    for (model, center, method), found in in_order:
         if center in shown and method in ("muvera", "smve"):
             kind = "plaid" if (model, "none", "plaid") in found_means else "exact"
             reference = (100 * found_means[model, "none", kind][records.FINAL], registry.title(kind))
