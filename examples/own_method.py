@@ -42,7 +42,7 @@ class OwnMethod(Method):
 
 
 def _pooled(block: Block, projection: np.ndarray) -> np.ndarray:
-    """float32 [rows, width]: the mean of each row's token vectors, projected (linear: projected once, after the sum)."""
+    """float32 [rows, width]: the mean of each row's token vectors, projected; a row without tokens is zero."""
     sums = np.zeros((len(block.lengths), block.tokens.shape[1]), dtype=np.float32)
     np.add.at(sums, np.repeat(np.arange(len(block.lengths)), block.lengths), block.tokens)
-    return sums / np.maximum(block.lengths, 1).astype(np.float32)[:, None] @ projection
+    return (sums / np.maximum(block.lengths, 1).astype(np.float32)[:, None]) @ projection
