@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -17,10 +18,10 @@ from test_config import ROOMS
 import harness.methods
 from harness.cli import COMMANDS
 from harness.config import compose, entries
-from harness.config.entries import ROOT
 from harness.config.untrusted import LAUNCHERS
 from harness.methods import registry
 
+ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("*.md")])
 PAGES += [ROOT / "results" / "ste" / "README.md", ROOT / "harness" / "models" / "shipped" / "README.md"]
 EXAMPLE = ROOT / "examples" / "own_method.py"
@@ -141,10 +142,25 @@ def test_a_page_is_short_and_linked_from_the_readme(path):
     assert f"(docs/{path.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_options_are_those_of_conf():
-    spec = importlib.util.spec_from_file_location("make_options", ROOT / "studies" / "make_options.py")
-    make_options = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_options)
+@pytest.fixture
+def studies(monkeypatch):
+    """The scripts of studies/ can be imported."""
+    monkeypatch.syspath_prepend(str(ROOT / "studies"))
+
+
+def test_the_answer_comes_from_the_records(studies):
+    offline8 = importlib.import_module("offline8")
+    block = re.search(r"<!-- begin answer -->\n(.*?)<!-- end answer -->", (ROOT / "README.md").read_text(), re.S)[1]
+    assert block.strip() == offline8.answer().strip(), "records have changed: run `make results`"
+
+
+def test_the_study_starts():
+    found = subprocess.run([sys.executable, ROOT / "studies" / "ste" / "study.py"], capture_output=True, text=True)
+    assert found.returncode == 2 and "studies/ste/study.py pilot" in found.stderr, found.stderr
+
+
+def test_options_are_those_of_conf(studies):
+    make_options = importlib.import_module("make_options")
     again = "conf/ has changed: run `python studies/make_options.py`"
     assert make_options.page() == make_options.PAGE.read_text(encoding="utf-8"), again
 
