@@ -5,17 +5,13 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
-import shutil
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
+import example
 import numpy as np
 import pytest
 from test_config import ROOMS
 
-import harness.methods
 from harness.cli import COMMANDS
 from harness.config import compose, entries
 from harness.config.untrusted import LAUNCHERS
@@ -24,7 +20,6 @@ from harness.methods import registry
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("*.md")])
 PAGES += [ROOT / "results" / "ste" / "README.md", ROOT / "harness" / "models" / "shipped" / "README.md"]
-EXAMPLE = ROOT / "examples" / "own_method.py"
 PLACEHOLDER = re.compile(r"[A-Z]+(\.json)?|\.\.\.")
 """A word, or the value of one, that stands for something else: ``RECORD.json``, ``model.head=HEAD``, ``...``."""
 
@@ -46,17 +41,9 @@ LINES = sorted({(name_of(path), line) for path in PAGES for line in commands_of(
 
 @pytest.fixture
 def own_method(tmp_path, monkeypatch):
-    """The example where the registry finds it: a folder of methods, and a copy of conf/ with its options."""
-    text = EXAMPLE.read_text(encoding="utf-8")
-    options = textwrap.dedent(re.search(r"own_method\.yaml:\n\n(.*?)\n\"\"\"", text, re.S)[1])
-    (tmp_path / "methods").mkdir()
-    shutil.copy(EXAMPLE, tmp_path / "methods" / "own_method.py")
-    shutil.copytree(entries.CONF_DIR, tmp_path / "conf")
-    (tmp_path / "conf" / "method" / "own_method.yaml").write_text(options + "\n", encoding="utf-8")
-    monkeypatch.setattr(harness.methods, "__path__", [*harness.methods.__path__, str(tmp_path / "methods")])
-    monkeypatch.setattr(entries, "CONF_DIR", tmp_path / "conf")
-    yield entries.entry("method", "own_method")
-    sys.modules.pop("harness.methods.own_method", None)
+    """The options of the example, which the registry finds."""
+    yield example.placed(tmp_path, monkeypatch)
+    example.forgotten()
 
 
 def composed(words: list[str]) -> None:
@@ -154,11 +141,6 @@ def test_the_answer_comes_from_the_records(studies):
     assert block.strip() == offline8.answer().strip(), "records have changed: run `make results`"
 
 
-def test_the_study_starts():
-    found = subprocess.run([sys.executable, ROOT / "studies" / "ste" / "study.py"], capture_output=True, text=True)
-    assert found.returncode == 2 and "studies/ste/study.py pilot" in found.stderr, found.stderr
-
-
 def test_options_are_those_of_conf(studies):
     make_options = importlib.import_module("make_options")
     again = "conf/ has changed: run `python studies/make_options.py`"
@@ -177,7 +159,7 @@ def test_rooms_are_those_that_are_checked():
 
 def test_the_example_is_the_one_that_is_shown():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    assert f"```python\n{EXAMPLE.read_text(encoding='utf-8')}```" in text
+    assert f"```python\n{example.PATH.read_text(encoding='utf-8')}```" in text
 
 
 def test_the_example_finds_what_its_definition_says(own_method, make_store, ragged, query_texts, resources):
