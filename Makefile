@@ -66,5 +66,5 @@ peers: install  ## the peers of the benchmark (Linux x86-64 with glibc 2.34, or 
 bench: install  ## time the inner loops against the peers that are installed
 	$(PY) -m harness bench
 
-results: install  ## results/tables from results/records
-	$(PY) results/make_tables.py
+results: install  ## results/tables, and the tables of README and docs, from results/records
+	$(PY) studies/make_tables.py
