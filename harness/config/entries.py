@@ -1,4 +1,8 @@
-"""The entries of conf/: one YAML file for each model, data set, suite, centering, method, objective and experiment."""
+"""The files of conf/: one YAML file per model, data set, suite, centering, method, objective and experiment.
+
+A file may extend others of its folder, named under ``defaults`` as Hydra reads it. A name that starts with ``_`` is
+only there to be extended: it is no entry.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +10,47 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from harness.system.errors import HarnessError, unknown
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-CONF_DIR = ROOT / "conf"
-
-
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent
+IS_CHECKOUT = (ROOT / "pyproject.toml").is_file() and (ROOT / "conf" / "config.yaml").is_file()
+"""Whether the code runs from a checkout; an installed wheel has conf/ and results/expected/ inside the package."""
+CONF_DIR = ROOT / "conf" if IS_CHECKOUT else PACKAGE / "conf"
+EXPECTED_DIR = ROOT / "results" / "expected" if IS_CHECKOUT else PACKAGE / "expected"
 GROUPS = ("model", "dataset", "suite", "center", "method", "objective", "train_data", "experiment")
+
+
+def default_results() -> Path:
+    """Where results go if no option says so: ``results`` of the checkout, or of the current folder."""
+    return ROOT / "results" if IS_CHECKOUT else Path.cwd() / "results"
 
 
 def choices(group: str) -> list[str]:
     """The entries of a group."""
     if not (CONF_DIR / group).is_dir():
-        raise HarnessError(f"the options folder {CONF_DIR} is missing: run from a checkout (pip install -e .).")
-    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+        raise HarnessError(f"the options folder {CONF_DIR / group} is missing: install the harness again.")
+    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if not path.stem.startswith("_"))
 
 
 def entry(group: str, name: str) -> dict[str, Any]:
-    """One entry of a group, as written."""
+    """One entry of a group, with what it extends."""
     if name not in choices(group):
         raise unknown(group, name, choices(group))
-    return dict(yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")))
+    return _read(group, name)
+
+
+def _read(group: str, name: str) -> dict[str, Any]:
+    """A file of a group over the files that it extends."""
+    content = dict(yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")))
+    extended = [base for base in content.get("defaults", []) if isinstance(base, str) and base != "_self_"]
+    if not extended:
+        return content
+    del content["defaults"]
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(*(_read(group, base) for base in extended), content))
+    return dict(merged)
 
 
 def describe(group: str, name: str) -> str:

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from harness.config import compose, entries, names
 from harness.methods import registry
+from harness.system.errors import HarnessError
 
 ENTRIES = [(group, name) for group in entries.GROUPS for name in entries.choices(group) if name != "local"]
 
@@ -18,6 +19,13 @@ def test_every_entry_composes(group, name):
     found = compose.composed([f"{group}={name}"])
     if group not in ("experiment",):
         assert found[group].name == name
+        assert OmegaConf.to_container(found[group]) == entries.entry(group, name)
+
+
+def test_a_file_that_is_only_extended_is_no_entry():
+    assert (entries.CONF_DIR / "model" / "_defaults.yaml").is_file() and "_defaults" not in entries.choices("model")
+    with pytest.raises(HarnessError, match="unknown model '_defaults'"):
+        compose.composed(["model=_defaults"])
 
 
 def test_every_suite_and_fallback_names_data_sets():
