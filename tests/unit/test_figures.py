@@ -267,7 +267,7 @@ def test_what_cannot_be_drawn_is_said(two_sets, tmp_path):
 
 def written(tmp_path, some, geometries=()):
     for record in some:
-        record.write(tmp_path, record)
+        records.write(tmp_path, record)
     for one in geometries:
         files.write_json(file.path_of(tmp_path, one["dataset"], one["model"]), one)
     return f"results_dir={tmp_path}"
