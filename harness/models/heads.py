@@ -76,7 +76,7 @@ def put(model: ColBERT, path: Path) -> None:
         found = load_file(path)
     except (SafetensorError, OSError) as error:
         raise HarnessError(
-            f"cannot read the head {path} ({error}), expected an undamaged *.safetensors file: copy it again."
+            f"cannot read the head {path} ({error}), expected a *.safetensors file: copy it again."
         ) from error
     shapes = {name: tuple(value.shape) for name, value in found.items()}
     expected = {name: tuple(value.shape) for name, value in parameters(model).items()}

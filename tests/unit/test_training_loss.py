@@ -189,7 +189,7 @@ def test_alpha_0_is_pylates_contrastive_loss(lateon_like, expansion):
 
 @pytest.mark.parametrize("expansion", [True, False])
 def test_tokens_are_those_that_are_evaluated(lateon_like, expansion):
-    """In padded batches, they are those of `harness.vectors.forward`: expanded queries, documents without punctuation."""
+    """In padded batches, as in `harness.vectors.forward`: expanded queries, documents without punctuation."""
     from harness.vectors.forward import vectors
 
     model = colbert(lateon_like, query_expansion=expansion).eval()
