@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from cells import cell, named, plaid
 
-from harness import tables
+from harness import records, tables
 from harness.cli import main
 from harness.evaluation.significance import compare, holm
 from harness.system.errors import HarnessError
@@ -145,7 +145,7 @@ def test_scores_that_are_not_one_a_query_are_refused(some):
 
 def printed(tmp_path, capsys, some, *words):
     for record in some:
-        record.write(tmp_path, record)
+        records.write(tmp_path, record)
     places = [f"results_dir={tmp_path}", f"cache_dir={tmp_path}/cache"]
     code = main(["table", "model=lateon", "dataset=scifact", "depths=[0,50,100]", *places, *words])
     found = capsys.readouterr()

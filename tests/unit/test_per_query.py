@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from cells import cell, named, plaid
 
-from harness import tables
+from harness import records, tables
 from harness.cli import main
 from harness.tables import per_query, titles
 
@@ -58,7 +58,7 @@ def test_rows_are_those_of_the_table(some):
 @pytest.mark.parametrize("style", ["markdown", "csv"])
 def test_it_is_csv_and_nothing_else(tmp_path, capsys, some, style):
     for record in some:
-        record.write(tmp_path, record)
+        records.write(tmp_path, record)
     words = ["table", "model=lateon", "dataset=scifact", f"results_dir={tmp_path}", f"format={style}"]
     assert main([*words, "per_query=true", f"cache_dir={tmp_path}"]) == 0
     assert len(lines(capsys.readouterr().out)) == 5 + 3 * 5 + 5
