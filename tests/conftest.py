@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 from tiny import WORDS, unit, write_dataset
 
+import harness
 from harness.cli import main
 from harness.ranking.resources import Resources
 from harness.vectors.build import build_store
@@ -23,7 +25,9 @@ LONG = ("slow", "faults", "notebooks", "training", "launchers", "browser", "pipe
 FOLDERS = {"browser": "browser", "pipeline": "pipeline", "real": "pipeline", "robustness": "pipeline"}
 """The marker of what lies in a folder, unless the module or the case has one of its own."""
 COMMANDS = {"slow": "make test-slow", "faults": "make faults"}
+HARNESS = Path(harness.__file__).parent
 _left_out: Counter[str] = Counter()
+_warned: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,8 +54,24 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
     _left_out.update(name for item in items if (name := _marker(item)))
 
 
+def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
+    """Note a warning of the harness itself; those of other packages are listed in pyproject.toml."""
+    if Path(warning_message.filename).is_relative_to(HARNESS):
+        place = f"{warning_message.filename}:{warning_message.lineno}"
+        _warned.append(f"{place}: {warning_message.category.__name__}: {warning_message.message}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where the harness warned: its warnings are for users, and a test that wants one catches it."""
+    if _warned:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what was left out, and which commands run it."""
+    for line in sorted(set(_warned)):
+        terminalreporter.write_line(f"Warning of the harness: {line}")
     by_command: dict[str, list[str]] = {}
     for name in LONG[::-1]:
         if _left_out[name]:

@@ -108,7 +108,8 @@ class HadamardAnchors:
             some = slice(start, start + hadamard.LANES)
             turned = hadamard.turn(tokens[some], self.rotation)
             # Signs are random, so that a token's projections are nearly normal with variance |token|^2.
-            guess = normal * np.sqrt((turned * turned).sum(axis=0))
+            with np.errstate(invalid="ignore"):  # no floor, -inf, of a vector of zeros: NaN, which is no floor either
+                guess = normal * np.sqrt((turned * turned).sum(axis=0))
             hadamard.largest(turned, self.signs, self.width, k, guess, scale, chosen[some], values[some])
         return chosen, values
 

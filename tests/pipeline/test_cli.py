@@ -74,7 +74,7 @@ def test_one_sentence_and_exit_code_2(words, capsys):
 
 
 FAILING = {
-    "model.path=/nowhere dataset=adi": "the model folder /nowhere does not exist",
+    "model.path=/nowhere dataset.path={tiny}": "the model folder /nowhere does not exist",
     "model=lateon_reg_smve dataset.path={tiny}": "has no released checkpoint: set model.path",
     "model=demo dataset.path=/nowhere": "the data set folder /nowhere does not exist",
     "model=demo dataset=adi data_dir={empty}": "data set 'adi' was not found in",

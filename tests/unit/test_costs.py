@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from cells import cell, named, plaid
 
-from harness import tables
+from harness import records, tables
 from harness.cli import main
 from harness.tables import Row, costs
 

@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from cells import cell, named, plaid
 
-from harness import tables
+from harness import records, tables
 from harness.cli import main
 from harness.tables import per_query, titles
 

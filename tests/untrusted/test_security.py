@@ -161,6 +161,7 @@ def test_an_encoded_chunk_that_is_a_pickle_is_refused(form, marker, tmp_path, rn
     assert not (tmp_path / "store" / META).exists()
 
 
+@pytest.mark.pipeline
 def test_an_index_of_plaid_that_is_pickles_is_refused(make_store, rng, resources, marker):
     docs, queries = make_store([unit(rng, 12, 16) for _ in range(60)]), make_store([unit(rng, 4, 16)])
     plaid = Plaid(4, 4, 8, 8192, 42)
@@ -459,6 +460,7 @@ CHECKPOINTS = {
 }
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("attack", CHECKPOINTS, ids=lambda attack: attack.__name__)
 def test_a_checkpoint_with_a_pickle_or_code_is_not_resumed_from(attack, stopped, tmp_path, marker, capsys):
     words, run = stopped
