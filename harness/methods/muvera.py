@@ -134,6 +134,7 @@ class Muvera(Method):
 
     title = "MUVERA"
     order = 1
+    symbols = {"repetitions": "R", "bits": "k", "projection": "d"}
 
     def __init__(self, repetitions: int, bits: int, projection: int | None, seed: int) -> None:
         if min(repetitions, bits, 1 if projection is None else projection) < 1 or bits > 16:
@@ -167,6 +168,10 @@ class Muvera(Method):
         with watch.phase("search"):
             ranking = best.ranking()
         return SearchResult(ranking, watch.seconds, len(docs) * fde.size * 4, {"code_size": fde.size})
+
+    def buckets(self, dim: int, device: torch.device) -> FixedDimensionalEncoding:
+        """The hyperplanes of all repetitions."""
+        return FixedDimensionalEncoding(dim, *self.options, device)
 
 
 def dot_products(

@@ -183,6 +183,7 @@ class Smve(Method):
 
     title = "SMVE"
     order = 2
+    symbols = {"width": "w", "keep": "k", "repetitions": "R"}
 
     def __init__(self, width: int, keep: int, repetitions: int, anchors: str, seed: int) -> None:
         if anchors not in anchor_sets.KINDS or min(keep, repetitions) < 1 or keep > width:
@@ -218,3 +219,7 @@ class Smve(Method):
         # An inverted index keeps a 4-byte document number and a 4-byte value for each kept number.
         details = {"kept_per_document": kept / max(1, len(docs))}
         return SearchResult(ranking, watch.seconds, kept * 8, details)
+
+    def anchors(self, dim: int, device: torch.device) -> SparseEncoding:
+        """The anchors of all repetitions."""
+        return SparseEncoding(dim, *self.options, device)

@@ -71,6 +71,8 @@ class Kind:
     space : what the token vectors are called under it, in tables and figures of geometry
     documents, queries : the mean that is subtracted from this side, ``mu_D`` or ``mu_Q``; None: nothing
     in_card : whether the table of the model card has it
+    words : what it does, for remarks
+    legend : the label of a line in figures; "": the same as `space`
     """
 
     label: str
@@ -78,6 +80,8 @@ class Kind:
     documents: str | None
     queries: str | None
     in_card: bool = False
+    words: str = ""
+    legend: str = ""
 
     @property
     def needs_document_mean(self) -> bool:
@@ -92,11 +96,11 @@ class Kind:
 
 MU_D, MU_Q = "mu_D", "mu_Q"
 KINDS = {
-    "none": Kind("no", "raw", None, None, in_card=True),
-    "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True),
-    "own": Kind("own", "own", MU_D, MU_Q),
+    "none": Kind("no", "raw", None, None, in_card=True, words="as the model gives them"),
+    "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True, words="less the documents' mean"),
+    "own": Kind("own", "own", MU_D, MU_Q, words="each side centered by its own mean", legend="own mean"),
 }
-"""The kinds, by the names of the entries of conf/center, in the order of tables. A new one is a line here and an entry."""
+"""The kinds, by the names of the entries of conf/center, in the order of tables: a new kind is a line and an entry."""
 
 
 def fit(
@@ -123,6 +127,18 @@ def fit(
         if side and means[side] is None:
             raise ValueError(f"the centering '{kind}' subtracts {side}, which was not given")
     return Centering(means[chosen.documents], means[chosen.queries], renormalize)
+
+
+def order(name: str) -> tuple[int, str]:
+    """The key by which centerings are sorted: the order of `KINDS`, then their names; unknown ones last."""
+    base = name.split("+")[0]
+    return (list(KINDS).index(base) if base in KINDS else len(KINDS), name)
+
+
+def in_card(name: str) -> bool:
+    """Whether the card has a centering or the one that a variant was made from; an unknown one counts as such."""
+    base = name.split("+")[0]
+    return base not in KINDS or KINDS[base].in_card
 
 
 def label(name: str) -> str:

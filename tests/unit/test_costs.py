@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from cells import cell, named, plaid
 
-from harness import tables
+from harness import records, tables
 from harness.cli import main
 from harness.tables import Row, costs
 
@@ -118,7 +118,7 @@ def test_hosts_are_those_of_the_rows_that_are_shown():
 
 def printed(tmp_path, capsys, *words):
     for record in [muvera(10), reference(10), muvera(10, "arguana")]:
-        record.write(tmp_path, record)
+        records.write(tmp_path, record)
     places = [f"results_dir={tmp_path}", f"cache_dir={tmp_path}/cache"]
     assert main(["table", "model=lateon", "depths=[0,50]", *places, *words]) == 0
     return capsys.readouterr().out

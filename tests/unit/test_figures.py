@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from test_figures_geometry import geometry, legend, line
 
-from harness import figures, tables
+from harness import figures, records, tables
 from harness.cli import main
 from harness.config import entries
 from harness.figures import Inputs, budget, depth, labels, style
@@ -285,7 +285,7 @@ def test_what_cannot_be_drawn_is_said(two_sets, tmp_path):
     assert notes == ["no geometry of lateon on nfcorpus, so no figure of it."]
     one_stage = geometry(first_stages={"muvera": geometry()["first_stages"]["muvera"]})
     _, notes = figures.draw(inputs(two_sets[::2], ["scifact"], [one_stage]), None, tmp_path)
-    assert "overlap-scifact-lateon: nothing to draw, its geometry has no smve." in notes
+    assert "overlap-scifact-lateon: nothing to draw, its geometry has no first stage with anchors (such as smve)." in notes
 
 
 # The command
@@ -293,7 +293,7 @@ def test_what_cannot_be_drawn_is_said(two_sets, tmp_path):
 
 def written(tmp_path, some, geometries=()):
     for record in some:
-        record.write(tmp_path, record)
+        records.write(tmp_path, record)
     for one in geometries:
         files.write_json(file.path_of(tmp_path, one["dataset"], one["model"]), one)
     return f"results_dir={tmp_path}"
@@ -321,9 +321,9 @@ def test_one_kind_into_a_folder(two_sets, tmp_path, capsys):
 ERRORS = {
     "what=dpeth": "unknown figure 'dpeth'; did you mean 'depth'? Known: agreement, buckets, budget, cosines, depth, "
     "overlap, spectrum.",
-    "what=budget": "nothing to draw of scifact in {place}: budget: nothing to draw, needs records of a method with",
+    "what=budget": "nothing to draw for scifact in {place}: budget: nothing to draw, needs records of a method with",
     "what=overlap": "overlap: nothing to draw, needs files in results/geometry",
-    "dataset=nfcorpus": "nothing to draw of nfcorpus in {place}: depth: nothing to draw, needs records",
+    "dataset=nfcorpus": "nothing to draw for nfcorpus in {place}: depth: nothing to draw, needs records",
     "what=depth figures_dir={place}/records/scifact/lateon/none/plaid.json": "cannot write the figure",
 }
 
