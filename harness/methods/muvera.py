@@ -129,3 +129,7 @@ class Muvera(Method):
         with watch.phase("search"):
             ranking = best.ranking()
         return SearchResult(ranking, watch.seconds, len(docs) * fde.size * 4, {"code_size": fde.size})
+
+    def buckets(self, dim: int, device: torch.device) -> FixedDimensionalEncoding:
+        """The hyperplanes of all repetitions."""
+        return FixedDimensionalEncoding(dim, *self.options, device)

@@ -51,6 +51,7 @@ class Plaid(Method):
     order = 0
     end_to_end = True
     shardable = False  # its centroids are those of the whole corpus
+    sublinear = True  # it probes a few cells of an index
 
     def __init__(self, nbits: int, kmeans_niters: int, n_ivf_probe: int, n_full_scores: int, seed: int) -> None:
         if nbits not in (1, 2, 4, 8) or min(kmeans_niters, n_ivf_probe) < 1:  # fast-plaid hangs on some of these

@@ -6,8 +6,8 @@ w unit anchors a; each token x keeps its k largest (signed) projections a . x:
     document:   C_d[a] = mean of a . x over its tokens that kept a
 
 The score is the sparse dot product C_q . C_d. With repetitions, independent sets of w anchors are concatenated and each
-token keeps k in every set. Anchors (`harness.methods.smve_anchors`) are `gaussian`, `rotation` or `hadamard`; projecting
-on the last takes no product. Documents are encoded, inverted and searched in tiles.
+token keeps k in every set. Anchors (`harness.methods.smve_anchors`) are `gaussian`, `rotation` or `hadamard`; a fast
+transform projects on the last. Documents are encoded, inverted and searched in tiles.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class Smve(Method):
 
     title = "SMVE"
     order = 2
+    symbols = {"width": "w", "keep": "k", "repetitions": "R"}
 
     def __init__(self, width: int, keep: int, repetitions: int, anchors: str, seed: int) -> None:
         if anchors not in anchor_sets.KINDS or min(keep, repetitions) < 1 or keep > width:
@@ -125,3 +126,7 @@ class Smve(Method):
         # An inverted index keeps a 4-byte document number and a 4-byte value for each kept number.
         details = {"kept_per_document": kept / max(1, len(docs))}
         return SearchResult(ranking, watch.seconds, kept * 8, details)
+
+    def anchors(self, dim: int, device: torch.device) -> SparseEncoding:
+        """The anchors of all repetitions."""
+        return SparseEncoding(dim, *self.options, device)

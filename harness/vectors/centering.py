@@ -1,14 +1,11 @@
-"""Centering: a mean is subtracted from token vectors before MUVERA or SMVE sees them.
-
-PLAID, exact search and reranking use the model's own vectors.
+"""Centering, for candidate generation only: PLAID, exact search and reranking see the model's own vectors.
 
     none     q_i,         d_j
     corpus   q_i - mu_D,  d_j - mu_D     mu_D: mean over all document token vectors (the card's "Center: yes")
-    own      q_i - mu_Q,  d_j - mu_D     mu_Q: mean over the token vectors of queries that are not evaluated
+    own      q_i - mu_Q,  d_j - mu_D     mu_Q: mean query token vector, of queries that are not evaluated
 
-Why `own`: query tokens, above all expansion tokens, have a direction of their own. After subtracting mu_D they still
-lie in a narrow cone and fall into few buckets. `renormalize` makes the centered vectors unit vectors again (off by
-default).
+Why `own`: query tokens, expansion tokens above all, have a direction of their own, so that q_i - mu_D still lies in a
+cone and falls into few buckets. `renormalize` makes the centered vectors unit vectors again (off by default).
 """
 
 from __future__ import annotations
@@ -27,49 +24,35 @@ from harness.vectors.store import TokenVectors
 
 @dataclass(frozen=True)
 class Centering:
-    """The vectors that are subtracted.
-
-    Attributes
-    ----------
-    documents, queries : subtracted from the token vectors of this side; None: nothing
-    renormalize : whether centered vectors are divided by their norms
-    """
+    """What is subtracted from the documents' and the queries' token vectors; None: nothing."""
 
     documents: Float[np.ndarray, " dim"] | None = None
     queries: Float[np.ndarray, " dim"] | None = None
     renormalize: bool = False
 
     def apply_documents(self, docs: TokenVectors) -> TokenVectors:
-        """A view of the documents that centers rows when they are read."""
+        """The store's rows, centered as they are read."""
         return _shifted(docs, self.documents, self.renormalize)
 
     def apply_queries(self, queries: TokenVectors) -> TokenVectors:
-        """A view of the queries that centers rows when they are read."""
+        """The store's rows, centered as they are read."""
         return _shifted(queries, self.queries, self.renormalize)
 
 
 def token_sums(store: TokenVectors) -> Float[np.ndarray, "chunks dim"]:
     """Sums of the token vectors of every `CHUNK` rows, in float64.
 
-    Thanks to the chunks, the same numbers are added in the same order for a corpus in one piece and in shards.
+    In chunks, so that the same numbers are added in the same order whether a corpus is in one piece or in shards.
     """
 
-    def sum_rows(rows: range) -> np.ndarray:
+    def some(rows: range) -> np.ndarray:
         return store.rows(rows.start, rows.stop).tokens.sum(axis=0, dtype=np.float64)
 
-    return np.array(map_threads(sum_rows, chunks(len(store), CHUNK))).reshape(-1, store.dim)
+    return np.array(map_threads(some, chunks(len(store), CHUNK))).reshape(-1, store.dim)
 
 
 def mean_of(sums: Sequence[Float[np.ndarray, "_ dim"]], tokens: int) -> Float[np.ndarray, " dim"]:
-    """The mean, float32 [dim].
-
-    Parameters
-    ----------
-    sums
-        `token_sums` of the corpus, or of each of its shards in order.
-    tokens
-        Number of tokens in the corpus.
-    """
+    """The mean, float32 [dim], from the sums of a corpus (or of its shards, in order) and its number of tokens."""
     return (np.concatenate(sums).sum(axis=0) / max(1, tokens)).astype(np.float32)
 
 
@@ -88,6 +71,8 @@ class Kind:
     space : what the token vectors are called under it, in tables and figures of geometry
     documents, queries : the mean that is subtracted from this side, ``mu_D`` or ``mu_Q``; None: nothing
     in_card : whether the table of the model card has it
+    words : what it does, for remarks
+    legend : the label of a line in figures; "": the same as `space`
     """
 
     label: str
@@ -95,6 +80,8 @@ class Kind:
     documents: str | None
     queries: str | None
     in_card: bool = False
+    words: str = ""
+    legend: str = ""
 
     @property
     def needs_document_mean(self) -> bool:
@@ -109,11 +96,11 @@ class Kind:
 
 MU_D, MU_Q = "mu_D", "mu_Q"
 KINDS = {
-    "none": Kind("no", "raw", None, None, in_card=True),
-    "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True),
-    "own": Kind("own", "own", MU_D, MU_Q),
+    "none": Kind("no", "raw", None, None, in_card=True, words="as the model gives them"),
+    "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True, words="less the documents' mean"),
+    "own": Kind("own", "own", MU_D, MU_Q, words="each side centered by its own mean", legend="own mean"),
 }
-"""Name of an entry of conf/center -> its kind, in the order of tables. A new kind is a line here and an entry there."""
+"""The kinds, by the names of the entries of conf/center, in the order of tables: a new kind is a line and an entry."""
 
 
 def fit(
@@ -142,6 +129,18 @@ def fit(
     return Centering(means[chosen.documents], means[chosen.queries], renormalize)
 
 
+def order(name: str) -> tuple[int, str]:
+    """The key by which centerings are sorted: the order of `KINDS`, then their names; unknown ones last."""
+    base = name.split("+")[0]
+    return (list(KINDS).index(base) if base in KINDS else len(KINDS), name)
+
+
+def in_card(name: str) -> bool:
+    """Whether the card has a centering or the one that a variant was made from; an unknown one counts as such."""
+    base = name.split("+")[0]
+    return base not in KINDS or KINDS[base].in_card
+
+
 def label(name: str) -> str:
     """The label of a centering in tables, with the options of a variant behind it."""
     base, *options = name.split("+")
@@ -158,7 +157,7 @@ def _shifted(store: TokenVectors, mean: np.ndarray | None, renormalize: bool) ->
         torch.from_numpy(tokens).sub_(subtrahend)  # in place, on all threads
         if renormalize:
             norms = np.linalg.norm(tokens, axis=1, keepdims=True)
-            tokens /= np.where(norms > 0, norms, 1)  # a token equal to the mean stays zero
+            tokens /= np.where(norms > 0, norms, 1)  # a token that equals the mean stays the zero vector
         return tokens
 
     return store.map(shift)

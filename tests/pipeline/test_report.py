@@ -18,7 +18,7 @@ from harness import figures, records, report, tables
 from harness.cli import main
 from harness.config import compose, entries, names
 from harness.methods import registry
-from harness.report import glance, pictures, published, rows
+from harness.report import glance, published, rows
 from harness.report.cell_commands import Commands
 from harness.system import files
 from harness.tables import MEAN, Row, expected, formats
@@ -192,7 +192,7 @@ def test_figures_are_in_the_page_and_described(some):
     assert "mean NDCG@10 × 100 against rerank depth, documents: PLAID 45;" in labels[0]
     assert "MUVERA, raw 25 to 35; SMVE, centered 30 to 40." in labels[0]
     assert "Geometry: LateOn on scifact" in [text for _, _, text in parsed.all("summary")]
-    assert pictures.CAPTIONS.keys() == figures.KINDS.keys()
+    assert all(kind.caption for kind in figures.KINDS.values())
     other = geometry(model="lateon_reg")
     assert len(Parsed(paged(some, geometries=[other])).all("svg")) == 1  # not of the table's models
 

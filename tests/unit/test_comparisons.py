@@ -133,7 +133,7 @@ def test_a_large_family_gets_resamples_for_its_smallest_p():
 
 def test_different_queries_are_refused(some):
     for others in (named([0.5] * 9), {f"x{i}": 0.5 for i in range(10)}):
-        with pytest.raises(HarnessError, match="model 'lateon' on 'scifact' are of different queries: muvera"):
+        with pytest.raises(HarnessError, match="model 'lateon' on 'scifact' have different queries: muvera"):
             with_plaid([plaid(others), *some[1:]])
 
 

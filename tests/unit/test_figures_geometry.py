@@ -7,7 +7,7 @@ import pytest
 from drawings import COUNTS, EDGES, FILLED, SHARES, geometry, legend, line, lorenz
 
 from harness.figures import agreement, buckets, cosines, overlap, spectrum, style
-from harness.figures.inputs import by_space
+from harness.figures.inputs import by_center
 
 
 def test_spectrum():
@@ -102,13 +102,13 @@ def test_centerings_that_were_not_measured_are_left_out():
 
 
 def test_what_is_the_same_twice_has_both_names():
-    assert by_space({"raw": 1, "centered": 2, "own": 3}) == [
-        ("raw", "raw", 1),
-        ("centered", "centered", 2),
+    assert by_center({"raw": 1, "centered": 2, "own": 3}) == [
+        ("none", "raw", 1),
+        ("corpus", "centered", 2),
         ("own", "own mean", 3),
     ]
-    assert by_space({"centered": 2, "own": 2}) == [("centered", "centered = own mean", 2)]
-    assert by_space({"own": 2}) == [("own", "own mean", 2)]
+    assert by_center({"centered": 2, "own": 2}) == [("corpus", "centered = own mean", 2)]
+    assert by_center({"own": 2}) == [("own", "own mean", 2)]
 
 
 @pytest.mark.parametrize("draw", [spectrum.draw, cosines.draw, buckets.draw, overlap.draw, agreement.draw])
