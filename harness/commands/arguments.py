@@ -1,4 +1,4 @@
-"""The words of a run or a sweep (-m): read, checked, and made into one configuration for each cell."""
+"""The words of a command that sweeps: split into flags and options, and made into one configuration for each cell."""
 
 from __future__ import annotations
 
@@ -8,68 +8,71 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from harness.config import compose
-from harness.config.hydra import through_hydra
+from harness.config import compose, sweeps
 from harness.system.errors import HarnessError
 
-FLAGS = ("-m", "--multirun")
-
-
+SWEEP = ("-m", "--multirun")
+PRINT = ("-c", "--cfg")
 log = logging.getLogger(__name__)
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The flags that ask for a sweep, and the overrides, with their short forms written out."""
-    flags = [word for word in words if word in FLAGS]
-    return flags, compose.expand([word for word in words if word not in flags])
+    """The flags, and the options with their short forms written out."""
+    flags, others = [], []
+    for word, before in zip(words, ["", *words], strict=False):
+        is_flag = word.startswith("-") or (before in PRINT and word == "job")
+        (flags if is_flag else others).append(word)
+    return flags, compose.expand(others)
 
 
-def answered_by_hydra(flags: Sequence[str], overrides: Sequence[str]) -> bool:
-    """Whether it was --help, --cfg job or --info, which Hydra has answered."""
-    if not any(word.startswith("-") for word in overrides):
+def print_configuration(flags: Sequence[str], overrides: Sequence[str]) -> bool:
+    """Answer --cfg job with the options as YAML; whether it was asked for.
+
+    Raises
+    ------
+    HarnessError
+        For --cfg with another word than ``job``.
+    """
+    wanted = [flag for flag in flags if flag.partition("=")[0] in PRINT]
+    if not wanted:
         return False
-    through_hydra([*flags, *overrides], lambda _: None)
+    if not ({"job"} & set(flags) or wanted[0].endswith("=job")):
+        raise HarnessError(f"{' '.join(flags)}: expected --cfg job, which prints the options of the run.")
+    sys.stdout.write(OmegaConf.to_yaml(compose.composed(overrides)))
     return True
 
 
 def cells(
     flags: Sequence[str], overrides: Sequence[str], check: Callable[[DictConfig], None]
 ) -> tuple[list[DictConfig], list[str]]:
-    """The configurations of a run or sweep, and one sentence for each that cannot be used."""
-    if launchers := [word for word in overrides if word.startswith("hydra/launcher=")]:
-        raise HarnessError(f"{launchers[0]}: only `run` takes a launcher.")
-    composed = compose.composed(overrides)
-    check_is_sweep(flags, overrides)
-    check_writable("cache_dir", Path(composed.cache_dir))
+    """The configurations of a run or sweep, and one sentence for each that cannot be used.
+
+    Raises
+    ------
+    HarnessError
+        If the first cell cannot be used, several values are no sweep, or cache_dir cannot be written.
+    """
+    first = compose.composed(overrides)
+    planned = sweeps.cells(overrides, is_sweep=bool(set(flags) & set(SWEEP)))
+    check_writable("cache_dir", Path(first.cache_dir))
     failures: list[str] = []
     usable: list[DictConfig] = []
-
-    def collect(options: DictConfig) -> None:
+    for words in planned:
         try:
-            prepared = compose.prepare(options)
-            check(prepared)
-            usable.append(prepared)
-        except HarnessError as error:  # of this cell of a sweep: the others go on
+            options = compose.composed(words)
+            check(options)
+            usable.append(options)
+        except HarnessError as error:  # the other cells of the sweep go on
             log.error("error: %s", error)
             failures.append(str(error))
-
-    through_hydra([*flags, *overrides], collect)
     return usable, failures
 
 
-def check_is_sweep(flags: Sequence[str], overrides: Sequence[str]) -> None:
-    """Refuse several values of an option where no sweep was asked for."""
-    parsed = compose.parse(overrides)
-    swept = [override.input_line for override in parsed if override.is_sweep_override()]
-    if swept and not flags and "experiment" not in {override.key_or_group for override in parsed}:
-        raise HarnessError(f"{swept[0]} names several values, which is a sweep: add -m.")
-
-
-def say_failures(failures: Sequence[str]) -> int:
-    """List what failed, where it is more than one; returns the exit code."""
-    if len(failures) > 1:  # a single one was just said
+def report_failures(failures: Sequence[str]) -> int:
+    """List the failures again if there are several; returns the exit code."""
+    if len(failures) > 1:  # a single one was just printed
         sys.stderr.write(f"{len(failures)} failed:\n" + "".join(f"  {failure}\n" for failure in failures))
     return 1
 
@@ -80,7 +83,7 @@ def check_writable(option: str, folder: Path) -> None:
         folder.expanduser().mkdir(parents=True, exist_ok=True)
         probe = folder.expanduser() / f".probe.{os.getpid()}"
         try:
-            probe.write_bytes(bytes(1 << 14))  # what Hydra writes there, in its own words if it cannot
+            probe.write_bytes(bytes(1 << 14))  # a full disk may still take an empty file
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:

@@ -1,9 +1,10 @@
-"""`run`, `status`, `reproduce` and `bench`: cells measured, looked after, measured again; inner loops timed."""
+"""`bench`: the inner loops timed against peers and the limit of the machine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.commands.command import Command
 from harness.config import compose
 
 
@@ -15,3 +16,18 @@ def bench(words: Sequence[str]) -> int:
     if not {word.split("=")[0] for word in expanded} & {"dataset", "suite", "experiment"}:
         expanded.append("suite=demo")  # nobody downloads eight data sets for a benchmark
     return benchmark.run(compose.composed(expanded))
+
+
+COMMAND = Command(
+    name="bench",
+    words="[OPTION=VALUE ...]",
+    about="""Time the inner loops against peers that are installed and against the limit of the machine. Without a data set it
+    takes the demonstration's.""",
+    reads=(
+        *("what", "runs", "model", "suite", "dataset", "experiment", "device", "threads", "batch_tokens", "memory_mb"),
+        *("progress", "data_dir", "models_dir", "cache_dir", "results_dir"),
+    ),
+    examples=("bench", "bench what=grid model=answerai_colbert_small dataset=scifact"),
+    run=bench,
+    kept="cases that were finished are not kept: the same command starts over.",
+)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from harness.commands.command import Command
 from harness.config import compose
 from harness.system.errors import HarnessError, unknown
 
@@ -17,20 +18,24 @@ if TYPE_CHECKING:
 
 
 def cache(words: Sequence[str]) -> int:
-    """List, verify or prune what is in cache_dir."""
-    actions = {"ls": _list_cache, "verify": _verify_cache, "prune": _prune_cache}
+    """Refuse the words after which no action is known."""
     if not words:
         raise HarnessError("cache needs a word: ls, verify or prune.")
-    if words[0] not in actions:
-        raise unknown("word after cache", words[0], actions)
-    options = compose.composed(words[1:])
+    raise unknown("word after cache", words[0], PARTS)
+
+
+def _read(words: Sequence[str]) -> tuple[DictConfig, Path, list[CacheEntry]]:
+    """The options, cache_dir, and what is in it."""
+    options = compose.composed(words)
     from harness.cache.inventory import stages
 
     folder = Path(options.cache_dir).expanduser()
-    return actions[words[0]](options, folder, stages(folder))
+    return options, folder, stages(folder)
 
 
-def _list_cache(options: DictConfig, folder: Path, found: list[CacheEntry]) -> int:
+def list_cache(words: Sequence[str]) -> int:
+    """List what is in cache_dir."""
+    options, folder, found = _read(words)
     from harness.cache import tables
 
     if options.format == "latex":
@@ -40,7 +45,9 @@ def _list_cache(options: DictConfig, folder: Path, found: list[CacheEntry]) -> i
     return 0
 
 
-def _verify_cache(options: DictConfig, folder: Path, found: list[CacheEntry]) -> int:
+def verify_cache(words: Sequence[str]) -> int:
+    """Name what is damaged in cache_dir; 1 if anything is."""
+    _, folder, found = _read(words)
     from harness.cache import inventory as caches
 
     checked = [stage for stage in found if caches.has_checksums(stage)]
@@ -54,7 +61,9 @@ def _verify_cache(options: DictConfig, folder: Path, found: list[CacheEntry]) ->
     return int(bool(damaged))
 
 
-def _prune_cache(options: DictConfig, folder: Path, found: list[CacheEntry]) -> int:
+def prune_cache(words: Sequence[str]) -> int:
+    """List, or delete, what may go."""
+    options, folder, found = _read(words)
     from harness.cache import pruning, tables
 
     chosen = pruning.prunable(found, folder, options.older)
@@ -64,3 +73,42 @@ def _prune_cache(options: DictConfig, folder: Path, found: list[CacheEntry]) -> 
     what, end = ("deleted", "") if options.delete else ("would be deleted", "; delete=true deletes them")
     sys.stdout.write(f"{len(gone)} {what}, {tables.total(gone)} bytes{end if gone else ''}. {folder}\n")
     return 0
+
+
+PARTS = {
+    "ls": Command(
+        name="cache ls",
+        words="[OPTION=VALUE ...]",
+        about="List what cache_dir holds: kind, size, age, complete or not.",
+        reads=("cache_dir", "format"),
+        examples=("cache ls", "cache ls format=csv"),
+        run=list_cache,
+    ),
+    "verify": Command(
+        name="cache verify",
+        words="[OPTION=VALUE ...]",
+        about="Name what is damaged in cache_dir, and what to do about it. The exit code is 1 if anything is.",
+        reads=("cache_dir",),
+        examples=("cache verify", "cache verify cache_dir=my/cache"),
+        run=verify_cache,
+    ),
+    "prune": Command(
+        name="cache prune",
+        words="[OPTION=VALUE ...]",
+        about="""List what may go: what no run can use again, and with `older` what was last written long ago. It is deleted
+        only with delete=true.""",
+        reads=("older", "delete", "cache_dir"),
+        examples=("cache prune older=30", "cache prune older=30 delete=true"),
+        run=prune_cache,
+        kept="what was deleted is gone, and nothing is half deleted: the same command goes on from there.",
+    ),
+}
+COMMAND = Command(
+    name="cache",
+    words="ls|verify|prune [OPTION=VALUE ...]",
+    about="List what cache_dir holds, verify it, or prune it.",
+    reads=(),
+    examples=("cache ls", "cache prune older=30"),
+    run=cache,
+    parts=PARTS,
+)

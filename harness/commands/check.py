@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from harness.commands.command import Command
 from harness.config import compose, entries
-
-if TYPE_CHECKING:
-    pass
 
 
 def check(words: Sequence[str]) -> int:
@@ -20,7 +17,7 @@ def check(words: Sequence[str]) -> int:
 
     options = compose.composed(["suite=demo", *words])
     results = results_dir(options.results_dir)
-    files = sorted((entries.ROOT / "results" / "expected").glob("*.yaml"))
+    files = sorted(entries.EXPECTED_DIR.glob("*.yaml"))
     found = list(records.read_all(results))
     done = [one for path in files for one in expected.check_file(path, found)]
     for one in done:
@@ -28,3 +25,14 @@ def check(words: Sequence[str]) -> int:
     sys.stdout.write(f"\n{expected.summary(done).to_string()}\n")
     bad = {"FAIL", "MISSING"} if options.strict else {"FAIL"}
     return int(any(one.verdict in bad for one in done) or all(one.verdict == "MISSING" for one in done))
+
+
+COMMAND = Command(
+    name="check",
+    words="[OPTION=VALUE ...]",
+    about="""Compare what was measured with the expected values of results/expected. The exit code is 1 if any of them fails or
+    nothing was measured.""",
+    reads=("strict", "results_dir"),
+    examples=("check", "check strict=true results_dir=my/results"),
+    run=check,
+)

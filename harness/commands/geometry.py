@@ -6,23 +6,17 @@ import sys
 from collections.abc import Sequence
 
 from harness.commands import arguments, selection
-from harness.config import compose
+from harness.commands.command import Command
+from harness.config import compose, sweeps
 from harness.system.errors import HarnessError
-
-COMPARE_USAGE = """usage: python -m harness geometry compare a=MODEL b=MODEL [dataset=...|suite=...]
-
-  a, b: files' names in results/geometry, which `python -m harness geometry` writes
-"""
 
 
 def geometry(words: Sequence[str]) -> int:
-    """Measure the geometry of each (model, data set), or put two models side by side."""
-    if words[:1] == ["compare"]:
-        return _compare(words[1:])
+    """Measure the geometry of each (model, data set)."""
     flags, overrides = arguments.split(words)
-    if arguments.answered_by_hydra(flags, overrides):
+    if arguments.print_configuration(flags, overrides):
         return 0
-    arguments.check_is_sweep(flags, overrides)
+    sweeps.cells(overrides, is_sweep=bool(set(flags) & set(arguments.SWEEP)))  # refuses several values without -m
     named = {override.key_or_group for override in compose.parse(overrides)}
     every = {"method": "muvera,smve", "center": "none,corpus,own"}
     overrides += [f"{group}={names}" for group, names in every.items() if group not in named]
@@ -33,13 +27,11 @@ def geometry(words: Sequence[str]) -> int:
         found = file.read(path)
         parts = [tables.measures(found), tables.first_stages(found), *tables.remarks(found)]
         sys.stdout.write("\n\n".join([*parts, f"Record: {path}"]) + "\n\n")
-    return arguments.say_failures(failures) if failures else 0
+    return arguments.report_failures(failures) if failures else 0
 
 
-def _compare(words: Sequence[str]) -> int:
-    if {"-h", "--help"} & set(words):
-        sys.stdout.write(COMPARE_USAGE)
-        return 0
+def compare(words: Sequence[str]) -> int:
+    """Put two models side by side."""
     from harness.config.options import results_dir
     from harness.geometry import tables
 
@@ -55,3 +47,30 @@ def _compare(words: Sequence[str]) -> int:
     results = results_dir(options.results_dir)
     sys.stdout.write(tables.compare(results, [models["a"], models["b"]], datasets))
     return 0
+
+
+COMPARE = Command(
+    name="geometry compare",
+    words="a=MODEL b=MODEL [OPTION=VALUE ...]",
+    about="""Put two models side by side, as means over the data sets on which the geometry of both was measured.""",
+    reads=("a", "b", "dataset=", "suite", "experiment", "results_dir"),
+    own={name: "a model, as its files in results_dir/geometry are called" for name in ("a", "b")},
+    examples=("geometry compare a=lateon b=lateon_reg", "geometry compare a=lateon b=lateon_reg suite=beir3"),
+    run=compare,
+)
+COMMAND = Command(
+    name="geometry",
+    words="[-m] [OPTION=VALUE ...]",
+    about="""Measure how token vectors lie, what the projections of MUVERA and SMVE see of them, and how well each first
+    stage follows MaxSim. Without `method` or `center` it measures both methods under all centerings.""",
+    reads=(
+        *("model", "suite", "dataset", "center", "method", "experiment", "geometry.", "overwrite"),
+        *("device", "threads", "batch_tokens", "memory_mb", "progress", "shard"),
+        *("data_dir", "models_dir", "cache_dir", "results_dir"),
+    ),
+    examples=("geometry", "geometry -m model=answerai_colbert_small dataset=scifact,nfcorpus,arguana"),
+    run=geometry,
+    sweeps=True,
+    kept="finished measures are kept in results_dir and finished steps in cache_dir: the same command goes on from there.",
+    parts={"compare": COMPARE},
+)

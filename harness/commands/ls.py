@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from harness.commands.command import Command
 from harness.config import entries
 from harness.system.errors import unknown
 
@@ -24,3 +25,14 @@ def ls(words: Sequence[str]) -> int:
         for entry in names_of_group:
             sys.stdout.write(f"{entry:{width}}  {entries.describe(groups[name], entry)}\n")
     return 0
+
+
+COMMAND = Command(
+    name="ls",
+    words="[GROUP ...]",
+    about="""List the models, data sets and other entries of conf/. The groups are models, datasets, suites, centers, methods,
+    objectives, train_data and experiments; without a group all are listed.""",
+    reads=(),
+    examples=("ls", "ls models datasets"),
+    run=ls,
+)

@@ -1,4 +1,4 @@
-"""`plot` and `report`: figures of what was measured, and one page of all of it."""
+"""`plot`: figures of what was measured."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from harness.commands import selection
+from harness.commands.command import Command
 from harness.config import compose
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 def plot(words: Sequence[str]) -> int:
     """Draw figures of what was measured, and print their files."""
-    overrides = compose.expand(words)
+    overrides = selection.expand(words)
     options = compose.composed(overrides)
     from harness import figures  # matplotlib is for those who plot
 
     figures.check(options.what)
-    inputs = _inputs(overrides, options)
+    inputs = read_inputs(selection.measured(overrides, options), options)
     folder = Path(options.figures_dir).expanduser() if options.figures_dir else inputs.results / "figures"
     paths, notes = figures.draw(inputs, options.what, folder)
     sys.stdout.write("".join(f"{path}\n" for path in paths))
@@ -31,13 +32,24 @@ def plot(words: Sequence[str]) -> int:
     return 0
 
 
-def _inputs(overrides: Sequence[str], options: DictConfig) -> Inputs:
-    """What was measured of what the overrides name, with the geometries of its models."""
+def read_inputs(selected: selection.Measured, options: DictConfig) -> Inputs:
+    """What was measured, with the geometries of its models."""
     from harness import figures
     from harness.geometry import file
 
-    results, suite, datasets, named, found, rows = selection.measured(overrides, options)
+    results, suite, datasets, named, found, rows = selected
     files = [path for name in datasets for path in sorted(file.path_of(results, name, "").parent.glob("*.json"))]
     looked_at = selection.models(named, {record.model for record in found} | {path.stem for path in files})
     geometries = [file.read(path) for path in files if not looked_at or path.stem in looked_at]
     return figures.Inputs(results, suite, datasets, list(options.depths), rows, found, geometries)
+
+
+COMMAND = Command(
+    name="plot",
+    words="[OPTION=VALUE ...]",
+    about="""Draw figures (SVG and PNG) of what was measured, and print their files. Without a model or data set everything in
+    results_dir is drawn.""",
+    reads=(*selection.READS, "depths", "what", "results_dir", "figures_dir"),
+    examples=("plot suite=beir3", "plot dataset=cisi what=budget"),
+    run=plot,
+)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from harness.commands import arguments, selection, table
+from harness.commands.command import Command
 from harness.sweep import launch
 
 
 def run(words: Sequence[str]) -> int:
     """Measure what the overrides describe, then print its table."""
     flags, overrides = arguments.split(words)
-    if arguments.answered_by_hydra(flags, overrides):
+    if arguments.print_configuration(flags, overrides):
         return 0
 
     def check(options: DictConfig) -> None:
@@ -23,7 +24,6 @@ def run(words: Sequence[str]) -> int:
 
     launcher, of_hydra, overrides = launch.launcher(overrides)
     if launcher == "basic":
-        of_hydra = [word for word in of_hydra if word != "hydra/launcher=basic"]
         cells, failures = arguments.cells(flags, [*overrides, *of_hydra], check)
         from harness.run import run as measure
 
@@ -33,10 +33,36 @@ def run(words: Sequence[str]) -> int:
         cells, failures = arguments.cells(flags, overrides, check)
         failures += launch.run(launcher, launched_by, options, cells)
     if failures:
-        return arguments.say_failures(failures)
+        return arguments.report_failures(failures)
     try:
         return table.show(overrides, only_measured=True)
     except selection.NothingMeasuredError:
         if any(cell.shard is None for cell in cells):
             raise
         return 0  # no shard was the last one, as each has said
+
+
+COMMAND = Command(
+    name="run",
+    words="[-m] [OPTION=VALUE ...]",
+    about="""Measure a cell, or a sweep of cells with -m, and print the table of what was measured. Without a model or data
+    set it is the demonstration, which needs no download.
+
+    A cell is a model, a data set, a centering and a method; without `dataset` it is measured on each data set of the
+    suite. Finished cells are kept as records and not measured again; steps that cells share are computed once.
+
+    model.path=FOLDER takes any PyLate checkpoint, dataset.path=FOLDER any data set in the BEIR layout.""",
+    reads=(
+        *("model", "suite", "dataset", "center", "method", "experiment", "depths", "reference", "overwrite", "shard"),
+        *("save_runs", "device", "threads", "batch_tokens", "memory_mb", "progress"),
+        *("data_dir", "models_dir", "cache_dir", "results_dir"),
+        *("format", "significance", "cost", "per_query", "hydra"),
+    ),
+    examples=(
+        "run model=lateon_reg method=smve",
+        "run -m model=lateon,lateon_reg center=none,corpus method=plaid,muvera,smve",
+    ),
+    run=run,
+    sweeps=True,
+    kept="finished cells are kept in results_dir and finished steps in cache_dir: the same command goes on from there.",
+)

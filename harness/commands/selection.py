@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from harness.tables import Row
 
 
+READS = (
+    *("model=", "model.path", "model.name", "suite=", "dataset=", "dataset.path", "dataset.name", "center=", "method="),
+    "experiment",
+)
+"""The options by which a command chooses among the records."""
+_MOST = 12
+"""Names that a message lists of one kind."""
+
+
 class Measured(NamedTuple):
     """What was measured of what the overrides name: `rows` of the table, and `records` of the data sets."""
 
@@ -24,8 +33,25 @@ class Measured(NamedTuple):
     datasets: list[str]
     models: list[str]
     """Those that were named; empty: all."""
-    record: list[Record]
+    records: list[Record]
     rows: list[Row]
+
+    def check(self) -> None:
+        """Refuse to show a table without any number in it.
+
+        Raises
+        ------
+        NothingMeasuredError
+            If no row has a record; the sentence says what was measured.
+        """
+        recorded = {(record.model, record.center, record.method) for record in self.records}
+        if not any((row.model, row.center, row.method) in recorded for row in self.rows):
+            raise nothing(self.datasets, self.models, self.results)
+
+
+def expand(words: Sequence[str]) -> list[str]:
+    """The words with their short forms written out; no data set and no model stay none, which means all."""
+    return [word for word in compose.expand(words) if word != "experiment=demo" or word in words]
 
 
 def measured(overrides: Sequence[str], options: DictConfig) -> Measured:
@@ -35,7 +61,8 @@ def measured(overrides: Sequence[str], options: DictConfig) -> Measured:
 
     chosen = names(overrides, options)
     results = results_dir(options.results_dir)
-    suite, members = datasets(chosen, options)
+    named = any(chosen[group] for group in ("model", "dataset", "suite"))
+    suite, members = datasets(chosen, options) if named else everything(results)
     found = list(records.read_all(results, members))
     tables.check_consistent(found)
     shown = models(chosen["model"], {record.model for record in found})
@@ -43,13 +70,48 @@ def measured(overrides: Sequence[str], options: DictConfig) -> Measured:
     return Measured(results, suite, members, chosen["model"], found, rows)
 
 
+def everything(results: Path) -> tuple[str, list[str]]:
+    """A name for all data sets of which anything was measured, and their names.
+
+    Raises
+    ------
+    NothingMeasuredError
+        If there are none.
+    """
+    paths = [*results.glob("records/*/*/*/*.json"), *results.glob("geometry/*/*.json")]
+    found = sorted({path.relative_to(results).parts[1] for path in paths})
+    if not found:
+        raise NothingMeasuredError(
+            f"nothing was measured in {results}: use `run` first, or set results_dir to the folder of the records."
+        )
+    for name in entries.choices("suite"):
+        members = list(entries.entry("suite", name)["datasets"])
+        if sorted(members) == found:
+            return name, members
+    return ("all" if len(found) > 1 else found[0]), found
+
+
 class NothingMeasuredError(HarnessError):
     """There is no record of what the overrides name."""
 
 
-def nothing(datasets: Sequence[str], results: Path) -> NothingMeasuredError:
-    """What to say where nothing was."""
-    return NothingMeasuredError(f"nothing was measured on {', '.join(datasets)} in {results}: use `run` first.")
+def nothing(datasets: Sequence[str], models: Sequence[str], results: Path) -> NothingMeasuredError:
+    """What to say where nothing was measured: what there is instead, and the words that show it."""
+    wanted = f"nothing was measured on {', '.join(datasets)}{' with ' + _listed(models) if models else ''} in {results}"
+    there = [path.relative_to(results / "records").parts for path in results.glob("records/*/*/*/*.json")]
+    if not there:
+        return NothingMeasuredError(f"{wanted}: use `run` first.")
+    known, have = sorted({parts[0] for parts in there}), sorted({parts[1] for parts in there})
+    return NothingMeasuredError(
+        f"{wanted}; measured were the data sets {_listed(known)} with the models {_listed(have)}: name some of these "
+        f"(dataset={known[0]} model={have[0].split('+')[0]}), or no data set and no model to see all."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a sentence, not too many of them."""
+    more = [f"{len(names) - _MOST} more"] if len(names) > _MOST else []
+    return ", ".join([*names[:_MOST], *more])
 
 
 def names(overrides: Sequence[str], options: DictConfig) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""`table` and `check`: what was measured, as a table, and against expected values."""
+"""`table`: what was measured, as a table."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from harness.commands import selection
+from harness.commands.command import Command
 from harness.config import compose
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def table(words: Sequence[str]) -> int:
     """Print the table of what was measured."""
-    return show(compose.expand(words), only_measured=False)
+    return show(selection.expand(words), only_measured=False)
 
 
 def show(overrides: Sequence[str], only_measured: bool) -> int:
@@ -26,12 +27,12 @@ def show(overrides: Sequence[str], only_measured: bool) -> int:
     from harness import tables
 
     options = compose.composed(overrides)
-    results, suite, datasets, _, found, rows = selection.measured(overrides, options)
+    selected = selection.measured(overrides, options)
+    selected.check()
+    results, suite, datasets, _, found, rows = selected
     if only_measured:
         measured = {(record.model, record.center, record.method) for record in found}
         rows = [row for row in rows if (row.model, row.center, row.method) in measured]
-    if not rows or not found:
-        raise selection.nothing(datasets, results)
     if options.per_query:
         sys.stdout.write(tables.per_query_csv(found, rows, datasets, list(options.depths)))
     elif options.format == "csv":
@@ -81,3 +82,14 @@ def _print_page(options: DictConfig, found: list[Record], rows: list[Row], suite
         parts += [f"{comment}{section.caption}", "" if section.lines.empty else further(section.lines)]
         parts += [f"{comment}{line}" for line in section.remarks]
     sys.stdout.write("".join(f"{part}\n\n" for part in parts if part))
+
+
+COMMAND = Command(
+    name="table",
+    words="[OPTION=VALUE ...]",
+    about="""Print the results table of what was measured: NDCG@10 by model, centering, method and rerank depth, with the
+    difference to PLAID. Without a model or data set it shows everything in results_dir.""",
+    reads=(*selection.READS, "depths", "format", "significance", "cost", "per_query", "results_dir"),
+    examples=("table suite=beir3 significance=true", "table suite=beir8 format=csv"),
+    run=table,
+)

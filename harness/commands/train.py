@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from harness.commands import arguments
+from harness.commands.command import Command
 from harness.config import entries
 from harness.system.errors import HarnessError
 
@@ -21,7 +22,7 @@ def train(words: Sequence[str]) -> int:
     """Train with one objective, or with each of a sweep (-m); says where the result is and how to evaluate it."""
     flags, expanded = arguments.split(words)
     overrides = [word for word in expanded if word != "experiment=demo"]
-    if arguments.answered_by_hydra(flags, overrides):
+    if arguments.print_configuration(flags, overrides):
         return 0
     cells, failures = arguments.cells(flags, overrides, lambda options: None)
     if len({str(cell.train.output) for cell in cells}) < len(cells) and cells[0].train.output:
@@ -39,7 +40,7 @@ def train(words: Sequence[str]) -> int:
             failures.append(str(error))
             continue
         sys.stdout.write(f"{output}\n  python -m harness run {_trained(options, output)}\n")
-    return arguments.say_failures(failures) if failures else 0
+    return arguments.report_failures(failures) if failures else 0
 
 
 def _trained(options: DictConfig, output: Path) -> str:
@@ -52,3 +53,22 @@ def _trained(options: DictConfig, output: Path) -> str:
     words = [f"model={options.model.name}"] if known else []
     words += [f"model.path={options.model.path}"] if options.model.path else []
     return " ".join([*words, f"model.dtype={options.model.dtype}", f"model.head={output / HEAD}"])
+
+
+COMMAND = Command(
+    name="train",
+    words="[-m] [OPTION=VALUE ...]",
+    about="""Train a model, or its last projection, so that its vectors survive the projections of MUVERA or SMVE; with -m,
+    once per objective. It prints where the result is and the command that evaluates it.""",
+    reads=(
+        *("objective", "train_data", "model", "experiment", "alpha", "train.", "overwrite"),
+        *("device", "threads", "batch_tokens", "memory_mb", "progress", "data_dir", "models_dir", "cache_dir"),
+    ),
+    examples=(
+        "train objective=ste_muvera train_data.path=my/pairs model.path=my/colbert",
+        "train -m objective=contrastive,ste_muvera,ste_smve model=answerai_colbert_small train_data=offline",
+    ),
+    run=train,
+    sweeps=True,
+    kept="the last checkpoint is kept in the folder of the run: the same command goes on from there.",
+)

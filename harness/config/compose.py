@@ -15,13 +15,14 @@ it works. What `_target_` may be is listed here (`TARGETS`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, RangeSweep
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -82,13 +83,11 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def values(override: Override) -> list[str]:
-    """The values of an override: one, or those of a sweep (of a range: its first)."""
+    """The values of an override: one, or those of a sweep."""
     value = override.value()
     if isinstance(value, Glob):
         return list(value.filter(choices(override.key_or_group))) if override.key_or_group in GROUPS else []
-    if isinstance(value, RangeSweep):
-        return [str(value.start)]
-    if override.is_choice_sweep():
+    if override.is_sweep_override() and override.is_discrete_sweep():
         return [str(item) for item in override.sweep_string_iterator()]
     return ["null" if value is None else str(value)]
 
@@ -101,16 +100,25 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     HarnessError
         For an unknown name, option or value, with the known ones.
     """
-    return _composed(overrides)[0]
+    with _reporting(overrides):
+        return prepare(_compose(overrides)[0])
 
 
 def launcher_options(overrides: Sequence[str]) -> dict[str, Any]:
-    """The options of the launcher that the overrides name, checked; what refers to other options is not looked up."""
-    return _composed(overrides)[1]
+    """The options of the launcher that the overrides name, checked; references to other options stay as written."""
+    with _reporting(overrides):
+        options: Any = OmegaConf.to_container(_compose(overrides)[1].launcher, resolve=False)
+    return dict(options)
 
 
-def _composed(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
-    """The checked configuration, and the options of Hydra's launcher."""
+def hydra_options(overrides: Sequence[str]) -> DictConfig:
+    """Hydra's own options, checked: the mode, an experiment's sweep, how messages are printed."""
+    with _reporting(overrides):
+        return _compose(overrides)[1]
+
+
+def _compose(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+    """The configuration of the first cell, not resolved, and Hydra's options; no code is named in either."""
     single, launcher = [], "basic"
     for override in parse(overrides):
         if override.key_or_group == "hydra/launcher":
@@ -122,15 +130,22 @@ def _composed(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
             single.append(f"{override.get_key_element()}={found[0]}")
         else:
             single.append(str(override.input_line))
+    with initialize_config_dir(str(entries.CONF_DIR), version_base="1.3"):
+        config = compose("config", single, return_hydra_config=True)
+    content: Any = OmegaConf.to_container(config, resolve=False)
+    refuse_targets(content)
+    refuse_launcher(content["hydra"], launcher)
+    hydra = config.hydra
+    with open_dict(config):
+        del config["hydra"]
+    return config, hydra
+
+
+@contextmanager
+def _reporting(overrides: Sequence[str]) -> Iterator[None]:
+    """Hydra's errors in one sentence."""
     try:
-        with initialize_config_dir(str(entries.CONF_DIR), version_base="1.3"):
-            config = compose("config", single, return_hydra_config=True)
-            content: Any = OmegaConf.to_container(config, resolve=False)
-            refuse_targets(content)
-            refuse_launcher(content["hydra"], launcher)
-            with open_dict(config):
-                del config["hydra"]
-            return prepare(config), content["hydra"]["launcher"]
+        yield
     except (HydraException, OmegaConfBaseException) as error:
         raise HarnessError(
             f"cannot use the overrides {' '.join(overrides)!r} ({_line(error)}): `python -m harness ls` lists the "
