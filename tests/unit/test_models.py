@@ -76,7 +76,7 @@ def test_one_progress_covers_all_chunks_that_are_encoded(lateon_like, tmp_path, 
     assert arguments == ("encode x documents", 3, True, "documents", torch.device("cpu")) and progress.done == 3
 
 
-def test_texts_are_encoded_anew_by_other_packages_and_other_code(lateon_like, tmp_path, monkeypatch):
+def test_texts_are_encoded_again_by_other_packages_and_other_code(lateon_like, tmp_path, monkeypatch):
     tiny, versions = encoder(lateon_like, tmp_path), provenance.encoders()
     stores = [tiny.encode(TEXTS, "x", False, None)]
     monkeypatch.setattr(provenance, "encoders", lambda: {**versions, "transformers": "99.0"})
