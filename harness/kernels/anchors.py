@@ -87,7 +87,7 @@ def survivors(projections, shift, first_anchor, k, reach, kept, anchors, values,
 @njit(nogil=True, cache=True)
 @no_type_check
 def _nearly_kth(maxima, k, low_bits):
-    """The k-th largest of the groups' maxima without its lowest bits, or 0: 15 counts of GROUPS maxima (bisection)."""
+    """The k-th largest of the groups' maxima without its lowest bits, or 0; by bisection: 15 counts of GROUPS."""
     low, high = 0, 0x7FFF
     while low < high:
         middle = (low + high + 1) >> 1

@@ -115,9 +115,9 @@ def _log_data(data: TrainingData) -> None:
                 removed["documents"],
             )
     log.info(
-        "%d training pairs from %d sources; validation: %d queries, %d documents",
+        "%d training pairs from %s; validation: %d queries, %d documents",
         data.count,
-        len(data.triples),
+        ", ".join(data.triples),
         len(data.validation.queries),
         len(data.validation.docs),
     )

@@ -319,7 +319,7 @@ FAILING = {
     "train.batch_size=1000": "no source has 1000 training pairs, a batch: set train.batch_size to fewer",
     "train_data.path=/nowhere": "/nowhere does not exist",
     "train_data.split=dev": "this data set has the splits test",
-    "train_data.validation_share=0": "expected some of both",
+    "train_data.validation_share=0": "expected at least one of each",
     "objective=ste_smve objective.codes.anchors=cosine": "anchors",
     "objective=ste_smve objective.codes.keep=0": "keep",
     "objective=ste_mvuera": "unknown objective 'ste_mvuera'; did you mean 'ste_muvera'?",

@@ -1,4 +1,4 @@
-"""The BEIR layout, downloads that are broken, and the data sets at hand."""
+"""The BEIR layout, downloads that are broken, and the data sets that are available."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_an_interrupted_assembly_encodes_nothing_twice(tmp_path, ragged, cut):
 
 
 @pytest.mark.parametrize("lost", [TOKENS, LENGTHS, JOURNAL])
-def test_a_half_written_store_that_lost_bytes_is_built_anew(tmp_path, ragged, lost):
+def test_a_half_written_store_that_lost_bytes_is_rebuilt(tmp_path, ragged, lost):
     whole = assembling(tmp_path / "s", ragged, 3)
     (tmp_path / "s" / lost).write_bytes(b"")
     encode, calls = rows(ragged)
@@ -117,7 +117,7 @@ def test_a_half_written_store_that_lost_bytes_is_built_anew(tmp_path, ragged, lo
     assert calls[0] == (0, 4) and same(store, whole)
 
 
-def test_a_half_written_store_of_other_chunks_is_built_anew(tmp_path, ragged):
+def test_a_half_written_store_of_other_chunks_is_rebuilt(tmp_path, ragged):
     assembling(tmp_path / "s", ragged, 3)
     encode, calls = rows(ragged)
     store = build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=5)
@@ -179,7 +179,7 @@ def test_a_wrong_dimension_is_refused_by_name(tmp_path, ragged):
         build_store(tmp_path / "s", names(ragged), rows(ragged)[0], IDENTITY, chunk=4)
 
 
-def test_chunks_of_other_inputs_are_encoded_anew(tmp_path):
+def test_chunks_of_other_inputs_are_encoded_again(tmp_path):
     def stopped(start, stop):
         if start == 2:
             raise KeyboardInterrupt
@@ -193,7 +193,7 @@ def test_chunks_of_other_inputs_are_encoded_anew(tmp_path):
     assert (store.flat == 2).all() and len(store) == 4
 
 
-def test_chunks_in_each_others_place_are_encoded_anew(tmp_path, ragged):
+def test_chunks_in_each_others_place_are_encoded_again(tmp_path, ragged):
     names = [f"t{i}" for i in range(len(ragged))]
 
     def encode(start, stop):
