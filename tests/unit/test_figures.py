@@ -285,7 +285,9 @@ def test_what_cannot_be_drawn_is_said(two_sets, tmp_path):
     assert notes == ["no geometry of lateon on nfcorpus, so no figure of it."]
     one_stage = geometry(first_stages={"muvera": geometry()["first_stages"]["muvera"]})
     _, notes = figures.draw(inputs(two_sets[::2], ["scifact"], [one_stage]), None, tmp_path)
-    assert "overlap-scifact-lateon: nothing to draw, its geometry has no first stage with anchors (such as smve)." in notes
+    assert (
+        "overlap-scifact-lateon: nothing to draw, its geometry has no first stage with anchors (such as smve)." in notes
+    )
 
 
 # The command
