@@ -1,7 +1,7 @@
 """NDCG@10 by ranx, and the share of relevant documents among the candidates.
 
 NDCG@10 has linear gain and log2 discount (Jarvelin and Kekalainen; ranx ``ndcg@10``; trec_eval's ``ndcg_cut.10``). Its
-mean is over all judged queries: one whose judgements are all zero, or that found nothing relevant, counts as 0.
+mean is over all judged queries: a query without relevant judgements, or without relevant results, counts as 0.
 
 ranx is given arrays of document numbers, best first, and no ids. It compiles its functions again for every length of
 ids, which takes half a minute each time, and it compares ids by hashes alone; arrays of numbers have one type for all

@@ -27,12 +27,11 @@ def draw(geometry: Geometry) -> Figure:
                 label = f"{titles.method_title(method)}, {label}, ρ = {found['spearman']:.2f}"
                 depths, shares = [depth for depth, _ in points], [share for _, share in points]
                 panel.plot(depths, shares, label=label, **style.of_cell(method, center))
-        _depths(
-            panel, sorted({int(depth) for spaces in follows.values() for one in spaces.values() for depth in one[part]})
-        )
+        stages = [stage for spaces in follows.values() for stage in spaces.values()]
+        _depths(panel, sorted({int(depth) for stage in stages for depth in stage[part]}))
         panel.set_ylabel(title)
-    one = next(iter(next(iter(follows.values())).values()))
-    n = f"n = {one['queries']:,} queries, {one['documents']:,} documents"
+    first = next(iter(next(iter(follows.values())).values()))
+    n = f"n = {first['queries']:,} queries, {first['documents']:,} documents"
     figure.suptitle(f"{heading(geometry)}, {n} (ρ: Spearman, with MaxSim)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(follows))
     return figure

@@ -27,7 +27,7 @@ from harness.vectors.store import StoreInMemory, TokenVectors, stacked
 
 DEPTHS = (CUT, 50, 100, 200, 400, 1000)
 SEED = 0
-"""Of every sample."""
+"""The seed of every sample."""
 SAMPLED_TOKENS = 20_000
 """Tokens of each side for measures over random pairs."""
 _LOADING_TOKENS = 400_000  # of each side, for the load of anchors
@@ -104,7 +104,7 @@ class FirstStages:
 
 
 def share_documents(centerings: Mapping[str, Centering]) -> list[list[str]]:
-    """The names of centerings, together where they subtract the same mean from the documents: one search for these."""
+    """The names of centerings, grouped by the mean that they subtract from the documents: one search for each group."""
     groups: dict[int, list[str]] = {}
     for name, shift in centerings.items():
         groups.setdefault(id(shift.documents), []).append(name)

@@ -63,7 +63,7 @@ class Moments:
 
     @classmethod
     def of_tokens(cls, tokens: Float[np.ndarray, "n dim"]) -> Moments:
-        """Moments of some vectors, float64."""
+        """Moments of the given vectors, float64."""
         directions = units(tokens)
         nonzero = int(directions.any(axis=1).sum())
         return cls(len(tokens), nonzero, tokens.sum(axis=0), directions.sum(axis=0), tokens.T @ tokens)

@@ -80,7 +80,7 @@ def compare(results: Path, models: Sequence[str], datasets: Sequence[str]) -> st
     Raises
     ------
     HarnessError
-        If a model has no geometry, or no data set has one of both.
+        If a model has no geometry, or there is no data set with a geometry of both models.
     """
     have = {model: {path.parent.name for path in results.glob(f"geometry/*/{model}.json")} for model in models}
     measured = sorted({path.stem for path in results.glob("geometry/*/*.json")})
