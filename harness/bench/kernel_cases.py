@@ -16,6 +16,7 @@ from harness.methods import smve_anchors
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.muvera_cpu import dot_products
 from harness.methods.smve import InvertedIndex, SparseCodes, SparseEncoding
+from harness.ranking import maxsim_cpu as maxsim
 from harness.ranking.maxsim import Pairs
 from harness.ranking.topk import RunningTopK
 from harness.vectors.store import Block, StoreInMemory, TokenVectors

@@ -28,9 +28,11 @@ def test_a_name_that_is_no_file_name_is_refused(group, name, tiny_dataset, lateo
 @pytest.mark.parametrize("command", ["run", "train", "status", "geometry"])
 def test_no_command_writes_outside_its_folders(command, tiny_dataset, lateon_like, tmp_path, capsys):
     place = tmp_path / "a" / "b" / "c"
-    words = [f"dataset.path={tiny_dataset}", f"model.path={lateon_like}", f"train_data.path={tiny_dataset}"]
-    words += [f"cache_dir={place / 'cache'}", f"results_dir={place / 'results'}"]
-    for name in ("dataset.name=../../../evil", "model.name=../../../evil", f"model.name={tmp_path / 'evil'}"):
+    data = "train_data" if command == "train" else "dataset"
+    words = [f"{data}.path={tiny_dataset}", f"model.path={lateon_like}", f"cache_dir={place / 'cache'}"]
+    words += [f"results_dir={place / 'results'}"] if command != "train" else []
+    names = ["model.name=../../../evil", f"model.name={tmp_path / 'evil'}"]
+    for name in names if command == "train" else ["dataset.name=../../../evil", *names]:
         assert "cannot be a file name" in refused([command, *words, name], capsys)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
