@@ -10,19 +10,20 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from harness.commands.command import PRINT
 from harness.config import compose, sweeps
 from harness.system.errors import HarnessError
 
 SWEEP = ("-m", "--multirun")
-PRINT = ("-c", "--cfg")
 log = logging.getLogger(__name__)
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The flags, and the options with their short forms written out."""
-    flags, others = [], []
+    flags: list[str] = []
+    others: list[str] = []
     for word, before in zip(words, ["", *words], strict=False):
-        is_flag = word.startswith("-") or (before in PRINT and word == "job")
+        is_flag = word.startswith("-") or (before in PRINT and "=" not in word)
         (flags if is_flag else others).append(word)
     return flags, compose.expand(others)
 

@@ -21,8 +21,8 @@ def bench(words: Sequence[str]) -> int:
 COMMAND = Command(
     name="bench",
     words="[OPTION=VALUE ...]",
-    about="""Time the inner loops against peers that are installed and against the limit of the machine. Without a data set it
-    takes the demonstration's.""",
+    about="""Time the inner loops against peers that are installed and against the limit of the machine. Without a
+    data set it takes the demonstration's.""",
     reads=(
         *("what", "runs", "model", "suite", "dataset", "experiment", "device", "threads", "batch_tokens", "memory_mb"),
         *("progress", "data_dir", "models_dir", "cache_dir", "results_dir"),

@@ -95,8 +95,8 @@ PARTS = {
     "prune": Command(
         name="cache prune",
         words="[OPTION=VALUE ...]",
-        about="""List what may go: what no run can use again, and with `older` what was last written long ago. It is deleted
-        only with delete=true.""",
+        about="""List what may go: what no run can use again, and with `older` what was last written long ago. It is
+        deleted only with delete=true.""",
         reads=("older", "delete", "cache_dir"),
         examples=("cache prune older=30", "cache prune older=30 delete=true"),
         run=prune_cache,

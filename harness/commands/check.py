@@ -30,8 +30,8 @@ def check(words: Sequence[str]) -> int:
 COMMAND = Command(
     name="check",
     words="[OPTION=VALUE ...]",
-    about="""Compare what was measured with the expected values of results/expected. The exit code is 1 if any of them fails or
-    nothing was measured.""",
+    about="""Compare what was measured with the expected values of results/expected. The exit code is 1 if any of them
+    fails or nothing was measured.""",
     reads=("strict", "results_dir"),
     examples=("check", "check strict=true results_dir=my/results"),
     run=check,

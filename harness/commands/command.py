@@ -14,6 +14,8 @@ from harness.config.untrusted import LAUNCHERS, refuse_code
 from harness.system.errors import HarnessError
 
 HELP = ("-h", "--help")
+PRINT = ("-c", "--cfg")
+"""Flags before the word `job`."""
 _WITH_OPTIONS = ("model", "dataset", "center", "method", "objective", "train_data")
 """Groups whose entries have options to set; the others are lists of names."""
 _WIDTH, _INDENT = 110, 28
@@ -72,8 +74,9 @@ class Command:
         HarnessError
             For the first of them, with those that it does read.
         """
-        refuse_code(words)
-        for word in words:
+        others = [word for word, before in zip(words, ["", *words], strict=False) if before not in PRINT or "=" in word]
+        refuse_code(others)
+        for word in others:
             if word.startswith("-"):
                 if not self.sweeps:
                     raise HarnessError(f"{word}: `{self.name}` is no sweep and knows only the flag --help.")
@@ -154,12 +157,10 @@ def _named(option: str) -> list[str]:
 
 def _line(name: str, text: str) -> str:
     """A name and what it means, indented."""
-    first = f"  {name:{_INDENT - 2}}"
+    indent = " " * _INDENT
     if len(name) > _INDENT - 3:
-        return f"  {name}\n{textwrap.fill(text, _WIDTH, initial_indent=' ' * _INDENT, subsequent_indent=' ' * _INDENT)}"
-    return (
-        textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=" " * _INDENT) if text else first.rstrip()
-    )
+        return f"  {name}\n{textwrap.fill(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)}"
+    return textwrap.fill(text, _WIDTH, initial_indent=f"  {name:{_INDENT - 2}}", subsequent_indent=indent)
 
 
 def _filled(paragraph: str) -> str:

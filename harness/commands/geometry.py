@@ -61,8 +61,8 @@ COMPARE = Command(
 COMMAND = Command(
     name="geometry",
     words="[-m] [OPTION=VALUE ...]",
-    about="""Measure how token vectors lie, what the projections of MUVERA and SMVE see of them, and how well each first
-    stage follows MaxSim. Without `method` or `center` it measures both methods under all centerings.""",
+    about="""Measure how token vectors lie, what the projections of MUVERA and SMVE see of them, and how well each
+    first stage follows MaxSim. Without `method` or `center` it measures both methods under all centerings.""",
     reads=(
         *("model", "suite", "dataset", "center", "method", "experiment", "geometry.", "overwrite"),
         *("device", "threads", "batch_tokens", "memory_mb", "progress", "shard"),
@@ -71,6 +71,6 @@ COMMAND = Command(
     examples=("geometry", "geometry -m model=answerai_colbert_small dataset=scifact,nfcorpus,arguana"),
     run=geometry,
     sweeps=True,
-    kept="finished measures are kept in results_dir and finished steps in cache_dir: the same command goes on from there.",
+    kept="what was measured is kept in results_dir, finished steps in cache_dir: the same command goes on from there.",
     parts={"compare": COMPARE},
 )

@@ -30,8 +30,8 @@ def ls(words: Sequence[str]) -> int:
 COMMAND = Command(
     name="ls",
     words="[GROUP ...]",
-    about="""List the models, data sets and other entries of conf/. The groups are models, datasets, suites, centers, methods,
-    objectives, train_data and experiments; without a group all are listed.""",
+    about="""List the models, data sets and other entries of conf/. The groups are models, datasets, suites, centers,
+    methods, objectives, train_data and experiments; without a group all are listed.""",
     reads=(),
     examples=("ls", "ls models datasets"),
     run=ls,

@@ -47,8 +47,8 @@ def read_inputs(selected: selection.Measured, options: DictConfig) -> Inputs:
 COMMAND = Command(
     name="plot",
     words="[OPTION=VALUE ...]",
-    about="""Draw figures (SVG and PNG) of what was measured, and print their files. Without a model or data set everything in
-    results_dir is drawn.""",
+    about="""Draw figures (SVG and PNG) of what was measured, and print their files. Without a model or data set
+    everything in results_dir is drawn.""",
     reads=(*selection.READS, "depths", "what", "results_dir", "figures_dir"),
     examples=("plot suite=beir3", "plot dataset=cisi what=budget"),
     run=plot,

@@ -33,8 +33,8 @@ def report(words: Sequence[str]) -> int:
 COMMAND = Command(
     name="report",
     words="[OPTION=VALUE ...]",
-    about="""Write everything that was measured into one HTML file, which needs no network: table, tests, costs and figures.
-    Without a model or data set it shows everything in results_dir.""",
+    about="""Write everything that was measured into one HTML file, which needs no network: table, tests, costs and
+    figures. Without a model or data set it shows everything in results_dir.""",
     reads=(*selection.READS, "depths", "output", "results_dir"),
     examples=("report suite=beir3", "report suite=beir3 model=lateon output=lateon.html"),
     run=report,

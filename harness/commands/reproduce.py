@@ -59,8 +59,9 @@ def _repeat(then: Record, configured: DictConfig) -> int:
 COMMAND = Command(
     name="reproduce",
     words="RECORD.json ... [OPTION=VALUE ...]",
-    about="""Measure the cells of records again and compare the scores. The exit code is 1 if any is different. The record
-    says what is measured; folders, device and single options of the model, data set, centering and method can be set.""",
+    about="""Measure the cells of records again and compare the scores. The exit code is 1 if any is different. The
+    record says what is measured; folders, device and single options of the model, data set, centering and method can
+    be set.""",
     reads=(
         *("model.", "dataset.", "center.", "method.", "device", "threads", "batch_tokens", "memory_mb", "progress"),
         *("data_dir", "models_dir", "cache_dir"),

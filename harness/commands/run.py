@@ -45,8 +45,8 @@ def run(words: Sequence[str]) -> int:
 COMMAND = Command(
     name="run",
     words="[-m] [OPTION=VALUE ...]",
-    about="""Measure a cell, or a sweep of cells with -m, and print the table of what was measured. Without a model or data
-    set it is the demonstration, which needs no download.
+    about="""Measure a cell, or a sweep of cells with -m, and print the table of what was measured. Without a model or
+    data set it is the demonstration, which needs no download.
 
     A cell is a model, a data set, a centering and a method; without `dataset` it is measured on each data set of the
     suite. Finished cells are kept as records and not measured again; steps that cells share are computed once.

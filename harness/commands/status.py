@@ -28,8 +28,8 @@ def status(words: Sequence[str]) -> int:
 COMMAND = Command(
     name="status",
     words="[-m] [OPTION=VALUE ...]",
-    about="""Show which cells of a run or sweep are done, running, failed or missing, and estimate the time that is left. It
-    takes the words of `run`, and reads of them those that say which cells there are and where they are kept.""",
+    about="""Show which cells of a run or sweep are done, running, failed or missing, and estimate the time that is
+    left. It takes the words of `run`: those that say which cells there are, and where they are kept.""",
     reads=run_command.COMMAND.reads,
     examples=("status", "status -m model=lateon,lateon_reg method=plaid,smve"),
     run=status,

@@ -87,8 +87,8 @@ def _print_page(options: DictConfig, found: list[Record], rows: list[Row], suite
 COMMAND = Command(
     name="table",
     words="[OPTION=VALUE ...]",
-    about="""Print the results table of what was measured: NDCG@10 by model, centering, method and rerank depth, with the
-    difference to PLAID. Without a model or data set it shows everything in results_dir.""",
+    about="""Print the results table of what was measured: NDCG@10 by model, centering, method and rerank depth, with
+    the difference to PLAID. Without a model or data set it shows everything in results_dir.""",
     reads=(*selection.READS, "depths", "format", "significance", "cost", "per_query", "results_dir"),
     examples=("table suite=beir3 significance=true", "table suite=beir8 format=csv"),
     run=table,

@@ -58,8 +58,8 @@ def _trained(options: DictConfig, output: Path) -> str:
 COMMAND = Command(
     name="train",
     words="[-m] [OPTION=VALUE ...]",
-    about="""Train a model, or its last projection, so that its vectors survive the projections of MUVERA or SMVE; with -m,
-    once per objective. It prints where the result is and the command that evaluates it.""",
+    about="""Train a model, or its last projection, so that its vectors survive the projections of MUVERA or SMVE;
+    with -m, once per objective. It prints where the result is and the command that evaluates it.""",
     reads=(
         *("objective", "train_data", "model", "experiment", "alpha", "train.", "overwrite"),
         *("device", "threads", "batch_tokens", "memory_mb", "progress", "data_dir", "models_dir", "cache_dir"),

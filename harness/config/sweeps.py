@@ -34,10 +34,8 @@ def cells(words: Sequence[str], is_sweep: bool) -> list[list[str]]:
     parsed = compose.parse(words)
     swept = [override for override in parsed if override.is_sweep_override()]
     # Values of a swept experiment differ from cell to cell, so none of them decides what all cells are.
-    single = [
-        _values(override)[0] for override in parsed if override not in swept or override.key_or_group != "experiment"
-    ]
-    hydra = compose.hydra_options(single)
+    common = [override for override in parsed if override not in swept or override.key_or_group != "experiment"]
+    hydra = compose.hydra_options([_values(override)[0] for override in common])
     configure_log(hydra.job_logging, hydra.verbose)
     if not is_sweep and str(hydra.mode).rpartition(".")[2] != "MULTIRUN":
         if swept:
@@ -52,7 +50,7 @@ def _values(override: Override) -> list[str]:
     """An override as words of one value each."""
     if not override.is_sweep_override():
         return [str(override.input_line)]
-    if not (override.is_discrete_sweep()):
+    if not override.is_discrete_sweep():
         raise HarnessError(f"{override.input_line}: expected a list of values, range(...) or glob(...).")
     found = compose.values(override)
     if not found:

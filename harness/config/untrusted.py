@@ -15,7 +15,7 @@ from harness.system.errors import HarnessError, unknown
 LAUNCHERS = ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")
 
 
-FLAGS = ("-m", "--multirun", "-h", "--help", "--hydra-help", "--version", "-i", "--info", "-c", "--cfg", "--resolve")
+FLAGS = ("-m", "--multirun", "-h", "--help", "-c", "--cfg")
 
 
 TARGETS = (
@@ -43,7 +43,7 @@ def refuse_code(words: Sequence[str]) -> None:
         name = key.lstrip("+~")
         if word.startswith("-"):
             if key not in FLAGS:
-                raise HarnessError(f"unknown option {key}: expected one of {', '.join(FLAGS)}, or overrides.")
+                raise HarnessError(f"unknown option {key}: expected one of {', '.join(FLAGS)}, or OPTION=VALUE.")
         elif re.search(r"_(target|args|partial|recursive|convert)_", word):
             raise HarnessError(f"{word}: an override cannot name code to run; leave it out.")
         elif name == "hydra/launcher":

@@ -28,7 +28,7 @@ CASES = {
     "run model=lateon suite=beir9": "unknown suite 'beir9'; did you mean",
     "run -m model=lateon,nope": "unknown model 'nope'",
     "run model=lateon,lateon_reg": "names several values, which is a sweep: add -m",
-    "run model=lateon dpeths=[0]": "Could not override 'dpeths'",
+    "run model=lateon dpeths=[0]": "dpeths=[0]: `run` does not read dpeths (did you mean 'depths'?); it reads model,",
     "run model=lateon method=muvera method.bit=3": "Could not override 'method.bit'",
     "run model=lateon method=muvera method.bits=five": "method.bits=five: expected a whole number, such as 5.",
     "run model=lateon depths=[-1,0]": "depths=[-1, 0]: expected whole numbers from 0 up, increasing",
