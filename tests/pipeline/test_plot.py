@@ -42,7 +42,9 @@ def test_what_cannot_be_drawn_is_said(two_sets, tmp_path):
     assert notes == ["no geometry of lateon on nfcorpus, so no figure of it."]
     one_stage = geometry(first_stages={"muvera": geometry()["first_stages"]["muvera"]})
     _, notes = figures.draw(inputs(two_sets[::2], ["scifact"], [one_stage]), None, tmp_path)
-    assert "overlap-scifact-lateon: nothing to draw, its geometry has no smve." in notes
+    assert (
+        "overlap-scifact-lateon: nothing to draw, its geometry has no first stage with anchors (such as smve)." in notes
+    )
 
 
 # The command
@@ -78,9 +80,9 @@ def test_one_kind_into_a_folder(two_sets, tmp_path, capsys):
 ERRORS = {
     "what=dpeth": "unknown figure 'dpeth'; did you mean 'depth'? Known: agreement, buckets, budget, cosines, depth, "
     "overlap, spectrum.",
-    "what=budget": "nothing to draw of scifact in {place}: budget: nothing to draw, needs records of a method with",
+    "what=budget": "nothing to draw for scifact in {place}: budget: nothing to draw, needs records of a method with",
     "what=overlap": "overlap: nothing to draw, needs files in results/geometry",
-    "dataset=nfcorpus": "nothing to draw of nfcorpus in {place}: depth: nothing to draw, needs records",
+    "dataset=nfcorpus": "nothing to draw for nfcorpus in {place}: depth: nothing to draw, needs records",
     "what=depth figures_dir={place}/records/scifact/lateon/none/plaid.json": "cannot write the figure",
 }
 
