@@ -14,7 +14,7 @@ from harness.methods.method import Method, SearchResult
 from harness.ranking.resources import Resources
 from harness.ranking.topk import RunningTopK
 from harness.system.progress import Stopwatch
-from harness.vectors.store import Block, TokenStore
+from harness.vectors.store import Block, TokenVectors
 
 
 class OwnMethod(Method):
@@ -25,7 +25,7 @@ class OwnMethod(Method):
     def __init__(self, width: int, seed: int) -> None:
         self.width, self.seed = width, seed
 
-    def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
+    def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k documents of each query whose mean vectors have the largest dot products with the query's."""
         watch, best = Stopwatch(), RunningTopK(len(queries), min(k, len(docs)))
         projection = np.random.default_rng(self.seed).standard_normal((docs.dim, self.width), dtype=np.float32)

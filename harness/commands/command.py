@@ -82,13 +82,14 @@ class Command:
                     raise HarnessError(f"{word}: `{self.name}` is no sweep and knows only the flag --help.")
                 continue
             key = option_of(word)
-            if key and self.reads and not self._reads(key):
+            if key and self.reads and not self.does_read(key):
                 known = [name for option in self.reads for name in _named(option)]
                 near = difflib.get_close_matches(key, [name for name in known if not name.endswith(".OPTION")], n=1)
                 hint = f" (did you mean '{near[0]}'?)" if near else ""
                 raise HarnessError(f"{word}: `{self.name}` does not read {key}{hint}; it reads {', '.join(known)}.")
 
-    def _reads(self, key: str) -> bool:
+    def does_read(self, key: str) -> bool:
+        """Whether the command reads an option, by its dotted name."""
         for option in self.reads:
             base = option.rstrip("=.")
             if key == base or (not option.endswith("=") and key.startswith((f"{base}.", f"{base}/"))):

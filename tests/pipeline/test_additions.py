@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import pytest
+from words import read_by
 
 import harness.methods
 from harness.cli import main
@@ -73,7 +74,7 @@ def test_every_command_knows_a_new_method_and_a_new_centering(added, lateon_like
 
     def output(command, *more):
         capsys.readouterr()
-        assert main([command, *more]) == 0
+        assert main([command, *read_by(command, more)]) == 0
         return capsys.readouterr().out
 
     assert "pooling  one mean vector per text" in output("ls", "methods")
@@ -123,7 +124,7 @@ def test_a_variant_of_a_new_method_has_its_symbols_in_figures(added, lateon_like
     words += ["center=none", "method=pooling", "reference=null", "depths=[0]", f"cache_dir={tmp_path / 'cache'}"]
     for scale in (2, 4):
         assert main(["run", *words, f"method.scale={scale}", "progress=false"]) == 0
-    assert main(["table", *words]) == 0
+    assert main(["table", *read_by("table", words)]) == 0
     assert "| mean pooling scale=4 |" in capsys.readouterr().out
-    assert main(["plot", *words, "what=budget"]) == 0
+    assert main(["plot", *read_by("plot", words), "what=budget"]) == 0
     assert "budget-tiny-lateon-like-none.svg" in capsys.readouterr().out
