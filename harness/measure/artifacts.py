@@ -9,7 +9,7 @@ the one that was asked for. A file is written completely or not at all; it holds
 file that was moved is refused. An artifact of MaxSim also holds a checksum of its candidates.
 
 A shard (`harness.config.shards`) has artifacts of its own. The k best documents of all shards are those of the whole
-corpus, in the same order and with the same scores (`harness.measure.merging`).
+corpus, in the same order and with the same scores (`harness.measure.results`).
 """
 
 from __future__ import annotations
@@ -82,20 +82,6 @@ class MaxSim:
     def fits(self, rows: Int[np.ndarray, "queries k"]) -> bool:
         """Whether these are the scores of the first columns of `rows`."""
         return len(rows) == len(self.scores) and self.candidates == _crc(rows[:, : self.scores.shape[1]])
-
-
-@dataclass(frozen=True)
-class Result:
-    """A cell's result on the documents of a shard, or on all.
-
-    Attributes
-    ----------
-    maxsim : float32 [queries, depth] of the first candidates; None where nothing is reranked
-    """
-
-    ranking: Ranking
-    maxsim: Float[np.ndarray, "queries depth"] | None
-    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -235,23 +221,3 @@ def known(folder: Path, shard: Shard) -> Iterator[tuple[np.ndarray, np.ndarray, 
             continue
         if found.fits(rows):
             yield rows[:, : found.scores.shape[1]], found.scores, found.seconds / max(1, found.pairs)
-
-
-def read(one: CellFiles, end_to_end: bool) -> Result:
-    """A cell's result on one shard; a method that is `end_to_end` has no MaxSim.
-
-    Raises
-    ------
-    HarnessError
-        If one of its files is damaged, or its MaxSim was computed for other candidates.
-    """
-    found = read_candidates(one.candidates)
-    if end_to_end:
-        return Result(found.ranking, None, found.facts)
-    reranked = read_maxsim(one.maxsim)
-    if not reranked.fits(found.ranking.rows):
-        raise HarnessError(
-            f"{one.maxsim} was computed for other candidates than {one.candidates}: delete it and run again."
-        )
-    seconds = {**found.facts["seconds"], "rerank": reranked.seconds}
-    return Result(found.ranking, reranked.scores, {**found.facts, "seconds": seconds})

@@ -14,11 +14,10 @@ from jaxtyping import Float, Int
 
 from harness import records
 from harness.evaluation import trec
-from harness.measure import artifacts
-from harness.measure.artifacts import Result
+from harness.measure import artifacts, results
 from harness.measure.cells import Cell, Options, Request
-from harness.measure.merging import merge
 from harness.measure.pending import State, has_other_inputs, state_of
+from harness.measure.results import Result, merge
 from harness.measure.testbed import Testbed
 from harness.models.checkpoint import weights_note
 from harness.ranking.ranks import Ranking, reorder
@@ -69,7 +68,7 @@ def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
             yield Claim(again=(cell.request,))
         else:
             parts = artifacts.of_shards(cell.files, testbed.shard)
-            yield Claim(merge([artifacts.read(part, cell.end_to_end) for part in parts], cell.k))
+            yield Claim(merge([results.read(part, cell.end_to_end) for part in parts], cell.k))
 
 
 def _missing_shards(testbed: Testbed, cell: Cell) -> list[str]:
@@ -113,13 +112,13 @@ def evaluate(testbed: Testbed, cell: Cell, result: Result, rankings: Rankings) -
 
 def write(testbed: Testbed, cell: Cell, result: Result, rankings: Rankings, scores: Scores) -> None:
     """Write the record of a cell, and its run files if they are asked for."""
-    results = testbed.options.results
+    folder = testbed.options.results
     if testbed.options.save_runs:
-        trec.save(results, cell.key, testbed.dataset, rankings)
+        trec.save(folder, cell.key, testbed.dataset, rankings)
     elif has_other_inputs(testbed, cell):
-        trec.remove(results, cell.key)  # they belong to the record that is replaced
+        trec.remove(folder, cell.key)  # they belong to the record that is replaced
     record = describe(testbed, cell, result, scores)
-    records.write(results, record)
+    records.write(folder, record)
     means = [(depth, f"{100 * mean:.2f}") for depth, mean in record.ndcg10.items()]
     log.info(
         "%s: NDCG@10 %s",

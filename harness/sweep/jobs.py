@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 from harness import records, run
 from harness.config.options import RunOptions
 from harness.config.shards import CHUNK
-from harness.measure import artifacts
+from harness.measure import artifacts, results
 from harness.measure.artifacts import CellFiles
 from harness.measure.cells import Cell, Options, Request
 from harness.measure.failing import Failures
@@ -122,7 +122,7 @@ def _is_last(files: CellFiles, cell: Cell, testbed: Testbed) -> bool:
 def _is_readable(files: CellFiles, cell: Cell) -> bool:
     """Whether a shard's artifacts exist and are undamaged; damaged ones are reported by the process that uses them."""
     try:
-        artifacts.read(files, cell.end_to_end)
+        results.read(files, cell.end_to_end)
     except HarnessError:
         return False
     return True

@@ -7,8 +7,7 @@ import pytest
 
 from harness.config import shards
 from harness.config.shards import Shard, parse
-from harness.measure.artifacts import Result
-from harness.measure.merging import merge
+from harness.measure.results import Result, merge
 from harness.ranking.ranks import Ranking
 from harness.system.errors import HarnessError
 

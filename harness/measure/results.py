@@ -1,15 +1,52 @@
-"""The results of a cell on the shards of a corpus, merged into the result on all documents."""
+"""The result of a cell: read from its artifacts, and merged over the shards of a corpus."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-from harness.measure.artifacts import Result
+from harness.measure.artifacts import CellFiles, read_candidates, read_maxsim
 from harness.ranking.ranks import Ranking
+from harness.system.errors import HarnessError
+
+
+@dataclass(frozen=True)
+class Result:
+    """A cell's result on the documents of a shard, or on all.
+
+    Attributes
+    ----------
+    maxsim : float32 [queries, depth] of the first candidates; None where nothing is reranked
+    """
+
+    ranking: Ranking
+    maxsim: Float[np.ndarray, "queries depth"] | None
+    facts: dict[str, Any]
+
+
+def read(one: CellFiles, end_to_end: bool) -> Result:
+    """A cell's result on one shard; a method that is `end_to_end` has no MaxSim.
+
+    Raises
+    ------
+    HarnessError
+        If one of its files is damaged, or its MaxSim was computed for other candidates.
+    """
+    found = read_candidates(one.candidates)
+    if end_to_end:
+        return Result(found.ranking, None, found.facts)
+    reranked = read_maxsim(one.maxsim)
+    if not reranked.fits(found.ranking.rows):
+        raise HarnessError(
+            f"{one.maxsim} was computed for other candidates than {one.candidates}: delete it and run again."
+        )
+    seconds = {**found.facts["seconds"], "rerank": reranked.seconds}
+    return Result(found.ranking, reranked.scores, {**found.facts, "seconds": seconds})
 
 
 def merge(parts: Sequence[Result], k: int) -> Result:
