@@ -21,8 +21,7 @@ from harness.ranking.maxsim import Pairs
 from harness.ranking.topk import RunningTopK
 from harness.vectors.store import Block, StoreInMemory, TokenVectors
 
-CPU = torch.device("cpu")
-DOCUMENTS, QUERIES, CANDIDATES = 1000, 32, 1000
+CPU, DOCUMENTS, QUERIES, CANDIDATES = torch.device("cpu"), 1000, 32, 1000
 _PIECE = 4096  # rows per piece of a plain product
 
 

@@ -56,10 +56,9 @@ def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
         log.info("%s: shard %s done, %s to go", cell.title, testbed.shard.name, ", ".join(missing))
         yield Claim()
         return
-    folder = testbed.options.results / locks.FOLDER
-    with locks.held(
-        folder.joinpath(*cell.key[:-1], f"{cell.key.method}.lock")
-    ):  # one lock for all processes that write it
+    # One lock for all processes that write the record, whatever their depths, inputs and cache.
+    lock = (testbed.options.results / locks.FOLDER).joinpath(*cell.key[:-1], f"{cell.key.method}.lock")
+    with locks.held(lock):
         state = State.MISSING if cell.overwrite else state_of(testbed, cell)
         if state is State.DONE:
             log.info("%s: finished by another process", cell.title)

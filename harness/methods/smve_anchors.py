@@ -105,12 +105,12 @@ class HadamardAnchors:
         share = (2 * k + 8 * np.sqrt(k)) / self.width  # of the projections that the first floor lets pass
         normal = np.float32(NormalDist().inv_cdf(1 - share) if share < 0.5 else -np.inf)
         for start in range(0, len(tokens), hadamard.LANES):
-            some = slice(start, start + hadamard.LANES)
-            turned = hadamard.turn(tokens[some], self.rotation)
+            part = slice(start, start + hadamard.LANES)
+            turned = hadamard.turn(tokens[part], self.rotation)
             # Signs are random, so that a token's projections are nearly normal with variance |token|^2.
             with np.errstate(invalid="ignore"):  # no floor, -inf, of a vector of zeros: NaN, which is no floor either
                 guess = normal * np.sqrt((turned * turned).sum(axis=0))
-            hadamard.largest(turned, self.signs, self.width, k, guess, scale, chosen[some], values[some])
+            hadamard.largest(turned, self.signs, self.width, k, guess, scale, chosen[part], values[part])
         return chosen, values
 
 

@@ -45,10 +45,10 @@ def token_sums(store: TokenVectors) -> Float[np.ndarray, "chunks dim"]:
     In chunks, so that the same numbers are added in the same order whether a corpus is in one piece or in shards.
     """
 
-    def some(rows: range) -> np.ndarray:
+    def sums_of(rows: range) -> np.ndarray:
         return store.rows(rows.start, rows.stop).tokens.sum(axis=0, dtype=np.float64)
 
-    return np.array(map_threads(some, chunks(len(store), CHUNK))).reshape(-1, store.dim)
+    return np.array(map_threads(sums_of, chunks(len(store), CHUNK))).reshape(-1, store.dim)
 
 
 def mean_of(sums: Sequence[Float[np.ndarray, "_ dim"]], tokens: int) -> Float[np.ndarray, " dim"]:

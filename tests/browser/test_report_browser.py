@@ -42,7 +42,7 @@ def address(tmp_path_factory) -> str:
 @pytest.fixture
 def page(window, address) -> Iterator[Browser]:
     window.size(1280)
-    window.open("about:blank")  # another address: the page starts anew
+    window.open("about:blank")  # another address: the page starts again
     window.open(address)
     yield window
     assert window.log() == []

@@ -31,7 +31,7 @@ SWEEP = ["-m", "center=none,corpus", "method=muvera,smve", "depths=[0,5,20]"]
 
 @pytest.fixture
 def words(lateon_like, tiny_dataset, tmp_path):
-    """Of a run with folders of its own."""
+    """The words of a run with folders of its own."""
     places = [f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'c'}", "progress=false", "reference=null"]
     return [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", *places]
 

@@ -248,7 +248,7 @@ def kill(monkeypatch):
 
 @pytest.mark.parametrize("trainable", ["head", "all"])
 def test_a_killed_run_goes_on_to_the_same_weights(words, sources, tmp_path, kill, capsys, trainable):
-    """Of two sources, a batch from one of them; means that run over the batches."""
+    """A batch comes from one of two sources; the means run over the batches."""
     both = [f"+train_data.sources.{path.name}={{split: test, pairs: 99, path: '{path}'}}" for path in sources]
     more = [*both, "objective=ste_smve", "objective.center=own", f"train.trainable={trainable}"]
     assert command(words, tmp_path / "whole", *more) == 0

@@ -217,7 +217,7 @@ def check_kills(server: faults.Server, sweep: Sweep, rng: np.random.Generator, k
 
 
 def report(capsys, text: str, began: float) -> None:
-    """Say what was done, for whoever asked for minutes of faults."""
+    """Say what was done, for a reader who asked for minutes of faults."""
     with capsys.disabled():
         print(f"\n  {text}, {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
 

@@ -76,7 +76,7 @@ def test_records_do_not_depend_on_the_launcher(name, sweep, alone, tmp_path, cap
     assert len(list((tmp_path / "r" / "runs").rglob("*.trec.gz"))) == 6 * 3 + 2
     said = capfd.readouterr()
     assert "encode: 1 job\n" in said.err and "search: 5 jobs\n" in said.err and "measure: 1 job\n" in said.err
-    assert main(["run", *sweep, *places(tmp_path), *LAUNCHERS[name]]) == 0  # finished before: nobody is sent for
+    assert main(["run", *sweep, *places(tmp_path), *LAUNCHERS[name]]) == 0  # finished before: no worker is started
     assert "measure: " not in capfd.readouterr().err
 
 
@@ -271,7 +271,7 @@ def test_words_that_no_launcher_understands_are_said_before_any_work(words, said
 @needs("ray")
 def test_a_cluster_that_is_not_there_is_said_before_any_work(sweep, tmp_path, capfd):
     with socket.socket() as unheard:
-        unheard.bind(("127.0.0.1", 0))  # and no listen: whoever calls is refused
+        unheard.bind(("127.0.0.1", 0))  # and no listen: a caller is refused
         address = f"127.0.0.1:{unheard.getsockname()[1]}"
         words = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}"]
         assert main(["run", *sweep, *places(tmp_path), *words]) == 2
@@ -339,7 +339,7 @@ def test_cores_are_those_that_this_process_may_use():
 
 @needs("submitit")
 def test_as_many_local_jobs_as_have_cores(sweep, tmp_path, monkeypatch):
-    """Of submitit's, which starts at once all that it is given."""
+    """Submitit starts at once all that it is given."""
     said = []
     monkeypatch.setattr(launch, "_launch", lambda words, wave: said.append(words[-1]))
     monkeypatch.setattr(launch, "cores", lambda: 8)

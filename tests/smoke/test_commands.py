@@ -19,13 +19,13 @@ PROJECTED = {(center, method) for center in ("none", "corpus", "own") for method
 
 @pytest.fixture
 def words(swept):
-    """Of a command that measures."""
+    """The words of a command that measures."""
     return swept[0]
 
 
 @pytest.fixture
 def shown(words):
-    """Of a command that shows what was measured."""
+    """The words of a command that shows what was measured."""
     return [word for word in words if word.split("=")[0] not in ("cache_dir", "progress")]
 
 

@@ -66,7 +66,7 @@ def table_of(some, datasets):
 
 
 def test_a_line_is_the_mean_over_data_sets():
-    """Of times per query, not of all queries: 250 and 1250 ms, whatever the counts."""
+    """Means of times per query, not of all queries: 250 and 1250 ms, whatever the counts."""
     section = table_of([muvera(10), muvera(2, "arguana", index=500_000)], SETS)
     assert section.lines.to_dict("records") == [
         {

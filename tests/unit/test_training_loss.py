@@ -55,7 +55,7 @@ def test_maxsim_equals_the_reference(groups, monkeypatch, sign, piece):
 
 @pytest.mark.parametrize("piece", [1, 1 << 26])
 def test_maxsim_gradients_are_finite_differences(groups, rng, monkeypatch, piece):
-    """Of both sides, in float64; none reaches padding."""
+    """Gradients of both sides, in float64; none reaches padding."""
     monkeypatch.setattr("harness.training.loss._PIECE", piece)
     (queries, query_mask), (docs, docs_mask) = padded(groups[0], 5.0), padded(groups[1], 5.0)
     queries, docs = queries.double().requires_grad_(), docs.double().requires_grad_()

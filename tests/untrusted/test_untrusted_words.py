@@ -83,13 +83,13 @@ def test_hydras_harmless_options_stay(word):
     assert "hydra" not in compose.composed(["model=lateon", word])
 
 
-OURS = ", which is none of ours: remove it there"
+FOREIGN = r"refers to code the harness does not ship \({}: '{}'\): delete that line"
 CONFIGS = {
-    "callbacks: {x: {_target_: os.mkdir, path: MARKER}}": r"names the code 'os\.mkdir' \(_target_\)" + OURS,
-    "launcher: {_target_: evil.run}": r"names the code 'evil\.run' \(_target_\)" + OURS,
-    "job_logging: {formatters: {simple: {(): os.getcwd}}}": r"names the code 'os\.getcwd' \(\(\)\)" + OURS,
-    "job_logging: {handlers: {console: {class: evil.Module}}}": r"names the code 'evil\.Module' \(class\)" + OURS,
-    "job_logging: {handlers: {console: {stream: 'ext://os.sep'}}}": r"names the code 'ext://os\.sep' \(stream\)" + OURS,
+    "callbacks: {x: {_target_: os.mkdir, path: MARKER}}": FOREIGN.format(r"_target_", r"os\.mkdir"),
+    "launcher: {_target_: evil.run}": FOREIGN.format(r"_target_", r"evil\.run"),
+    "job_logging: {formatters: {simple: {(): os.getcwd}}}": FOREIGN.format(r"\(\)", r"os\.getcwd"),
+    "job_logging: {handlers: {console: {class: evil.Module}}}": FOREIGN.format(r"class", r"evil\.Module"),
+    "job_logging: {handlers: {console: {stream: 'ext://os.sep'}}}": FOREIGN.format(r"stream", r"ext://os\.sep"),
     "job: {env_set: {PYTHONPATH: MARKER}}": r"the option env_set is {'PYTHONPATH': .*}, and no option may",
 }
 
@@ -107,11 +107,11 @@ def test_code_in_a_configuration_file_is_refused(content, evil, marker, tmp_path
 
 @pytest.mark.skipif(find_spec("hydra_plugins") is None, reason="`make launchers` installs launchers")
 def test_a_launcher_in_a_configuration_file_is_refused(tmp_path, monkeypatch, capsys):
-    """Past the units of `harness.sweep.jobs`, and with options of its own."""
+    """It would bypass the jobs of `harness.sweep.jobs`, and with options of its own."""
     shutil.copytree(entries.CONF_DIR, tmp_path / "conf")
     gift = "# @package _global_\ndefaults:\n  - override /hydra/launcher: joblib\n"
     (tmp_path / "conf" / "experiment" / "gift.yaml").write_text(gift)
     monkeypatch.setattr(entries, "CONF_DIR", tmp_path / "conf")
     for words in (["experiment=gift"], ["-m", "experiment=gift", "center=none,corpus"]):
         said = refused(["run", "model=lateon", *words], capsys)
-        assert "conf/ chooses the launcher 'joblib': expected it as a word, hydra/launcher=joblib" in said
+        assert "conf/ selects the launcher 'joblib'; launchers are chosen on the command line only" in said
