@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.config.entries import ROOT
+from harness.config.entries import default_results
 from harness.config.names import model_name, safe_name, variant
 from harness.config.shards import Shard, parse
 
@@ -167,5 +167,5 @@ class RunOptions:
 
 
 def results_dir(option: str | None) -> Path:
-    """Folder of the results: the option, or ``results`` of this checkout."""
-    return Path(option).expanduser() if option else ROOT / "results"
+    """Folder of the results: the option, or ``results`` of the checkout, or of the current folder without one."""
+    return Path(option).expanduser() if option else default_results()

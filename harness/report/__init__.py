@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness import tables
-from harness.config.entries import ROOT
+from harness.config.entries import EXPECTED_DIR
 from harness.figures import Inputs
 from harness.methods.registry import end_to_end
 from harness.records import Record
@@ -28,7 +28,7 @@ from harness.system.errors import HarnessError
 from harness.system.files import write_text
 from harness.tables import costs, paired_tests, paired_tests_text
 
-EXPECTED = ROOT / "results" / "expected"
+EXPECTED = EXPECTED_DIR
 
 
 def write(path: Path, text: str) -> None:

@@ -35,7 +35,7 @@ class Commands:
         self, records: Sequence[Record], suite: str, datasets: Sequence[str], results: Path = entries.ROOT / "results"
     ) -> None:
         self.suite, self.datasets = suite, datasets
-        other = results.is_relative_to(entries.ROOT) and results != entries.ROOT / "results"
+        other = results.is_relative_to(entries.ROOT) and results != entries.default_results()
         self._place = [f"results_dir={results.relative_to(entries.ROOT).as_posix()}"] if other else []
         self._found = {(Row(r.model, r.center, r.method), r.dataset): r for r in records}
         self._rows = {row: record for (row, _), record in self._found.items()}

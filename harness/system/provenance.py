@@ -54,6 +54,8 @@ def commit() -> str:
     A ``+`` follows if the code, the options or the lock file differ from it.
     """
     root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():  # installed, perhaps inside another project's checkout
+        return "unknown"
     try:
         found = _git(root, "rev-parse", "HEAD")
         changed = _git(root, "status", "--porcelain", "--", "harness", "conf", "requirements.lock")

@@ -441,7 +441,8 @@ def test_options_of_the_table_choose_its_rows(some, tmp_path, capsys):
 
 
 ERRORS = {
-    "dataset=arguana": "nothing was measured on arguana in {place}: use `run` first.",
+    "dataset=arguana": "nothing was measured on arguana in {place}; measured were the data sets nfcorpus, scifact "
+    "with the models lateon: name some of these (dataset=nfcorpus model=lateon), or no data set and no model to see all.",
     "dataset=scifact output={place}/records/scifact/lateon/none/plaid.json/x.html": "cannot write the report",
     "dataset=scifact output={place}": "set output to a file that can be written.",
     "dataset=scifact output=5": "output=5: expected a file, or null.",

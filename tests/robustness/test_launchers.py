@@ -287,10 +287,10 @@ def test_words_with_signs_are_the_launchers_too(sign, sweep, tmp_path, capfd):
     assert "measure: 1 job\n" in capfd.readouterr().err
 
 
-def test_without_a_launcher_hydras_words_are_heard(sweep, tmp_path, capfd):
+def test_without_a_launcher_hydras_words_are_taken_and_its_folders_not_made(sweep, tmp_path, capfd):
     words = ["method=smve", "center=none", "hydra/launcher=basic", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     assert main(["run", *[word for word in sweep if "," not in word or "[" in word], *places(tmp_path), *words]) == 0
-    assert (tmp_path / "sweep" / "multirun.yaml").exists()
+    assert found(tmp_path).keys() == {"nonesmve", "noneplaid"} and not (tmp_path / "sweep").exists()
 
 
 def test_of_a_workers_end_the_error_is_said():
@@ -308,7 +308,7 @@ def test_a_launcher_that_is_not_installed_says_how_to_get_it(monkeypatch):
 
 def test_only_run_takes_a_launcher(tmp_path, capsys):
     assert main(["geometry", "model=demo", "hydra/launcher=joblib", *places(tmp_path)]) == 2
-    assert "only `run` takes a launcher" in capsys.readouterr().err
+    assert "`geometry` does not read hydra/launcher" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

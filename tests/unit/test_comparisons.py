@@ -146,7 +146,7 @@ def test_scores_that_are_not_one_a_query_are_refused(some):
 def printed(tmp_path, capsys, some, *words):
     for record in some:
         records.write(tmp_path, record)
-    places = [f"results_dir={tmp_path}", f"cache_dir={tmp_path}/cache"]
+    places = [f"results_dir={tmp_path}"]
     code = main(["table", "model=lateon", "dataset=scifact", "depths=[0,50,100]", *places, *words])
     found = capsys.readouterr()
     return code, found.out, found.err

@@ -119,7 +119,7 @@ def test_hosts_are_those_of_the_rows_that_are_shown():
 def printed(tmp_path, capsys, *words):
     for record in [muvera(10), reference(10), muvera(10, "arguana")]:
         records.write(tmp_path, record)
-    places = [f"results_dir={tmp_path}", f"cache_dir={tmp_path}/cache"]
+    places = [f"results_dir={tmp_path}"]
     assert main(["table", "model=lateon", "depths=[0,50]", *places, *words]) == 0
     return capsys.readouterr().out
 

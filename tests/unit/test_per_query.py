@@ -60,7 +60,7 @@ def test_it_is_csv_and_nothing_else(tmp_path, capsys, some, style):
     for record in some:
         records.write(tmp_path, record)
     words = ["table", "model=lateon", "dataset=scifact", f"results_dir={tmp_path}", f"format={style}"]
-    assert main([*words, "per_query=true", f"cache_dir={tmp_path}"]) == 0
+    assert main([*words, "per_query=true"]) == 0
     assert len(lines(capsys.readouterr().out)) == 5 + 3 * 5 + 5
 
 
