@@ -16,7 +16,7 @@ endif
 COMPILE = uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow faults lint lock launchers results peers bench
+.PHONY: help install demo test test-all test-slow faults lint lock launchers results peers bench
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -33,7 +33,10 @@ $(VENV)/installed: requirements.lock pyproject.toml
 demo: install  ## the main job on embedded models and a corpus: 2.5 minutes
 	$(PY) -m harness run
 
-test: install  ## all tests but the slow ones
+test: install  ## the short tests: 3 minutes on 2 cores
+	$(PY) -m pytest
+
+test-all: install  ## all tests but the slow ones and the faults: 12 minutes
 	$(PY) -m pytest -m "not slow and not faults"
 
 test-slow: install  ## the slow tests on real data: minutes
@@ -63,5 +66,5 @@ peers: install  ## the peers of the benchmark (Linux x86-64 with glibc 2.34, or 
 bench: install  ## time the inner loops against the peers that are installed
 	$(PY) -m harness bench
 
-results: install  ## results/tables from results/records
-	$(PY) results/make_tables.py
+results: install  ## results/tables, and the tables of README and docs, from results/records
+	$(PY) studies/make_tables.py

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from harness.commands import bench, cache, check, geometry, ls, plot, report, reproduce, run, status, table, train
 from harness.commands.command import HELP, Command
+from harness.system import messages
 from harness.system.errors import HarnessError, unknown
 
 _MODULES = (run, table, check, train, geometry, plot, report, status, reproduce, cache, bench, ls)
@@ -45,6 +46,7 @@ def usage() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code, 2 for bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    messages.forget()
     try:
         if not words or words[0] in (*HELP, "help"):
             sys.stdout.write(usage())

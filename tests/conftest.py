@@ -1,28 +1,84 @@
-"""Fixtures: tiny stores of random tokens, a tiny data set, a tiny ColBERT of LateOn's architecture, real data."""
+"""Which tests are long. Fixtures: tiny stores, data set and ColBERT (of LateOn's architecture), real data."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny import WORDS, unit, write_dataset
 
+import harness
+from harness.cli import main
 from harness.ranking.resources import Resources
 from harness.vectors.build import build_store
 from harness.vectors.store import TokenStore
 
-WORDS = "wing flow heat shock layer body plate speed drag lift jet wave nose cone tube bend beam load skin rib".split()
+LONG = ("slow", "faults", "notebooks", "training", "launchers", "browser", "pipeline")
+"""Markers of what the short run leaves out. A case counts under the first that it has."""
+FOLDERS = {"browser": "browser", "pipeline": "pipeline", "real": "pipeline", "robustness": "pipeline"}
+"""The marker of what lies in a folder, unless the module or the case has one of its own."""
+COMMANDS = {"slow": "make test-slow", "faults": "make faults"}
+HARNESS = Path(harness.__file__).parent
+_left_out: Counter[str] = Counter()
+_warned: list[str] = []
 
 
-def unit(rng: np.random.Generator, tokens: int, dim: int, cone: float = 0.0) -> np.ndarray:
-    """Random unit vectors [tokens, dim], the more alike the larger `cone` is."""
-    vectors = rng.standard_normal((tokens, dim)) + cone
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+def pytest_configure(config: pytest.Config) -> None:
+    """Without a path and without `-m`, pytest runs the short tests alone."""
+    if not config.option.markexpr and config.args_source is config.ArgsSource.TESTPATHS:
+        config.option.markexpr = f"not ({' or '.join(LONG)})"
+
+
+def _marker(item: pytest.Item) -> str | None:
+    return next((name for name in LONG if item.get_closest_marker(name)), None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by folder, before anything is selected by marker."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in FOLDERS and not _marker(item):
+            item.add_marker(FOLDERS[folder])
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what is left out, by marker."""
+    _left_out.update(name for item in items if (name := _marker(item)))
+
+
+def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
+    """Note a warning of the harness itself; those of other packages are listed in pyproject.toml."""
+    if Path(warning_message.filename).is_relative_to(HARNESS):
+        place = f"{warning_message.filename}:{warning_message.lineno}"
+        _warned.append(f"{place}: {warning_message.category.__name__}: {warning_message.message}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where the harness warned: its warnings are for users, and a test that wants one catches it."""
+    if _warned:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out, and which commands run it."""
+    for line in sorted(set(_warned)):
+        terminalreporter.write_line(f"Warning of the harness: {line}")
+    by_command: dict[str, list[str]] = {}
+    for name in LONG[::-1]:
+        if _left_out[name]:
+            by_command.setdefault(COMMANDS.get(name, "make test-all"), []).append(f"{_left_out[name]} {name}")
+    if config.option.markexpr and by_command:
+        parts = [f"{', '.join(counts)} (`{command}`)" for command, counts in by_command.items()]
+        terminalreporter.write_line(f"Left out: {'; '.join(parts)}.")
 
 
 @pytest.fixture(autouse=True)
@@ -74,31 +130,6 @@ def resources(tmp_path: Path) -> Callable[..., Resources]:
         return Resources(torch.device("cpu"), block_bytes, tmp_path / "cache")
 
     return make
-
-
-def write_dataset(
-    folder: Path,
-    docs: dict[str, str],
-    queries: dict[str, str],
-    qrels: dict[str, dict[str, int]],
-    train: dict[str, str] | None = None,
-) -> Path:
-    """A folder in the BEIR layout."""
-    (folder / "qrels").mkdir(parents=True)
-    corpus = [{"_id": name, "title": "", "text": text} for name, text in docs.items()]
-    asked = [{"_id": name, "text": text} for name, text in {**queries, **(train or {})}.items()]
-    for name, entries in {"corpus": corpus, "queries": asked}.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    lines = [
-        "query-id\tcorpus-id\tscore",
-        *(f"{q}\t{d}\t{s}" for q, judged in qrels.items() for d, s in judged.items()),
-    ]
-    (folder / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n")
-    if train:
-        some = next(iter(docs))
-        lines = ["query-id\tcorpus-id\tscore", *(f"{query}\t{some}\t1" for query in train)]
-        (folder / "qrels" / "train.tsv").write_text("\n".join(lines) + "\n")
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +197,22 @@ def lateon_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = ColBERT(modules=[Transformer(str(folder / "backbone")), *layers], device="cpu", document_length=48)
     model.save(str(folder / "lateon-like"), create_model_card=False)
     return folder / "lateon-like"
+
+
+@pytest.fixture(scope="session")
+def swept(
+    lateon_like: Path, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], Path, Path]:
+    """The tiny model measured by every method under every centering: words of the command, results, cache.
+
+    Shared by all tests of a session: one that changes a record puts it back.
+    """
+    results, cache = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("cache")
+    words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", f"results_dir={results}"]
+    words += [f"cache_dir={cache}", "depths=[0,5,20,100]", "progress=false"]
+    cells = ["center=none,corpus,own", "method=exact,muvera,plaid,smve"]
+    assert main(["run", "-m", *words, *cells, "save_runs=true"]) == 0
+    return words, results, cache
 
 
 def _real(variable: str, what: str) -> Path:

@@ -449,7 +449,7 @@ def smve_load(tokens: np.ndarray, anchors: np.ndarray, keep: int) -> dict[str, o
 
 
 def load(held: list[int]) -> dict[str, object]:
-    """Of the numbers of tokens that keep each anchor: see `smve_load`."""
+    """Statistics of how many tokens keep each anchor: see `smve_load`."""
     total, size = sum(held), len(held)
     differences = 0
     for a in held:

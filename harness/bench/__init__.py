@@ -1,9 +1,9 @@
-"""The benchmark: what this harness does in its inner loops, against named peers and against the machine's limit.
+"""The benchmark: the time of this harness's inner loops, compared with named peers and with the machine's limit.
 
     python -m harness bench [what=rerank|muvera|smve|search|encode|grid|scale] [model=... dataset=...]
 
-Everything is measured in one run, on the same inputs: real token vectors of the data set. Ours, the peer and the limit
-take turns, so that whatever else the machine does meets all of them; figures are medians.
+Everything is measured in one run on the same inputs, the token vectors of the data set. Ours, the peer and the limit
+take turns, so that other load on the machine affects all of them; results are medians.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "scale")
 
 
 def run(config: DictConfig) -> int:
-    """Time what ``what`` names (null: all but scale), print the table, write bench.json and the chart."""
+    """Time the cases of ``what`` (null: all but scale), print the table, write bench.json and the chart."""
     from harness.bench import report
+    from harness.config.options import results_dir
     from harness.measure.grouping import by_model
-    from harness.records import results_dir
 
     if config.what is not None and config.what not in WHAT:
         raise unknown("benchmark", config.what, WHAT)
@@ -41,14 +41,15 @@ def run(config: DictConfig) -> int:
 
 
 def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-arg]
+    """The rows of the table, one after the other as they are measured."""
     from harness.bench import kernel_cases, pipeline_cases
     from harness.bench.timing import timed
     from harness.measure.grouping import selected
-    from harness.measure.testbed import Testbed
+    from harness.measure.testbed import testbed_of
 
     chosen = [config.what] if config.what else list(WHAT[:-1])
     if chosen != ["scale"]:
-        testbed = Testbed(options, selected(options)[0])
+        testbed = testbed_of(options, selected(options)[0])
     for what in chosen:
         if what == "scale":
             yield from pipeline_cases.scale(config.memory_mb)

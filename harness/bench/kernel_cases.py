@@ -1,43 +1,45 @@
-"""Cases of single kernels: MaxSim, MUVERA's and SMVE's encoding, their searches."""
+"""Cases for single kernels: MaxSim, the encodings of MUVERA and SMVE, and their searches."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
 
 from harness.bench.timing import Case, installed
+from harness.config.entries import entry
 from harness.methods import smve_anchors
-from harness.methods.muvera import FixedDimensionalEncoding, dot_products
+from harness.methods.muvera import FixedDimensionalEncoding
+from harness.methods.muvera_cpu import dot_products
 from harness.methods.smve import InvertedIndex, SparseCodes, SparseEncoding
-from harness.ranking import maxsim
+from harness.ranking import maxsim_cpu as maxsim
 from harness.ranking.maxsim import Pairs
 from harness.ranking.topk import RunningTopK
-from harness.vectors.store import Block, StoreInMemory, TokenStore
+from harness.vectors.store import Block, StoreInMemory, TokenVectors
 
-CPU = torch.device("cpu")
-DOCUMENTS, QUERIES, CANDIDATES = 1000, 32, 1000
-_PIECE = 4096  # rows of a plain product at once
+CPU, DOCUMENTS, QUERIES, CANDIDATES = torch.device("cpu"), 1000, 32, 1000
+_PIECE = 4096  # rows per piece of a plain product
 
 
-def rerank(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
-    """MaxSim of queries with their candidates (random ones: the least in common), and of all pairs."""
-    asked = _memory(queries.rows(0, min(QUERIES, len(queries))))
+def rerank(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
+    """MaxSim of queries with their candidates (random ones, which share the fewest documents), and of all pairs."""
+    few_queries = _memory(queries.rows(0, min(QUERIES, len(queries))))
     rng = np.random.default_rng(0)
     depth = min(CANDIDATES, len(docs))
-    rows = np.array([rng.permutation(len(docs))[:depth] for _ in range(len(asked))])
-    pairs = Pairs.of([rows], len(asked))
+    rows = np.array([rng.permutation(len(docs))[:depth] for _ in range(len(few_queries))])
+    pairs = Pairs.of([rows], len(few_queries))
     held = _memory(docs.rows(0, len(docs)))
     listed = [torch.from_numpy(held[row]) for row in range(len(docs))]
     arrays = [text.numpy() for text in listed]
-    query_arrays = [asked[q] for q in range(len(asked))]
+    query_arrays = [few_queries[q] for q in range(len(few_queries))]
 
     everything = held.rows(0, len(held))  # in memory, as the peers have it
     bounds, wanted, _ = pairs.of_rows(0, len(held))
-    stack = maxsim.stack(asked)
+    stack = maxsim.prepare(few_queries, CPU)
 
     def ours() -> np.ndarray:
         return pairs.look_up(maxsim.pair_scores(stack, everything, bounds, wanted), rows)
@@ -45,11 +47,11 @@ def rerank(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
     def pylate() -> list[dict[int, float]]:
         from pylate.rank import rerank as pylate_rerank
 
-        found = []
+        scores = []
         for q, best in enumerate(rows):  # one query at a time, as its documents are padded together
             ranked = pylate_rerank([best.tolist()], [query_arrays[q]], [[listed[row] for row in best]])
-            found.append({int(one["id"]): float(one["score"]) for one in ranked[0]})
-        return found
+            scores.append({int(hit["id"]): float(hit["score"]) for hit in ranked[0]})
+        return scores
 
     def agree_pylate(mine: np.ndarray, theirs: list[dict[int, float]]) -> None:
         for q, best in enumerate(rows):
@@ -69,37 +71,38 @@ def rerank(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
         np.testing.assert_allclose(mine, theirs, rtol=1e-4)
 
     tokens = everything.tokens
-    pair_tokens = int(np.sum(docs.lengths[rows].sum(axis=1) * asked.lengths))
+    pair_tokens = int(np.sum(docs.lengths[rows].sum(axis=1) * few_queries.lengths))
     wide = np.ascontiguousarray(
-        np.resize(asked.rows(0, len(asked)).tokens, (max(1, pair_tokens // len(tokens)), docs.dim)).T
+        np.resize(few_queries.rows(0, len(few_queries)).tokens, (max(1, pair_tokens // len(tokens)), docs.dim)).T
     )
     limit = _plain(tokens, wide)
-    what = f"{len(asked)} queries x {depth} candidates, {pair_tokens / rows.size / asked.lengths.mean():.0f} tokens"
+    tokens_each = pair_tokens / rows.size / few_queries.lengths.mean()
+    what = f"{len(few_queries)} queries x {depth} candidates, {tokens_each:.0f} tokens"
     yield Case("rerank", what, ours, ("pylate", "pylate.rank.rerank"), pylate, limit, agree_pylate)
     peer = maxsim_cpu if installed("maxsim-cpu") != "missing" else None
     yield Case("rerank", what, ours, ("maxsim-cpu", "maxsim_cpu"), peer, limit, agree_maxsim_cpu)
 
-    some = _memory(docs.rows(0, min(DOCUMENTS, len(docs))))
-    block = some.rows(0, len(some))
-    stack_all = maxsim.stack(queries)
+    block, stack_all = docs.rows(0, min(DOCUMENTS, len(docs))), maxsim.prepare(queries, CPU)
     wide_all = np.ascontiguousarray(queries.rows(0, len(queries)).tokens.T)
     yield Case(
         "rerank",
-        f"all pairs, {len(queries)} queries x {len(some)} documents",
+        f"all pairs, {len(queries)} queries x {len(block.lengths)} documents",
         lambda: maxsim.block_scores(stack_all, block),
         limit=_plain(block.tokens, wide_all),
     )
 
 
-def muvera(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
-    """Document encoding at R=20, k=5, d=16; the limit is the product with the hyperplanes alone."""
+def muvera(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
+    """Encoding of documents with the options of conf/method; the limit is the product with the hyperplanes alone."""
     block = docs.rows(0, min(DOCUMENTS, len(docs)))
-    fde = FixedDimensionalEncoding(docs.dim, 20, 5, 16, 42, CPU)
+    options = _muvera_options()
+    repetitions, bits, projection = (options[name] for name in ("repetitions", "bits", "projection"))
+    fde = FixedDimensionalEncoding(docs.dim, **options, device=CPU)
     peer = None
     if installed("muvera-python") != "missing":
         from muvera import Muvera
 
-        encoder = Muvera(20, 5, docs.dim, "ams_sketch", 16)
+        encoder = Muvera(repetitions, bits, docs.dim, "ams_sketch", projection)
         listed = [block.tokens[a:b] for a, b in zip(block.offsets, block.offsets[1:], strict=False)]
 
         def peer() -> np.ndarray:
@@ -107,7 +110,7 @@ def muvera(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
 
     yield Case(
         "muvera",
-        f"encode {len(block.lengths)} documents, {len(block.tokens)} tokens, R=20 k=5 d=16",
+        f"encode {len(block.lengths)} documents, {len(block.tokens)} tokens, R={repetitions} k={bits} d={projection}",
         lambda: fde.documents(block),
         ("muvera-python", "muvera.Muvera.encode_documents (batch)"),
         peer,
@@ -115,10 +118,10 @@ def muvera(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
     )
 
 
-def smve(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
-    """The k largest of w projections of each token, centered as SMVE sees them; the limit is the product.
+def smve(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
+    """The k largest of w projections of each centered token; the limit is the product.
 
-    The peer takes as many tokens at once (256, 1,024, 4,096) as it is fastest with.
+    The peer runs with the number of tokens per call (256, 1,024 or 4,096) that is fastest for it.
     """
     for kind, width, keep, count in (
         ("gaussian", 65_536, 32, 4096),
@@ -131,13 +134,13 @@ def smve(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
         block = docs.rows(0, stop)
         tokens = block.tokens - block.tokens.mean(axis=0)
         encoding = SparseEncoding(docs.dim, width, keep, 1, kind, 42, CPU)
-        of_block = Block(0, tokens, block.lengths)
+        centered = Block(0, tokens, block.lengths)
         matrix, vectors = torch.from_numpy(encoding.sets[0].matrix), torch.from_numpy(tokens)
 
         def at_once(size: int, matrix=matrix, vectors=vectors, keep=keep) -> Callable[[], object]:  # type: ignore[no-untyped-def]
             return lambda: [torch.topk(part @ matrix, keep) for part in vectors.split(size)]
 
-        sizes = [size for size in (256, 1024, 4096) if size * width < 1 << 29]
+        sizes = (size for size in (256, 1024, 4096) if size * width < 1 << 29)
         best = min(sizes, key=lambda size: _once(at_once(size)))
         in_bfloat16 = smve_anchors.fast_bfloat16()
         narrow = (vectors.bfloat16(), matrix.bfloat16()) if in_bfloat16 else (vectors, matrix)
@@ -150,55 +153,53 @@ def smve(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
         yield Case(
             "smve",
             f"encode {len(tokens)} tokens, w={width} k={keep} {kind}",
-            lambda encoding=encoding, of_block=of_block: encoding.documents(of_block),  # type: ignore[misc]
+            lambda encoding=encoding, centered=centered: encoding.documents(centered),  # type: ignore[misc]
             ("torch", "torch.topk(tokens @ anchors, k)"),
             at_once(best),
             product if kind == "gaussian" else None,
         )
 
 
-def search(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
-    """From codes to the 1,000 best documents of each query."""
+def search(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
+    """From codes to the 1,000 best documents for each query."""
     k = min(1000, len(docs))
-    fde = FixedDimensionalEncoding(docs.dim, 20, 5, 16, 42, CPU)
-    block, asked = docs.rows(0, len(docs)), queries.rows(0, len(queries))
-    codes, query_codes = fde.documents(block), fde.queries(asked).T.contiguous()
+    fde = FixedDimensionalEncoding(docs.dim, **_muvera_options(), device=CPU)
+    block, query_block = docs.rows(0, len(docs)), queries.rows(0, len(queries))
+    codes, query_codes = fde.documents(block), fde.queries(query_block).T.contiguous()
 
-    def of_muvera() -> np.ndarray:
+    def search_muvera() -> np.ndarray:
         best = RunningTopK(len(queries), k)
         best.add(0, dot_products([query_codes], codes, block))
         return best.ranking().scores
 
-    def with_torch() -> np.ndarray:
+    def search_torch() -> np.ndarray:
         return torch.topk(query_codes.T @ codes.T, k).values.numpy()
 
     def agree(mine: np.ndarray, theirs: np.ndarray) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
 
-    plain = _plain(codes.numpy(), query_codes.numpy())
     sizes = f"{len(queries)} queries x {len(docs)} documents, top {k}"
     yield Case(
         "search",
         f"MUVERA, {sizes}",
-        of_muvera,
+        search_muvera,
         ("torch", "torch.topk(queries @ documents.T, k)"),
-        with_torch,
-        plain,
+        search_torch,
+        _plain(codes.numpy(), query_codes.numpy()),
         agree,
     )
     for width, keep in ((4096, 8), (16_384, 16), (65_536, 32)):
         encoding = SparseEncoding(docs.dim, width, keep, 1, "hadamard", 42, CPU)
         mean = block.tokens.mean(axis=0)
         sparse = encoding.documents(Block(0, block.tokens - mean, block.lengths))
-        sparse_queries = encoding.queries(Block(0, asked.tokens - mean, asked.lengths))
+        sparse_queries = encoding.queries(Block(0, query_block.tokens - mean, query_block.lengths))
         columns, rows = _scipy(sparse).T.tocsr(), _scipy(sparse_queries)
-
         index = InvertedIndex(sparse)
 
-        def of_smve(asked=sparse_queries, index=index) -> np.ndarray:  # type: ignore[no-untyped-def]
-            return index.scores(asked)
+        def search_smve(codes=sparse_queries, index=index) -> np.ndarray:  # type: ignore[no-untyped-def]
+            return index.scores(codes)
 
-        def of_scipy(rows=rows, columns=columns) -> scipy.sparse.csr_array:  # type: ignore[no-untyped-def]
+        def search_scipy(rows=rows, columns=columns) -> scipy.sparse.csr_array:  # type: ignore[no-untyped-def]
             return rows @ columns
 
         def agree_sparse(mine: np.ndarray, theirs: scipy.sparse.csr_array) -> None:
@@ -206,16 +207,22 @@ def search(docs: TokenStore, queries: TokenStore) -> Iterator[Case]:
 
         touched = int(np.diff(columns.indptr)[rows.indices].sum())
         case = f"SMVE w={width} k={keep}, {sizes}, {touched / rows.shape[0]:.0f} postings a query"
-        yield Case("search", case, of_smve, ("scipy", "csr @ csr"), of_scipy, 8 * touched / _bandwidth(), agree_sparse)
+        limit, peer = 8 * touched / _bandwidth(), ("scipy", "csr @ csr")
+        yield Case("search", case, search_smve, peer, search_scipy, limit, agree_sparse)
+
+
+def _muvera_options() -> dict[str, Any]:
+    """The options of conf/method/muvera.yaml, as the arguments of `FixedDimensionalEncoding`."""
+    return {name: value for name, value in entry("method", "muvera").items() if name != "name"}
 
 
 def _memory(block: Block) -> StoreInMemory:
-    """A block as a store of its own: nothing is read from a disk while it is timed."""
+    """A block as token vectors in memory, so that nothing is read from the disk while it is timed."""
     return StoreInMemory(block.tokens, block.lengths)
 
 
 def _plain(left: np.ndarray, right: np.ndarray) -> Callable[[], None]:
-    """The plain float32 product of all rows, in pieces, by the same BLAS with all its threads."""
+    """The plain float32 product of all rows, in pieces, with the same BLAS and all its threads."""
     out = np.empty((min(_PIECE, len(left)), right.shape[1]), dtype=np.float32)
 
     def product() -> None:
@@ -231,7 +238,7 @@ def _scipy(codes: SparseCodes) -> scipy.sparse.csr_array:
 
 
 def _bandwidth() -> float:
-    """Bytes a second that all threads together read, from a table that fits the last cache (16 MiB)."""
+    """Bytes per second that all threads together read from a table that fits the last cache (16 MiB)."""
     table = torch.ones(1 << 22)
     table.sum()
     return 20 * table.nbytes / _once(lambda: [table.sum() for _ in range(20)])

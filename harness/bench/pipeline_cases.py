@@ -1,4 +1,4 @@
-"""Cases of whole stages: encoding texts, the grid of one (model, data set), and corpora too large for memory."""
+"""Cases for steps of the pipeline: encoding texts, measuring a grid of cells, and corpora too large for memory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import torch
 from harness.bench.timing import Case, Row, Work, host, row
 from harness.config.entries import entry
 from harness.measure.cells import Request
-from harness.measure.testbed import Testbed
+from harness.measure.testbed import Testbed, testbed_of
 from harness.methods import registry
 from harness.models.checkpoint import load as load_model
 from harness.ranking.resources import Resources
 from harness.run import measure
-from harness.vectors import encode
-from harness.vectors.store import StoreInMemory, TokenStore
+from harness.vectors.forward import vectors
+from harness.vectors.store import StoreInMemory, TokenVectors
 
 TEXTS = 96
 SCALES = (25_000, 50_000, 100_000, 200_000)
@@ -32,11 +32,11 @@ AT_SCALE = {"muvera": {}, "smve": {"width": 16_384, "keep": 16}}  # a quarter of
 
 
 def encoding(testbed: Testbed) -> Iterator[Case]:
-    """Documents to token vectors: ours in float32 and bfloat16, against PyLate's own `encode` in float32."""
+    """Encoding documents: ours in float32 and bfloat16, compared with PyLate's own `encode` in float32."""
     texts = list(testbed.dataset.docs.values())[:TEXTS]
     device = testbed.resources.device
-    model = load_model(testbed.config["model"], testbed.checkpoint, device, testbed.query_length)
-    batch_tokens = testbed.config["batch_tokens"] or (65_536 if device.type == "cuda" else 2048)
+    model = load_model(testbed.options.model.given, testbed.checkpoint, device, testbed.query_length)
+    batch_tokens = testbed.options.batch_tokens or (65_536 if device.type == "cuda" else 2048)
 
     def pylate() -> Any:
         return model.encode(texts, is_query=False, batch_size=32, show_progress_bar=False)
@@ -49,7 +49,7 @@ def encoding(testbed: Testbed) -> Iterator[Case]:
     for dtype, check in ((torch.float32, agree), (torch.bfloat16, None)):
 
         def work(dtype=dtype) -> list[np.ndarray]:  # type: ignore[no-untyped-def]
-            return encode.vectors(model, texts, False, batch_tokens, dtype)
+            return vectors(model, texts, False, batch_tokens, dtype)
 
         tokens = sum(map(len, work()))
         name = str(dtype).removeprefix("torch.")
@@ -58,22 +58,23 @@ def encoding(testbed: Testbed) -> Iterator[Case]:
 
 
 def grid(testbed: Testbed, width: int, keep: int, runs: int) -> Iterator[Row]:
-    """MUVERA and SMVE under every centering, all depths, and exact search, against exact search alone."""
-    exact = Request(entry("method", "exact"), entry("center", "none"), asked=True)
+    """MUVERA and SMVE under every centering at all depths, and exact search, compared with exact search alone."""
+    exact = Request.of(entry("method", "exact"), entry("center", "none"), asked=True)
     methods = [entry("method", "muvera"), {**entry("method", "smve"), "width": width, "keep": keep}]
     centers = [entry("center", name) for name in ("none", "corpus", "own")]
-    everything = [exact, *(Request(method, center, asked=True) for method in methods for center in centers)]
+    requests = [exact, *(Request.of(method, center, asked=True) for method in methods for center in centers)]
     seconds: dict[str, list[float]] = {"exact": [], "grid": []}
     for turn in range(runs + 1):
-        for name, choices in (("exact", [exact]), ("grid", everything)):
+        for name, chosen in (("exact", [exact]), ("grid", requests)):
             with tempfile.TemporaryDirectory() as folder:
-                anew = {**testbed.config, "results_dir": folder, "save_runs": False, "overwrite": True}
-                fresh = Testbed(anew, testbed.dataset_options)
-                _ = fresh.docs, fresh.queries  # encoded before
+                config = {**testbed.options.given, "results_dir": folder, "save_runs": False, "overwrite": True}
+                fresh = testbed_of(config, testbed.options.dataset)
+                _ = fresh.docs, fresh.queries  # not timed: encoded before the clock starts
                 began = time.perf_counter()
-                if failures := measure(fresh, choices):
-                    raise RuntimeError("; ".join(failures))
-                if turn:  # the first warms up
+                measure(fresh, chosen)
+                if fresh.failures.sentences:
+                    raise RuntimeError("; ".join(fresh.failures.sentences))
+                if turn:  # the first turn warms up
                     seconds[name].append(time.perf_counter() - began)
     ours, peer = statistics.median(seconds["grid"]), statistics.median(seconds["exact"])
     what = f"{testbed.dataset_name}: 2 methods x 3 centerings x 6 depths + exact, SMVE w={width} k={keep}"
@@ -81,11 +82,11 @@ def grid(testbed: Testbed, width: int, keep: int, runs: int) -> Iterator[Row]:
     yield row(case, ours, peer, peer, seconds["grid"])
 
 
-class Synthetic(TokenStore):
-    """Random unit token vectors, made when they are read: a corpus that is never in memory, nor on a disk."""
+class Synthetic(TokenVectors):
+    """Random unit token vectors, generated when they are read: the corpus is neither in memory nor on a disk."""
 
     def __init__(self, documents: int, seed: int) -> None:
-        super().__init__(Path(), {"dim": DIM}, np.full(documents, LENGTH, dtype=np.int64))
+        super().__init__(DIM, np.full(documents, LENGTH, dtype=np.int64))
         self.seed, self.seconds = seed, 0.0
 
     def _read(self, first: int, last: int) -> np.ndarray:
@@ -97,7 +98,7 @@ class Synthetic(TokenStore):
 
 
 def scale(memory_mb: int) -> Iterator[Row]:
-    """Synthetic corpora through MUVERA and SMVE, each in a process of its own: seconds, and peak memory."""
+    """Searches of synthetic corpora by MUVERA and SMVE, each in its own process: seconds and peak memory."""
     for method in ("muvera", "smve"):
         for documents in SCALES:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -109,21 +110,22 @@ def scale(memory_mb: int) -> Iterator[Row]:
 
 
 def _scaled(method: str, documents: int, memory_mb: int, threads: int) -> tuple[float, float]:
-    """(seconds without making the corpus, peak resident memory in MB) of one search."""
+    """One search: (seconds without generating the corpus, peak resident memory in MB)."""
     torch.set_num_threads(threads)
     docs, queries = Synthetic(documents, 1), Synthetic(QUERIES, 2)
     block = queries.rows(0, QUERIES)
-    asked = StoreInMemory(block.tokens.reshape(QUERIES, LENGTH, DIM)[:, :32].reshape(-1, DIM), np.full(QUERIES, 32))
+    tokens = block.tokens.reshape(QUERIES, LENGTH, DIM)[:, :32].reshape(-1, DIM)
+    short_queries = StoreInMemory(tokens, np.full(QUERIES, 32))
     options = {key: value for key, value in entry("method", method).items() if key != "name"} | AT_SCALE[method]
     resources = Resources(torch.device("cpu"), memory_mb << 20, Path(tempfile.gettempdir()))
     began = time.perf_counter()
-    registry.method_class(method)(**options).search(docs, asked, 1000, resources)
+    registry.method_class(method)(**options).search(docs, short_queries, 1000, resources)
     seconds = time.perf_counter() - began - docs.seconds
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _linear_layers(model: Any, tokens: int, dtype: torch.dtype) -> Work:
-    """The plain products of all linear layers for as many tokens: what cannot be left out."""
+    """The plain products of all linear layers for the same number of tokens, which no implementation can avoid."""
     weights = [module.weight.detach().to(dtype) for module in model.modules() if isinstance(module, torch.nn.Linear)]
     inputs = {
         width: torch.ones(512, width, dtype=dtype, device=model.device) for width in {w.shape[1] for w in weights}

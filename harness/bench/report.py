@@ -16,19 +16,19 @@ from harness.system.files import write_text
 
 
 def keep(folder: Path, rows: Iterable[Row]) -> list[dict[str, object]]:
-    """Put rows into bench.json in place of earlier ones of the same case and peer; all rows that it then has."""
+    """Write rows to bench.json, where they replace rows with the same case and peer; returns all rows of the file."""
     path = folder / "bench.json"
     before = json.loads(path.read_text()) if path.exists() else []
     new = [asdict(row) for row in rows]
     names = {(row["what"], row["case"], row["peer"]) for row in new}
-    every = [row for row in before if (row["what"], row["case"], row["peer"]) not in names] + new
-    every.sort(key=lambda row: row["what"])
-    write_text(path, "[\n" + ",\n".join(" " + json.dumps(row) for row in every) + "\n]\n")
-    return every
+    merged = [row for row in before if (row["what"], row["case"], row["peer"]) not in names] + new
+    merged.sort(key=lambda row: row["what"])
+    write_text(path, "[\n" + ",\n".join(" " + json.dumps(row) for row in merged) + "\n]\n")
+    return merged
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Markdown: seconds of ours, the peer and the limit, ratios, spread."""
+    """The rows as a Markdown table: seconds of ours, the peer and the limit, their ratios, the spread."""
     lines = [
         {
             "what": row.what,
@@ -49,7 +49,7 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def chart(folder: Path, rows: list[dict[str, object]]) -> None:
-    """Bars of peer / ours and limit / ours, one line for each case: bench.svg and bench.png."""
+    """Write bench.svg and bench.png: bars of peer / ours and limit / ours for each case."""
     shown = [row for row in rows if row["ratio_peer"] is not None or row["ratio_limit"] is not None]
     if not shown:
         return

@@ -1,4 +1,4 @@
-"""One case of the benchmark: ours, a peer and a limit, timed in turns."""
+"""One case of the benchmark: ours, a peer and a limit, which are timed in turns."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from threadpoolctl import threadpool_info
 from harness.system import provenance
 
 Work = Callable[[], Any]
-_REST = 0.2  # seconds before each run: BLAS's and OpenMP's threads go on spinning for a while after theirs
+_REST = 0.2  # seconds before each run: threads of BLAS and OpenMP spin for a while after a run
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed.
+    """A case to be timed.
 
     Attributes
     ----------
-    peer : distribution name of the peer, and what of it is called; "" if there is none
-    peer_run : None where the peer is not installed
-    limit : work that no implementation can leave out (a plain product of the same shape), or its seconds
-    agree : raises AssertionError if ours and the peer's result differ, and the peer is then not timed
+    what : the group of the case, one of `harness.bench.WHAT`
+    case : what is timed, with its sizes
+    ours : this project's implementation
+    peer : name of the peer's distribution, and the function that is called; "" if there is no peer
+    peer_run : the peer's implementation; None if it is not installed
+    limit : work that no implementation can avoid (a plain product of the same shape), or its seconds
+    agree : raises AssertionError if our result and the peer's differ; the peer is then not timed
     """
 
     what: str
@@ -41,12 +44,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured. Ratios: peer / ours (above 1, ours is faster), limit / ours (1 is the limit itself).
+    """The times of a case, in seconds.
 
     Attributes
     ----------
-    spread : half the range of ours, as a share of its median
-    peak_mb : peak resident memory of the process, where it is what is measured
+    ratio_peer : peer / ours; above 1, ours is faster
+    ratio_limit : limit / ours; 1 is the limit itself
+    spread : half the range of our times, divided by their median
+    peak_mb : peak resident memory of the process in MB; None if it was not measured
     """
 
     what: str
@@ -65,14 +70,14 @@ class Row:
 
 
 def timed(case: Case, runs: int) -> Row:
-    """Run a case: once to warm up and compare, then `runs` times in turns."""
+    """Time a case: one run to warm up and to compare results, then `runs` runs in turns."""
     works = {"ours": case.ours, "peer": case.peer_run, "limit": case.limit if callable(case.limit) else None}
     results = {name: work() for name, work in works.items() if work is not None}
     note = ""
     if case.agree and "peer" in results:
         try:
             case.agree(results["ours"], results["peer"])
-        except AssertionError:  # as maxsim-cpu 0.1.0 for long queries, or PyLate where its zero padding wins
+        except AssertionError:  # such as maxsim-cpu 0.1.0 for long queries, or PyLate where its zero padding wins
             works["peer"], note = None, " gives other results: not timed"
     del results
     seconds: dict[str, list[float]] = {name: [] for name, work in works.items() if work is not None}
@@ -89,7 +94,7 @@ def timed(case: Case, runs: int) -> Row:
 
 
 def row(case: Case, ours: float, peer: float | None, limit: float | None, all_ours: list[float]) -> Row:
-    """The row of a case from its seconds."""
+    """The row of a case, from its median seconds and all runs of ours."""
     return Row(
         what=case.what,
         case=case.case,
@@ -115,11 +120,11 @@ def installed(package: str) -> str:
 
 
 def host() -> dict[str, Any]:
-    """The machine, and what BLAS runs on it (OpenBLAS picks its kernels by the CPU, or by OPENBLAS_CORETYPE)."""
+    """The machine and its BLAS (OpenBLAS chooses its kernels by the CPU, or by OPENBLAS_CORETYPE)."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     blas = [
-        f"{one['internal_api']} {one['version']} {one.get('architecture', '')}"
-        for one in threadpool_info()
-        if one["user_api"] == "blas"
+        f"{library['internal_api']} {library['version']} {library.get('architecture', '')}"
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
     ]
     return {**provenance.host(device), "blas": blas, "torch": torch.__version__, "commit": provenance.commit()}

@@ -1,1 +1,1 @@
-"""What cache_dir holds, and what may go."""
+"""The content of cache_dir, its check and its pruning."""

@@ -1,14 +1,14 @@
-"""What is in cache_dir: its stages, and whether they are whole.
+"""The content of cache_dir: its entries, and whether they are complete and undamaged.
 
 tokens       cache_dir/tokens/NAME                 token vectors (`harness.vectors.store`)
-sums         cache_dir/tokens/NAME.sums.npz        of a shard's token vectors
+sums         cache_dir/tokens/NAME.sums.npz        sums of a shard's token vectors
 plaid        cache_dir/plaid/NAME                  PLAID's indexes (`harness.methods.plaid`)
-candidates   cache_dir/stages/**.candidates.npz    what first stages found (`harness.measure.artifacts`)
-maxsim       cache_dir/stages/**.maxsim.npz        the candidates' MaxSim
+candidates   cache_dir/stages/**.candidates.npz    candidates of first stages (`harness.measure.artifacts`)
+maxsim       cache_dir/stages/**.maxsim.npz        MaxSim scores of candidates
 data         cache_dir/beir/NAME                   downloaded data sets
 training     cache_dir/training/NAME               training runs
-hydra        cache_dir/hydra/DAY                   Hydra's folders, which nothing reads
-other        everything else                       of no stage, and left alone
+hydra        cache_dir/hydra/DAY                   folders of Hydra, which nothing reads
+other        everything else                       not made by the harness, and never touched
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.measure.artifacts import CANDIDATES, MAXSIM, read_candidates, read_maxsim
-from harness.measure.artifacts import FOLDER as STAGES
+from harness.measure.artifacts import FOLDER as ARTIFACTS
 from harness.methods import plaid
 from harness.system import locks
 from harness.system.errors import HarnessError
@@ -37,18 +37,20 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "candidates": read_candidates,
     "maxsim": read_maxsim,
 }
-"""What reads a stage of a kind that has checksums, and names its damage."""
+"""Kind with checksums -> the function that reads an entry and raises an error if it is damaged."""
 FOLDERS = {"tokens": "tokens", "plaid": "plaid", "beir": "data", "training": "training", "hydra": "hydra"}
 
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One thing that is kept.
+    """A file or folder that the cache keeps.
 
     Attributes
     ----------
+    kind : one of `KINDS`
     name : its path below cache_dir
-    written : when its youngest file was, in seconds since 1970
+    written : when its youngest file was written, in seconds since 1970
+    complete : whether it was finished (`is_complete`)
     """
 
     kind: str
@@ -60,12 +62,12 @@ class CacheEntry:
 
     @property
     def lock(self) -> Path | None:
-        """Held while it is being written; None: nothing locks it."""
+        """The lock that is held while the entry is being written; None: entries of this kind have no lock."""
         return locks.of(self.path) if self.kind in ("tokens", "plaid") else None
 
     @property
     def is_being_written(self) -> bool:
-        """Whether a live process writes it."""
+        """Whether a live process is writing it."""
         return bool(self.lock and locks.is_held(self.lock)) or locks.is_busy(self.path / PARTS)
 
 
@@ -81,15 +83,16 @@ def stages(cache: Path) -> list[CacheEntry]:
         raise HarnessError(
             f"cache_dir={cache} is not a folder: set cache_dir (or HARNESS_CACHE) to one that `run` used."
         )
-    found = [_stage(cache, kind, path) for kind, path in _places(cache)]
-    return sorted(found, key=lambda stage: (KINDS.index(stage.kind), stage.name))
+    found = [_entry(cache, kind, path) for kind, path in _places(cache)]
+    return sorted(found, key=lambda entry: (KINDS.index(entry.kind), entry.name))
 
 
 def _places(cache: Path) -> Iterator[tuple[str, Path]]:
+    """(kind, path) of every entry; locks are none."""
     for top in cache.iterdir():
         if top.name == locks.FOLDER:
             continue
-        if top.name == STAGES:
+        if top.name == ARTIFACTS:
             yield from ((_kind(path), path) for path in top.rglob("*") if path.is_file() and path.suffix != ".lock")
         elif top.name in FOLDERS and top.is_dir():
             kind = FOLDERS[top.name]
@@ -101,17 +104,17 @@ def _places(cache: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _kind(path: Path) -> str:
-    """Of a file in the folder of `harness.measure.artifacts`."""
+    """Which kind of artifact a file in the folder of `harness.measure.artifacts` is."""
     return next((kind for kind, end in (("candidates", CANDIDATES), ("maxsim", MAXSIM)) if end in path.name), "other")
 
 
-def _stage(cache: Path, kind: str, path: Path) -> CacheEntry:
+def _entry(cache: Path, kind: str, path: Path) -> CacheEntry:
     files = [path, *path.rglob("*")] if path.is_dir() else [path]
     sizes, times = [], [0.0]
     for file in files:
         try:
             found = file.lstat()
-        except FileNotFoundError:  # renamed or removed by a process that works on it
+        except FileNotFoundError:  # a process that works on the entry has renamed or removed it
             continue
         times.append(found.st_mtime)
         if not file.is_dir():
@@ -120,21 +123,21 @@ def _stage(cache: Path, kind: str, path: Path) -> CacheEntry:
 
 
 def is_complete(kind: str, path: Path) -> bool:
-    """Whether a stage was finished: it has its marker, or, where there are none, no temporary name."""
+    """Whether an entry was finished: it has its marker or, if its kind has none, no temporary name."""
     return (path / MARKERS[kind]).exists() if kind in MARKERS else path.suffix not in (".tmp", ".part")
 
 
-def damage(stage: CacheEntry) -> str | None:
-    """What is wrong with a complete stage that has checksums, and what to do; None: nothing."""
+def damage(entry: CacheEntry) -> str | None:
+    """What is wrong with a complete entry that has checksums, and what to do; None if it is undamaged."""
     try:
-        READERS[stage.kind](stage.path)
+        READERS[entry.kind](entry.path)
     except HarnessError as error:
         return str(error)
     except OSError as error:
-        return f"cannot read {error.filename} ({error.strerror}): make it readable, or delete {stage.path}."
+        return f"cannot read {error.filename} ({error.strerror}): make it readable, or delete {entry.path}."
     return None
 
 
-def has_checksums(stage: CacheEntry) -> bool:
-    """Whether `damage` can tell."""
-    return stage.complete and stage.kind in READERS
+def has_checksums(entry: CacheEntry) -> bool:
+    """Whether `damage` can check the entry."""
+    return entry.complete and entry.kind in READERS

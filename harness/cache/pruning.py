@@ -1,8 +1,8 @@
-"""Pruning: which stages of the cache may go, and their deletion.
+"""Pruning: which entries of the cache may be deleted, and their deletion.
 
-A stage may go if it has checksums and is incomplete, or if it was last written more than `older` days ago. It
-stays, whatever its age, while a live process writes it or measures cells with it; so do finished training runs, which
-are results, and what is of no stage.
+An entry may go if its kind has checksums and it is incomplete, or if it was last written more than `older` days ago. It
+stays, however old, while a live process writes it or measures cells with it. Finished training runs stay as well, since
+they are results. Files that the harness did not create are never touched.
 """
 
 from __future__ import annotations
@@ -15,55 +15,53 @@ from pathlib import Path
 from harness.cache.inventory import MARKERS, READERS, CacheEntry, is_complete
 from harness.system import locks
 from harness.system.errors import HarnessError
+from harness.tables.formats import DAY
 from harness.vectors.build import PARTS
-
-DAY = 86_400
-"""Seconds."""
 
 
 def prunable(found: list[CacheEntry], cache: Path, older: float | int | None) -> list[CacheEntry]:
-    """The stages that may go, by the module's rule; `older` in days, None: whatever their age."""
+    """The entries that may go by the rule of this module; `older` in days, None: only incomplete entries."""
     measured = locks.measured_now(cache)
     before = time.time() - (older or 0) * DAY
     return [
-        stage
-        for stage in found
-        if (_is_left_over(stage) or (older is not None and stage.written < before and not _is_kept(stage)))
-        and not stage.is_being_written
-        and not _is_in_use(stage, measured)
+        entry
+        for entry in found
+        if (_is_unfinished(entry) or (older is not None and entry.written < before and not _is_permanent(entry)))
+        and not entry.is_being_written
+        and not _is_in_use(entry, measured)
     ]
 
 
-def _is_left_over(stage: CacheEntry) -> bool:
-    return stage.kind in READERS and not stage.complete
+def _is_unfinished(entry: CacheEntry) -> bool:
+    return entry.kind in READERS and not entry.complete
 
 
-def _is_kept(stage: CacheEntry) -> bool:
-    return stage.kind == "other" or (stage.kind == "training" and stage.complete)
+def _is_permanent(entry: CacheEntry) -> bool:
+    return entry.kind == "other" or (entry.kind == "training" and entry.complete)
 
 
-def _is_in_use(stage: CacheEntry, measured: set[tuple[str, str]]) -> bool:
-    """Whether cells of one of these (data set, model) may be measured with a stage."""
-    return any(_serves(stage, *testbed) for testbed in measured)
+def _is_in_use(entry: CacheEntry, measured: set[tuple[str, str]]) -> bool:
+    """Whether a process that measures one of these (data set, model) pairs may need an entry."""
+    return any(_serves(entry, *testbed) for testbed in measured)
 
 
-def _serves(stage: CacheEntry, dataset: str, model: str) -> bool:
-    """Whether a stage may be one of those that cells of a (model, data set) are measured with, by its name."""
-    if stage.kind == "data":
-        return stage.path.name.split(".")[0] == dataset
-    if stage.kind in ("candidates", "maxsim"):
-        return stage.path.parts[-5:-3] == (dataset, model)
-    name, words = stage.path.name, model.split("+")
-    bases = ["+".join(words[: i + 1]) for i in range(len(words))]  # of a variant, and of a name that has a + itself
+def _serves(entry: CacheEntry, dataset: str, model: str) -> bool:
+    """Whether, by its name, an entry may belong to the cells of a (data set, model)."""
+    if entry.kind == "data":
+        return entry.path.name.split(".")[0] == dataset
+    if entry.kind in ("candidates", "maxsim"):
+        return entry.path.parts[-5:-3] == (dataset, model)
+    name, words = entry.path.name, model.split("+")
+    bases = ["+".join(words[: i + 1]) for i in range(len(words))]  # for variants, and for names with a + in them
     return f"-{dataset}-" in name and name.startswith(("backbone-", *(f"{base}-" for base in bases)))
 
 
-def delete(stage: CacheEntry, cache: Path) -> bool:
-    """Delete a stage, its marker first, so that what is left of an interrupted deletion is not believed.
+def delete(entry: CacheEntry, cache: Path) -> bool:
+    """Delete an entry, its marker first: after an interruption, the rest counts as incomplete.
 
     Returns
     -------
-    False if since it was listed a process has finished it, or works on it or with it.
+    Whether it was deleted: it is not if, since it was listed, a process has finished it or has begun to use it.
 
     Raises
     ------
@@ -71,19 +69,19 @@ def delete(stage: CacheEntry, cache: Path) -> bool:
         If the disk refuses.
     """
     try:
-        with locks.held(stage.lock, wait=False) if stage.lock else nullcontext(True) as mine:
-            if not mine or is_complete(stage.kind, stage.path) != stage.complete:
+        with locks.held(entry.lock, wait=False) if entry.lock else nullcontext(True) as mine:
+            if not mine or is_complete(entry.kind, entry.path) != entry.complete:
                 return False
-            if locks.is_busy(stage.path / PARTS) or _is_in_use(stage, locks.measured_now(cache)):
+            if locks.is_busy(entry.path / PARTS) or _is_in_use(entry, locks.measured_now(cache)):
                 return False
-            if stage.path.is_dir():
-                if stage.kind in MARKERS:
-                    (stage.path / MARKERS[stage.kind]).unlink(missing_ok=True)
-                shutil.rmtree(stage.path)
+            if entry.path.is_dir():
+                if entry.kind in MARKERS:
+                    (entry.path / MARKERS[entry.kind]).unlink(missing_ok=True)
+                shutil.rmtree(entry.path)
             else:
-                stage.path.unlink(missing_ok=True)
+                entry.path.unlink(missing_ok=True)
             return True
     except OSError as error:
         raise HarnessError(
-            f"cannot delete {stage.path} ({error.strerror}): make cache_dir writable, or delete it by hand."
+            f"cannot delete {entry.path} ({error.strerror}): make cache_dir writable, or delete it by hand."
         ) from error

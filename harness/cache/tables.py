@@ -1,4 +1,4 @@
-"""What is in the cache, as tables."""
+"""The entries of the cache as tables."""
 
 from __future__ import annotations
 
@@ -9,60 +9,52 @@ from datetime import datetime, timezone
 import pandas as pd
 
 from harness.cache.inventory import KINDS, CacheEntry
-from harness.cache.pruning import DAY
-from harness.tables import formats
-from harness.tables.formats import size
+from harness.tables.formats import age, pipes, size
 
 
 def listing(found: Sequence[CacheEntry]) -> str:
-    """One line for each stage, then the totals by kind, in Markdown."""
+    """One line for each entry, then the totals by kind, in Markdown."""
     now = time.time()
     lines = [
         {
-            "CacheEntry": stage.kind,
-            "Name": stage.name,
-            "Size": size(float(stage.bytes)),
-            "Age": age(now - stage.written),
-            "Complete": "yes" if stage.complete else "no",
+            "Kind": entry.kind,
+            "Name": entry.name,
+            "Size": size(float(entry.bytes)),
+            "Age": age(now - entry.written),
+            "Complete": "yes" if entry.complete else "no",
         }
-        for stage in found
+        for entry in found
     ]
-    return formats.pipes(pd.DataFrame(lines)) + "\n\n" + totals(found) if lines else "The cache is empty."
+    return pipes(pd.DataFrame(lines)) + "\n\n" + totals(found) if lines else "The cache is empty."
 
 
 def totals(found: Sequence[CacheEntry]) -> str:
-    """How many stages of each kind there are, how many of them are incomplete, and their bytes, in Markdown."""
-    groups = {kind: [stage for stage in found if stage.kind == kind] for kind in KINDS}
+    """The number of entries of each kind, how many of them are incomplete, and their size, in Markdown."""
+    groups = {kind: [entry for entry in found if entry.kind == kind] for kind in KINDS}
     groups["all"] = list(found)
     lines = [
         {
-            "CacheEntry": kind,
+            "Kind": kind,
             "Number": str(len(group)),
-            "Incomplete": str(sum(not stage.complete for stage in group)),
+            "Incomplete": str(sum(not entry.complete for entry in group)),
             "Size": size(float(total(group))),
         }
         for kind, group in groups.items()
         if group
     ]
-    return formats.pipes(pd.DataFrame(lines))
+    return pipes(pd.DataFrame(lines))
 
 
 def csv(found: Sequence[CacheEntry]) -> str:
-    """One line for each stage."""
+    """One line for each entry; its kind is in the column ``stage``."""
     columns = ["stage", "name", "bytes", "written", "complete"]
-    lines = [(stage.kind, stage.name, stage.bytes, _utc(stage.written), str(stage.complete).lower()) for stage in found]
+    lines = [(entry.kind, entry.name, entry.bytes, _utc(entry.written), str(entry.complete).lower()) for entry in found]
     return str(pd.DataFrame(lines, columns=columns).to_csv(index=False))
 
 
 def total(found: Sequence[CacheEntry]) -> int:
-    """Bytes of some stages."""
-    return sum(stage.bytes for stage in found)
-
-
-def age(seconds: float) -> str:
-    """Seconds in the largest unit of which they are two or more."""
-    units = {"days": DAY, "hours": 3600, "minutes": 60}
-    return next((f"{seconds / unit:.0f} {name}" for name, unit in units.items() if seconds >= 2 * unit), "now")
+    """The size of entries in bytes."""
+    return sum(entry.bytes for entry in found)
 
 
 def _utc(seconds: float) -> str:

@@ -14,7 +14,7 @@ def bench(words: Sequence[str]) -> int:
 
     expanded = compose.expand(words)
     if not {word.split("=")[0] for word in expanded} & {"dataset", "suite", "experiment"}:
-        expanded.append("suite=demo")  # nobody downloads eight data sets for a benchmark
+        expanded.append("suite=demo")  # a benchmark must not download eight data sets
     return benchmark.run(compose.composed(expanded))
 
 

@@ -12,7 +12,7 @@ from harness.config import compose, entries
 def check(words: Sequence[str]) -> int:
     """Compare measured with expected values; 0 if none fails."""
     from harness import records
-    from harness.records import results_dir
+    from harness.config.options import results_dir
     from harness.tables import expected
 
     options = compose.composed(["suite=demo", *words])

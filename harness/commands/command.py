@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.config import entries, options
+from harness.config import documented, entries
 from harness.config.untrusted import LAUNCHERS, refuse_code
 from harness.system.errors import HarnessError
 
@@ -89,7 +89,7 @@ class Command:
                 raise HarnessError(f"{word}: `{self.name}` does not read {key}{hint}; it reads {', '.join(known)}.")
 
     def does_read(self, key: str) -> bool:
-        """Whether an option changes what the command does."""
+        """Whether the command reads an option, by its dotted name."""
         for option in self.reads:
             base = option.rstrip("=.")
             if key == base or (not option.endswith("=") and key.startswith((f"{base}.", f"{base}/"))):
@@ -115,7 +115,7 @@ class Command:
 
     def _options(self) -> Iterator[str]:
         """A line for each option."""
-        known = options.documented()
+        known = documented.documented()
         for option in self.reads:
             base = option.rstrip("=.")
             group = base.partition(".")[0]
@@ -127,14 +127,14 @@ class Command:
             elif option.endswith(".") and base not in entries.GROUPS:  # a section
                 yield from (self._documented(one) for name, one in known.items() if name.startswith(option))
             elif "." in base:  # of a group's entry for a folder
-                yield self._documented(options.documented_local(group)[base])
+                yield self._documented(documented.documented_local(group)[base])
             else:
                 if not option.endswith("."):
                     yield self._documented(known[base], option.endswith("="))
                 if base in _WITH_OPTIONS and not option.endswith("="):
                     yield _line(f"{base}.OPTION=", f"one option of conf/{base}/NAME.yaml")
 
-    def _documented(self, option: options.Option, no_default: bool = False) -> str:
+    def _documented(self, option: documented.Option, no_default: bool = False) -> str:
         default = "" if no_default or option.default == "???" else option.default
         return _line(f"{option.name}={default}", option.about(self.name.split()[0]))
 

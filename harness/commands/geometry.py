@@ -32,8 +32,8 @@ def geometry(words: Sequence[str]) -> int:
 
 def compare(words: Sequence[str]) -> int:
     """Put two models side by side."""
+    from harness.config.options import results_dir
     from harness.geometry import tables
-    from harness.records import results_dir
 
     models = {word[:1]: word[2:] for word in words if word.startswith(("a=", "b="))}
     if len(set(models.values()) - {""}) < 2:

@@ -51,7 +51,7 @@ def _repeat(then: Record, configured: DictConfig) -> int:
         return FAILED  # the sentence was printed
     compared = verdict.compare(then, found.record)
     cached = ", ".join(found.cached)
-    source = f"from the cache ({cached}); cache_dir=FOLDER, an empty one, makes them anew" if cached else "made anew"
+    source = f"from the cache ({cached}); with an empty cache_dir they are computed again" if cached else "computed"
     sys.stdout.write(f"{verdict.text(compared, source)}\n")
     return DIFFERENT if compared.verdict == verdict.DIFFERENT else SAME
 

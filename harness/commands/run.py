@@ -18,16 +18,16 @@ def run(words: Sequence[str]) -> int:
         return 0
 
     def check(options: DictConfig) -> None:
-        from harness.records import results_dir  # torch and PyLate take seconds to import
+        from harness.config.options import results_dir  # torch and PyLate take seconds to import
 
         arguments.check_writable("results_dir", results_dir(options.results_dir))
 
     launcher, of_hydra, overrides = launch.launcher(overrides)
     if launcher == "basic":
         cells, failures = arguments.cells(flags, [*overrides, *of_hydra], check)
-        from harness.run import run_cells
+        from harness.run import run as measure
 
-        failures += run_cells(cells)  # all at once: what they have in common is computed once
+        failures += measure(cells)  # all at once: what they have in common is computed once
     else:
         launched_by, options = launch.prepared(launcher, of_hydra, overrides)  # a wrong word is said before any work
         cells, failures = arguments.cells(flags, overrides, check)

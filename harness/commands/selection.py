@@ -57,7 +57,7 @@ def expand(words: Sequence[str]) -> list[str]:
 def measured(overrides: Sequence[str], options: DictConfig) -> Measured:
     """Read what was measured of what the overrides name."""
     from harness import records, tables
-    from harness.records import results_dir  # torch and PyLate take seconds to import
+    from harness.config.options import results_dir  # torch and PyLate take seconds to import
 
     chosen = names(overrides, options)
     results = results_dir(options.results_dir)

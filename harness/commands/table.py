@@ -24,7 +24,7 @@ def table(words: Sequence[str]) -> int:
 
 def show(overrides: Sequence[str], only_measured: bool) -> int:
     """Print the table of what the overrides name, or of those of its rows that were measured, and where that is."""
-    from harness.tables import per_query
+    from harness import tables
 
     options = compose.composed(overrides)
     selected = selection.measured(overrides, options)
@@ -34,7 +34,7 @@ def show(overrides: Sequence[str], only_measured: bool) -> int:
         measured = {(record.model, record.center, record.method) for record in found}
         rows = [row for row in rows if (row.model, row.center, row.method) in measured]
     if options.per_query:
-        sys.stdout.write(per_query.csv(found, rows, datasets, list(options.depths)))
+        sys.stdout.write(tables.per_query_csv(found, rows, datasets, list(options.depths)))
     elif options.format == "csv":
         _print_csv(options, found, rows, datasets)
     else:

@@ -1,70 +1,171 @@
-"""What conf/ says of each option: its default and the comment beside it, for `--help`."""
+"""Options behind the door: what `harness.config.compose` has checked, as frozen dataclasses.
+
+Each keeps the mapping that it was made from (`given`), which records and names of variants are made of, and gives the
+part of it that a score depends on (`identity`).
+"""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from harness.config import entries
+from harness.config.entries import default_results
+from harness.config.names import model_name, safe_name, variant
+from harness.config.shards import Shard, parse
 
-_LINE = re.compile(r"(?P<indent> *)(?P<item>- )?(?P<name>\w+):(?: +(?P<value>[^#\s].*?))?(?: +# ?(?P<comment>.*))?")
-_FURTHER = re.compile(r" +# ?(.*)")
-_OF_COMMAND = re.compile(r"of `(?P<command>\w+)`: *(?P<text>.*)")
+_SCORED = ("document_length", "query_expansion", "dtype", "attention", "seed")
 
 
-@dataclass
-class Option:
-    """An option as a file of conf/ has it.
+@dataclass(frozen=True)
+class MethodOptions:
+    """An entry of conf/method, with the options that the user changed."""
+
+    name: str
+    given: dict[str, Any]
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> MethodOptions:
+        """The options of one method."""
+        return cls(given["name"], given)
+
+    @property
+    def variant(self) -> str:
+        """The name in a record's path: the entry's, plus every option that differs from it."""
+        return variant("method", self.given)
+
+    def identity(self) -> dict[str, Any]:
+        """All options: a score depends on each."""
+        return dict(self.given)
+
+
+@dataclass(frozen=True)
+class CenterOptions:
+    """An entry of conf/center, with the options that the user changed.
 
     Attributes
     ----------
-    name : dotted, as on the command line
-    default : as a word of the command line
-    comments : the lines beside and below it
+    fallback, max_queries : of a centering that needs the mean of queries: where they come from, and how many
     """
 
     name: str
-    default: str
-    comments: list[str]
+    renormalize: bool
+    fallback: tuple[str, ...]
+    max_queries: int | None
+    given: dict[str, Any]
 
-    def about(self, command: str) -> str:
-        """What it means to a command: the lines that begin with "of `command`:", if any do, else all that name none."""
-        marked = {line: _OF_COMMAND.fullmatch(line) for line in self.comments}
-        own = [found["text"] for found in marked.values() if found and found["command"] == command]
-        return " ".join(own or [line for line, found in marked.items() if not found])
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> CenterOptions:
+        """The options of one centering."""
+        fallback = tuple(given.get("fallback") or ())
+        return cls(given["name"], given["renormalize"], fallback, given.get("max_queries"), given)
 
+    @property
+    def variant(self) -> str:
+        """The name in a record's path: the entry's, plus every option that differs from it."""
+        return variant("center", self.given)
 
-def documented() -> dict[str, Option]:
-    """Every option of conf/config.yaml but Hydra's, with the groups of its defaults list, by its dotted name."""
-    return _read(entries.CONF_DIR / "config.yaml", "")
-
-
-def documented_local(group: str) -> dict[str, Option]:
-    """The options of a group's ``local`` entry."""
-    return _read(entries.CONF_DIR / group / "local.yaml", f"{group}.")
-
-
-def _read(path: Path, prefix: str) -> dict[str, Option]:
-    found: dict[str, Option] = {}
-    section, last = "", None
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line == "hydra:":
-            break
-        if (further := _FURTHER.fullmatch(line)) and last:
-            last.comments.append(further[1].strip())
-        if not (parts := _LINE.fullmatch(line)):
-            continue
-        if not parts["indent"]:
-            section = "" if parts["value"] or parts["name"] == "defaults" else f"{parts['name']}."
-        if parts["value"]:
-            name = prefix + (section if parts["indent"] and not parts["item"] else "") + parts["name"]
-            comments = [parts["comment"].strip()] if parts["comment"] else []
-            last = found.setdefault(name, Option(name, _default(parts["value"]), comments))
-    return found
+    def identity(self, query_mean: str | None) -> dict[str, Any]:
+        """All options, and the sha256 of the queries whose mean is subtracted."""
+        return {**self.given, "query_mean": query_mean}
 
 
-def _default(value: str) -> str:
-    """A value as a word of the command line; of a variable of the environment, its name."""
-    variable = re.match(r"\$\{oc\.env:(\w+)", value)
-    return f"${variable[1]}" if variable else value.replace(", ", ",")
+@dataclass(frozen=True)
+class ModelOptions:
+    """An entry of conf/model, with the options that the user changed.
+
+    Attributes
+    ----------
+    query_length : tokens; None: the data set's, else the checkpoint's own
+    seed : of the projection that a checkpoint without one gets
+    """
+
+    name: str
+    query_length: int | None
+    seed: int | None
+    given: dict[str, Any]
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> ModelOptions:
+        """The options of one model."""
+        return cls(given["name"], given["query_length"], given.get("seed"), given)
+
+    @property
+    def variant(self) -> str:
+        """The name of the model's results: the entry's, plus every option that differs from it."""
+        return model_name(self.given)
+
+    def identity(self, query_length: int | None) -> dict[str, Any]:
+        """The options that a score depends on beside the weights; `query_length` as it is on the data set."""
+        return {**{name: self.given[name] for name in _SCORED}, "query_length": query_length}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of a run on one testbed: one model, one data set, and how they are measured.
+
+    Attributes
+    ----------
+    dataset : the entry of conf/dataset
+    depths : rerank depths that were asked for, ascending
+    overwrite : whether cells that are finished are measured again
+    shard : which part of the documents
+    save_runs : whether TREC run files are written, too
+    block_bytes : what a block of documents may take while it is encoded and searched
+    results, cache : folders
+    given : all options of the run, but for method, center and dataset
+    """
+
+    model: ModelOptions
+    dataset: dict[str, Any]
+    depths: tuple[int, ...]
+    overwrite: bool
+    shard: Shard
+    save_runs: bool
+    progress: bool
+    device: str
+    threads: int | None
+    batch_tokens: int | None
+    block_bytes: int
+    data_dir: str | None
+    models_dir: str | None
+    results: Path
+    cache: Path
+    given: dict[str, Any]
+
+    @classmethod
+    def of(cls, given: dict[str, Any], dataset: dict[str, Any]) -> RunOptions:
+        """The options of a configuration on one of the data sets that it names."""
+        same = ("overwrite", "save_runs", "progress", "device", "threads", "batch_tokens", "data_dir", "models_dir")
+        return cls(
+            model=ModelOptions.of(given["model"]),
+            dataset=dataset,
+            depths=tuple(int(depth) for depth in given["depths"]),
+            shard=parse(given["shard"]),
+            block_bytes=given["memory_mb"] << 20,
+            results=results_dir(given["results_dir"]),
+            cache=Path(given["cache_dir"]).expanduser(),
+            given=given,
+            **{name: given[name] for name in same},
+        )
+
+    @property
+    def dataset_name(self) -> str:
+        """The data set's name, which is a part of paths.
+
+        Raises
+        ------
+        HarnessError
+            If no file can have it.
+        """
+        return safe_name("dataset", self.dataset["name"])
+
+    @property
+    def title(self) -> str:
+        """The data set and the model, for messages."""
+        return f"{self.dataset['name']}  {self.model.name}"
+
+
+def results_dir(option: str | None) -> Path:
+    """Folder of the results: the option, or ``results`` of the checkout, or of the current folder without one."""
+    return Path(option).expanduser() if option else default_results()

@@ -24,8 +24,8 @@ class Shard:
     count: int
 
     @property
-    def is_whole(self) -> bool:
-        """Whether it is the whole corpus."""
+    def is_full(self) -> bool:
+        """Whether it is all documents."""
         return self.count == 1
 
     @property
@@ -36,7 +36,7 @@ class Shard:
     @property
     def suffix(self) -> str:
         """For the name of a folder or file."""
-        return "" if self.is_whole else f"-shard-{self.number}-of-{self.count}"
+        return "" if self.is_full else f"-shard-{self.number}-of-{self.count}"
 
     @property
     def all(self) -> list[Shard]:

@@ -64,7 +64,7 @@ def refuse_targets(config: Any) -> None:
         if str(value).startswith("ext://"):
             right[key] = value in ("ext://sys.stdout", "ext://sys.stderr")
         if not right.get(key, True):
-            raise HarnessError(f"conf/ names the code {value!r} ({key}), which is none of ours: remove it there.")
+            raise HarnessError(f"conf/ refers to code the harness does not ship ({key}: {value!r}): delete that line.")
         if key in COMMANDS and value:
             raise HarnessError(
                 f"the option {key} is {value!r}, and no option may name commands: leave it out (workers have the "
@@ -77,7 +77,8 @@ def refuse_launcher(hydra: Any, named: str) -> None:
     chosen = hydra["runtime"]["choices"]["hydra/launcher"]
     if chosen != named:
         raise HarnessError(
-            f"conf/ chooses the launcher {chosen!r}: expected it as a word, hydra/launcher={chosen}; remove it there."
+            f"conf/ selects the launcher {chosen!r}; launchers are chosen on the command line only: delete it from "
+            f"conf/ and pass hydra/launcher={chosen}."
         )
     for key, value in _items(hydra["launcher"]):
         if not (key + str(value)).isprintable():

@@ -1,1 +1,1 @@
-"""Texts, queries and judgements."""
+"""Data sets: documents, queries and relevance judgements."""

@@ -1,10 +1,10 @@
-"""Data sets in the BEIR layout, from a local folder or downloaded by the beir package.
+"""Data sets in the BEIR layout, read from a folder.
 
     NAME/corpus.jsonl (or corpus.jsonl.gz), NAME/queries.jsonl, NAME/qrels/SPLIT.tsv
 
-A document's text is "title text", stripped. Documents are sorted by id, *descending*: from here on a row number stands
-for a document, and a lower row wins a tie (trec_eval's rule, `harness.ranking`). Queries are the judged ones, in file
-order, whether or not a judgement is positive.
+A document's text is "title text", stripped. Documents are sorted by id, *descending*. From here on a document is known
+by its row number, and the lower row wins a tie (trec_eval's rule, `harness.ranking`). Queries are those that have a
+judgement, even if none is positive, in the order of the file.
 """
 
 from __future__ import annotations
@@ -18,23 +18,34 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.dataset import Dataset, plain
-from harness.data.download import _LARGEST, _refuse_path
+from harness.data.download import refuse_path
 from harness.system.errors import HarnessError
 
+_LARGEST = 2**31  # scores must fit 32 bits
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 def read_folder(name: str, path: Path, split: str, query_length: int | None) -> Dataset:
-    """Read one split of a folder in the BEIR layout."""
+    """One split of the data set in a folder.
+
+    Raises
+    ------
+    HarnessError
+        If the folder or a file is missing, damaged or empty.
+    """
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
-        raise HarnessError(f"the data set folder {path} {what}: expected a folder with corpus.jsonl.")
+        raise HarnessError(
+            f"the data set folder {path} {what}, expected a folder with corpus.jsonl: set dataset.path or data_dir."
+        )
     corpus, packed = path / "corpus.jsonl", path / "corpus.jsonl.gz"
     docs = _texts(packed if packed.exists() and not corpus.exists() else corpus)
     if not docs:
-        raise HarnessError(f"the corpus of data set '{name}' is empty ({path}): expected at least one document.")
+        raise HarnessError(
+            f"the corpus of data set '{name}' is empty ({path}), expected at least one document: fetch it again."
+        )
     all_queries = _texts(path / "queries.jsonl")
-    _refuse_path("dataset.split", split)
+    refuse_path("dataset.split", split)
     qrels = _qrels(path / "qrels" / f"{split}.tsv")
     missing = [query for query in qrels if query not in all_queries]
     if missing or not qrels:
@@ -58,7 +69,7 @@ def read_folder(name: str, path: Path, split: str, query_length: int | None) -> 
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """Id -> "title text", in file order."""
+    """Id -> "title text", in the order of the file."""
     opened = gzip.open if path.suffix == ".gz" else open
     texts: dict[str, str] = {}
     read = 0
@@ -72,24 +83,24 @@ def _texts(path: Path) -> dict[str, str]:
                 texts[name] = f"{title} {text}".strip()
                 read += 1
     except FileNotFoundError as error:
-        raise HarnessError(f"{path} is missing: expected a data set folder in the BEIR layout.") from error
+        raise HarnessError(f"{path} is missing: expected a data set in the BEIR layout: fetch it again.") from error
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise HarnessError(
-            f"{path} is damaged at line {read + 1}: expected one JSON object a line, with its own _id and a text; "
+            f"{path} is damaged at line {read + 1}: expected one JSON object per line, with a unique _id and a text; "
             "fetch it again."
         ) from error
     return texts
 
 
 def _id(found: Any) -> str:
-    """An id, as text; a tab or a line break in it would break the lines of judgements and run files."""
+    """An id as text. Tabs and line breaks are refused: they would break the lines of judgements and run files."""
     if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "" or _CONTROL.search(str(found)):
         raise ValueError(f"the _id {found!r}")
     return str(found)
 
 
 def _qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Query id -> document id -> score, from a tab-separated file with a header line."""
+    """Query id -> document id -> score, from a tab-separated file with a header."""
     qrels: dict[str, dict[str, int]] = {}
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -106,6 +117,7 @@ def _qrels(path: Path) -> dict[str, dict[str, int]]:
         raise HarnessError(f"{path} is missing: this data set has the splits {known}; set dataset.split.") from error
     except (OSError, ValueError, csv.Error) as error:
         raise HarnessError(
-            f"{path} is damaged: expected a header, then lines of query id, document id and a whole score, by tabs."
+            f"{path} is damaged: expected a header, then lines with query id, document id and an integer score, "
+            "separated by tabs; fetch it again."
         ) from error
     return qrels

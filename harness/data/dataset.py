@@ -1,4 +1,4 @@
-"""Dataset: documents, queries and judgements, in the order of rows that decides ties."""
+"""Dataset: documents, queries and judgements. The order of the documents decides ties."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Dataset:
     docs : document id -> "title text", ids descending
     queries : query id -> text
     qrels : query id -> document id -> score; 0 is judged and not relevant
-    other_queries : queries of the set's train split (else dev) whose texts are not evaluated: they may set mu_Q
-    other_split : the split that they are from
-    query_length : tokens of a query that the field uses for this set; None: the checkpoint's own
+    other_queries : queries of the train split (or else dev) that are not evaluated; mu_Q may be their mean
+    other_split : the split that `other_queries` come from; None: there is none
+    query_length : customary number of tokens per query for this data set; None: the checkpoint's own
     """
 
     name: str
@@ -32,10 +32,10 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Of ids, texts and judgements: what a result on this data set depends on."""
+        """sha256 of ids, texts and judgements: all that a result on this data set depends on."""
         return digest([self.docs, self.queries, self.qrels])
 
 
 def plain(text: str) -> str:
-    """A text as it is compared with others: lower case, blanks made one."""
+    """The text in lower case with single blanks, to be compared with others."""
     return " ".join(text.lower().split())

@@ -1,8 +1,8 @@
-"""The demonstration's texts: docstrings of installed scientific packages, real text that needs no download.
+"""Texts of the demonstration: docstrings of installed scientific packages, which need no download.
 
-Each documented public function or class gives one pair: the query is the docstring's summary, the document is what
-follows it, with the object's own name masked. Files are parsed, never imported, and the choice depends on names alone
-(sha256), so that the same versions of the packages give the same pairs on any machine.
+Each documented public function or class gives one pair. The query is the docstring's summary; the document is the rest,
+with the name of the object masked. Files are parsed, never imported. The choice of pairs depends only on the sha256 of
+their names, so that the same versions of the packages give the same pairs on every machine.
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ MASK = "[name]"
 
 
 def pairs(packages: Sequence[str], count: int, characters: int) -> dict[str, tuple[str, str]]:
-    """Qualified name -> (summary, text) of `count` docstrings, texts of at most `characters` characters.
+    """Qualified name -> (summary, text) of `count` docstrings; texts are cut after `characters` characters.
 
-    Summaries of fewer than five words, texts of fewer than 200 characters, and repetitions are left out.
+    Docstrings with a summary of fewer than five words or a text of fewer than 200 characters are left out, and so are
+    repetitions.
+
+    Raises
+    ------
+    HarnessError
+        If a package is missing, or there are fewer than `count` docstrings.
     """
     found: dict[str, tuple[str, str]] = {}
     seen: set[str] = set()
@@ -34,8 +40,8 @@ def pairs(packages: Sequence[str], count: int, characters: int) -> dict[str, tup
                 seen |= {summary, text}
     if len(found) < count:
         raise HarnessError(
-            f"only {len(found)} docstrings of {', '.join(packages)} were found, expected {count}: install the packages "
-            "of requirements.lock."
+            f"{', '.join(packages)} have {len(found)} usable docstrings, expected {count}: install the versions in "
+            "requirements.lock."
         )
     return {name: found[name] for name in sorted(found, key=lambda name: sha256(name.encode()).digest())[:count]}
 
@@ -44,7 +50,9 @@ def _documented(package: str) -> Iterator[tuple[str, str, str]]:
     """(qualified name, summary, rest of the docstring) of a package's public functions and classes."""
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise HarnessError(f"the package '{package}' is not installed: its docstrings are part of the demo corpus.")
+        raise HarnessError(
+            f"the package '{package}' is not installed, whose docstrings are part of the demo corpus: install it."
+        )
     root = Path(found.submodule_search_locations[0])
     for path in sorted(root.rglob("*.py")):
         module = path.relative_to(root.parent).with_suffix("")
@@ -57,5 +65,5 @@ def _documented(package: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _masked(text: str, name: str) -> str:
-    """`text` without the last part of `name`, as a word, in any case."""
+    """`text` with the last part of `name` masked, wherever it is a word, in lower or upper case."""
     return re.sub(rf"\b{re.escape(name.rsplit('.', 1)[-1])}\b", MASK, text, flags=re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Where a data set's texts come from: a local folder, a download, or the docstrings of installed packages."""
+"""Loading a data set: from a local folder, from a download, or from the docstrings of installed packages."""
 
 from __future__ import annotations
 
@@ -8,39 +8,48 @@ from typing import Any
 from harness.data import docstrings
 from harness.data.beir import read_folder
 from harness.data.dataset import Dataset
-from harness.data.download import Absent, _refuse_path, download
+from harness.data.download import Absent, download, refuse_path
 from harness.system.errors import HarnessError
+from harness.system.progress import bar
 
 
 def load(options: dict[str, Any], data_dir: str | None, cache: Path, show: bool = False) -> Dataset:
-    """The data set of an entry of conf/dataset: built, found under `data_dir`, or downloaded.
+    """The data set of an entry of conf/dataset: built, found in `data_dir`, or downloaded.
+
+    Parameters
+    ----------
+    cache
+        Folder of the cache, where downloads are kept.
+    show
+        Whether progress is shown.
 
     Raises
     ------
     HarnessError
-        If it is nowhere, damaged, empty, or not of the documented size.
+        If it cannot be found, is damaged or empty, or has not the documented size.
     """
     if options.get("builder") == "docstrings":
-        dataset = of_docstrings(options)
+        with bar("read the docstrings of installed packages", 1, show):
+            dataset = of_docstrings(options)
     else:
-        dataset = read_folder(
-            options["name"], folder(options, data_dir, cache, show), options["split"], options.get("query_length")
-        )
+        path = folder(options, data_dir, cache, show)
+        with bar(f"read the data set {options['name']}", 1, show):
+            dataset = read_folder(options["name"], path, options["split"], options.get("query_length"))
     found = {"docs": len(dataset.docs), "queries": len(dataset.queries), "qrels": sum(map(len, dataset.qrels.values()))}
     for what, count in found.items():
         expected = options.get(what)
         if expected is not None and count != expected:
             raise HarnessError(
-                f"data set '{options['name']}' has {count} {what}, expected {expected}: the folder is damaged or of "
+                f"data set '{options['name']}' has {count} {what}, expected {expected}: the folder is damaged or holds "
                 "another version; fetch it again."
             )
     return dataset
 
 
 def of_docstrings(options: dict[str, Any]) -> Dataset:
-    """The demonstration: find the document that a summary was written for, one relevant document a query.
+    """The demonstration's data set: for the summary of a docstring, find its text, the one relevant document.
 
-    The first `evaluated` summaries are the queries, those of the other documents may set mu_Q.
+    The first `evaluated` summaries are queries; mu_Q may be the mean of the other summaries.
     """
     texts = docstrings.pairs(options["packages"], options["documents"], options["characters"])
     queries = {f"summary of {name}": summary for name, (summary, _) in texts.items()}
@@ -57,20 +66,26 @@ def of_docstrings(options: dict[str, Any]) -> Dataset:
 
 
 def folder(options: dict[str, Any], data_dir: str | None, cache: Path, show: bool = False) -> Path:
-    """Where the data set's files are: `dataset.path`, under `data_dir` (at any group), or the cache's download."""
+    """The folder of a data set: ``dataset.path``, or below `data_dir`, or its download in the cache.
+
+    Raises
+    ------
+    Absent
+        If it is not there and cannot be downloaded.
+    """
     name = options["name"]
     if options.get("path"):
         return Path(options["path"]).expanduser()
-    _refuse_path("dataset.name", name)
+    refuse_path("dataset.name", name)
     roots = [Path(data_dir).expanduser()] if data_dir else []
     for root in [*roots, cache / "beir"]:
         for candidate in [root / name, *sorted(root.glob(f"*/{name}"))]:
             if candidate.is_dir():
                 return candidate
     if not options.get("md5"):
-        where = data_dir or "nowhere: data_dir (or HARNESS_DATA) is not set"
+        where = f"in {data_dir}" if data_dir else "as data_dir (or HARNESS_DATA) is not set"
         raise Absent(
-            f"data set '{name}' was not found under {where}; it cannot be downloaded: set data_dir to a folder that "
-            f"holds {name}/corpus.jsonl."
+            f"data set '{name}' was not found {where}, and cannot be downloaded: set data_dir to a folder with "
+            f"{name}/corpus.jsonl."
         )
     return download(name, options["md5"], cache / "beir", show)

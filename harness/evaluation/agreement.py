@@ -1,7 +1,7 @@
-"""How well a first stage follows MaxSim: two rankings of the same documents, one by each.
+"""How well a first stage follows exact MaxSim, from both rankings of the same documents.
 
 Spearman   correlation of the ranks of all documents, ties at their mean rank; mean over queries
-recall     share of the exact top 10 among the first k candidates: what reranking k of them can still find
+recall     share of the exact top 10 among the first k candidates, which reranking k of them can still find
 overlap    share of the exact top k among the first k candidates
 """
 
@@ -19,16 +19,16 @@ from harness.ranking.ranks import Ranking
 
 
 def agreement(first: Ranking, exact: Ranking, depths: Sequence[int]) -> dict[str, Any]:
-    """Compare two rankings of all documents (of a query that has a document of its own id: of all others).
+    """Compare two rankings of all documents; a document with the id of the query itself is left out.
 
     Parameters
     ----------
-    depths : 1 or more each; those beyond the number of documents are left out
+    depths : at least 1 each; those beyond the number of documents are left out
 
     Returns
     -------
-    ``spearman``, ``recall`` and ``overlap`` (depth -> share), and ``queries``. A first stage that gives all documents
-    one score has no order: its correlation counts as 0.
+    ``spearman``, ``recall`` and ``overlap`` (depth -> share), and ``queries`` (their number). A first stage that gives
+    all documents the same score has no order: its correlation counts as 0.
     """
     documents = exact.rows.shape[1]
     places = np.array([_places(row, documents + 1) for row in exact.rows])
@@ -40,9 +40,9 @@ def agreement(first: Ranking, exact: Ranking, depths: Sequence[int]) -> dict[str
             np.mean([(place[rows[:depth]] < top).sum() / top for rows, place in zip(found, places, strict=True)])
         )
 
-    ranked = zip(first.rows, first.scores, exact.rows, exact.scores, strict=True)
+    pairs = zip(first.rows, first.scores, exact.rows, exact.scores, strict=True)
     return {
-        "spearman": float(np.mean([_spearman(*one) for one in ranked])),
+        "spearman": float(np.mean([_spearman(*pair) for pair in pairs])),
         "recall": {str(depth): share(CUT, depth) for depth in fitting if depth >= CUT},
         "overlap": {str(depth): share(depth, depth) for depth in fitting},
         "queries": len(exact.rows),
@@ -50,7 +50,7 @@ def agreement(first: Ranking, exact: Ranking, depths: Sequence[int]) -> dict[str
 
 
 def _places(rows: Int[np.ndarray, " documents"], size: int) -> Int[np.ndarray, " size"]:
-    """Row -> its place in a ranking; documents that are not in it come last."""
+    """Row -> place in a ranking; documents that are not in it have the last place."""
     places = np.full(size, size, dtype=np.int64)
     ranked = rows[rows >= 0]
     places[ranked] = np.arange(len(ranked))
@@ -63,7 +63,7 @@ def _spearman(
     exact_rows: Int[np.ndarray, " documents"],
     exact_scores: Float[np.ndarray, " documents"],
 ) -> float:
-    """Over the documents that exact search ranks; one that the first stage does not have is behind all others."""
+    """Spearman's correlation over the documents that exact search ranks; those that the first stage lacks come last."""
     found = np.full(len(first_rows) + 1, -np.inf)
     found[first_rows[first_rows >= 0]] = first_scores[first_rows >= 0]
     ranked = exact_rows >= 0

@@ -1,10 +1,12 @@
 """NDCG@10 by ranx, and the share of relevant documents among the candidates.
 
 NDCG@10 has linear gain and log2 discount (Jarvelin and Kekalainen; ranx ``ndcg@10``; trec_eval's ``ndcg_cut.10``). Its
-mean is over all judged queries: one whose judgements are all zero, or that found nothing relevant, counts as 0.
+mean is over all judged queries: a query without relevant judgements, or without relevant results, counts as 0.
 
-ranx sorts by score with an unstable sort and would break ties at random, so it is given ranks (10, 9, ..., 1) and only
-the ten documents that matter; ties were decided before, by `harness.ranking`.
+ranx is given arrays of document numbers, best first, and no ids. It compiles its functions again for every length of
+ids, which takes half a minute each time, and it compares ids by hashes alone; arrays of numbers have one type for all
+data sets. They also keep the order of the ranking: ranx sorts what it is given by id with an unstable sort, and would
+break ties at random. Here ties were decided before, by `harness.ranking`.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import ranx
 from jaxtyping import Float, Int
+from ranx.metrics import ndcg
 
 from harness.data.dataset import Dataset
 from harness.system.errors import HarnessError
 
 CUT = 10
+_NONE = -1.0  # no document's number, and no relevance
 
 
 class Evaluator:
@@ -27,8 +30,27 @@ class Evaluator:
     def __init__(self, dataset: Dataset) -> None:
         self.queries, self.docs = list(dataset.queries), list(dataset.docs)
         self.qrels = dataset.qrels
-        self._judged = ranx.Qrels(dataset.qrels)
         self._row = {document: row for row, document in enumerate(self.docs)}
+        self._judged = self._relevant()
+
+    def _relevant(self) -> Float[np.ndarray, "queries relevant 2"]:
+        """Document number and judgement of each query's relevant documents, highest judgement first, padded.
+
+        A judgement of zero, or below, counts as none. Judged documents that are not in the corpus have numbers of their
+        own, behind the rows of those that are.
+        """
+        numbers = dict(self._row)
+        relevant = [
+            sorted(
+                ((numbers.setdefault(name, len(numbers)), score) for name, score in judged.items() if score >= 1),
+                key=lambda pair: -pair[1],
+            )
+            for judged in (self.qrels[query] for query in self.queries)
+        ]
+        padded = np.full((len(relevant), max(CUT, *map(len, relevant)), 2), _NONE)
+        for row, pairs in zip(padded, relevant, strict=True):
+            row[: len(pairs)] = np.array(pairs).reshape(-1, 2)
+        return padded
 
     def ndcg10(self, rows: Int[np.ndarray, "queries k"]) -> Float[np.ndarray, " queries"]:
         """NDCG@10 of each query, in the order of ``dataset.queries``.
@@ -43,14 +65,10 @@ class Evaluator:
                 f"query '{self.queries[empty[0]]}' and {len(empty) - 1} more have no candidates: every query needs at "
                 "least one."
             )
-        run = {
-            query: {self.docs[row]: float(CUT - rank) for rank, row in enumerate(best) if row >= 0}
-            for query, best in zip(self.queries, rows[:, :CUT].tolist(), strict=True)
-        }
-        made = ranx.Run(run)
-        ranx.evaluate(self._judged, made, f"ndcg@{CUT}", return_mean=False)
-        scores = made.scores[f"ndcg@{CUT}"]
-        return np.array([scores[query] for query in self.queries])
+        found = np.full((len(rows), CUT, 2), _NONE)
+        found[:, : rows.shape[1], 0] = rows[:, :CUT]
+        found[:, :, 1] = np.arange(CUT, 0, -1)
+        return ndcg(self._judged, found, CUT)
 
     def candidate_recall(self, rows: Int[np.ndarray, "queries k"], depths: Sequence[int]) -> dict[int, float]:
         """Mean share of a query's relevant documents (score >= 1) among its first candidates, for each depth.

@@ -1,13 +1,13 @@
-"""Whether two systems differ: paired over the queries of one or several data sets.
+"""Whether two systems differ: paired tests over the queries of one or several data sets.
 
-The quantity is the one that tables show: the mean over data sets of the mean over queries, here of a difference in
-NDCG@10 between two systems on the same queries. Data sets are strata: queries are resampled, and signs flipped, within
-each.
+The tested quantity is the one that tables show: the mean over data sets of the mean over queries, for the difference in
+NDCG@10 between two systems on the same queries. Data sets are strata: queries are resampled, and signs are flipped,
+within each data set.
 
     interval   percentile bootstrap over queries (Efron; Sakai, SIGIR 2006)
-    p          two-sided randomization test: under the null hypothesis each query's difference could have had the other
-               sign (Smucker, Allan and Carterette, CIKM 2007)
-    Holm       p values of a family of tests, corrected step by step (Holm, 1979)
+    p          two-sided randomization test: under the null hypothesis, the difference on each query has either sign
+               with equal probability (Smucker, Allan and Carterette, CIKM 2007)
+    Holm       step-down correction of the p values of a family of tests (Holm, 1979)
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-_AT_ONCE = 1000  # resamples of one product
+_AT_ONCE = 1000  # resamples in one matrix product
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A mean difference, its 95 % interval, the p value of no difference, and how many queries it is from."""
+    """A mean difference, its 95 % interval, its p value under no difference, and the number of queries."""
 
     delta: float
     ci_low: float
@@ -47,19 +47,19 @@ def compare(
 def compare_all(
     differences: Mapping[str, Float[np.ndarray, "queries pairs"]], resamples: int = 10_000, seed: int = 0
 ) -> list[Comparison]:
-    """The same for several pairs of systems on the same queries, at the cost of about one: they share the resamples."""
+    """Compare several pairs of systems on the same queries; they share the resamples, which are most of the cost."""
     sets = [np.asarray(values, dtype=np.float64) for _, values in sorted(differences.items())]
     delta = np.mean([values.mean(axis=0) for values in sets], axis=0)
     rng = np.random.default_rng(seed)
     drawn, flipped = np.zeros((resamples, len(delta))), np.zeros((resamples, len(delta)))
     for values in sets:
         n = len(values)
-        for some in _pieces(resamples):
-            count = some.stop - some.start
-            drawn[some] += _times_drawn(rng, count, n) @ values / n / len(sets)
-            flipped[some] += (rng.integers(0, 2, (count, n)) * 2.0 - 1) @ values / n / len(sets)
+        for piece in _pieces(resamples):
+            count = piece.stop - piece.start
+            drawn[piece] += _times_drawn(rng, count, n) @ values / n / len(sets)
+            flipped[piece] += (rng.integers(0, 2, (count, n)) * 2.0 - 1) @ values / n / len(sets)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    # Rounding must not make a tie with the observed difference look smaller than it.
+    # Rounding must not make a resample that ties with the observed difference look smaller.
     as_large = (np.abs(flipped) >= np.abs(delta) - 1e-12).sum(axis=0)
     p, n_queries = (as_large + 1) / (resamples + 1), sum(map(len, sets))
     return [
@@ -68,7 +68,7 @@ def compare_all(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrected p values, in the order given: to be compared with the level of the whole family."""
+    """Corrected p values in the order given, each to be compared with the level of the whole family."""
     order = np.argsort(p_values, kind="stable")
     corrected, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):
@@ -78,7 +78,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _times_drawn(rng: np.random.Generator, count: int, n: int) -> Float[np.ndarray, "count n"]:
-    """How often each of n queries is in each of `count` samples of n, drawn with replacement."""
+    """How often each of n queries occurs in each of `count` samples of n queries, drawn with replacement."""
     places = rng.integers(0, n, (count, n)) + np.arange(count)[:, None] * n
     return np.bincount(places.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
 

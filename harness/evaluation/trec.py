@@ -1,6 +1,6 @@
 """TREC run files: `query Q0 document rank score tag`, one file for each rerank depth, gzipped.
 
-Fields end at a blank: one inside an id is written as in a URL, %20.
+Fields are separated by blanks, so a blank inside an id is written as in a URL: %20.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from harness.system.files import replacing
 
 
 def exist(results: Path, names: tuple[str, str, str, str], depths: Iterable[str]) -> bool:
-    """Whether a cell's run files of some depths were written, all of them."""
+    """Whether the run files of a cell exist at all of the given depths."""
     return all(_path(results, names, depth).exists() for depth in depths)
 
 
 def remove(results: Path, names: tuple[str, str, str, str]) -> None:
-    """Delete a cell's run files of all depths."""
+    """Delete the run files of a cell at all depths."""
     path = _path(results, names, "*")
-    for one in path.parent.glob(f"{glob.escape(names[-1])}.rk*.trec.gz"):
-        one.unlink()
+    for file in path.parent.glob(f"{glob.escape(names[-1])}.rk*.trec.gz"):
+        file.unlink()
 
 
 def _path(results: Path, names: tuple[str, str, str, str], depth: str) -> Path:
@@ -39,14 +39,19 @@ def _path(results: Path, names: tuple[str, str, str, str], depth: str) -> Path:
 def save(results: Path, names: tuple[str, str, str, str], dataset: Dataset, rankings: dict[str, np.ndarray]) -> None:
     """Write results/runs/<data set>/<model>/<center>/<method>.rk<depth>.trec.gz.
 
-    The score is k - rank, as the evaluation sees it: strictly decreasing, so that no reader breaks ties its own way.
+    The score is k - rank, as in the evaluation: strictly decreasing, so that readers need not break ties.
 
     Parameters
     ----------
     names
         (data set, model, center, method)
     rankings
-        depth -> int64 [queries, k], document rows, -1 where there is none
+        depth -> int64 [queries, k], document rows, -1 for no document
+
+    Raises
+    ------
+    HarnessError
+        If the files cannot be written.
     """
     method = names[-1]
     docs, queries = [_field(name) for name in dataset.docs], [_field(name) for name in dataset.queries]
@@ -60,9 +65,11 @@ def save(results: Path, names: tuple[str, str, str, str], dataset: Dataset, rank
                     for rank, row in enumerate(best[best >= 0]):
                         file.write(f"{query} Q0 {docs[row]} {rank + 1} {rows.shape[1] - rank} {method}\n")
     except OSError as error:
-        raise HarnessError(f"cannot write run files to {results} ({error.strerror}): set results_dir.") from error
+        raise HarnessError(
+            f"cannot write run files to {results} ({error.strerror}): set results_dir to a folder that can be written."
+        ) from error
 
 
 def _field(name: str) -> str:
-    """An id without blanks."""
+    """An id with its blanks escaped."""
     return re.sub(r"\s", lambda blank: quote(blank[0]), name)

@@ -1,4 +1,4 @@
-"""How well a first stage follows exact MaxSim, whatever is relevant."""
+"""How well a first stage follows exact MaxSim, relevant documents or not."""
 
 from __future__ import annotations
 
@@ -7,37 +7,31 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from harness.figures import style
-from harness.figures.inputs import Geometry, by_space, heading
-from harness.geometry.measure import SPACES
+from harness.figures.inputs import Geometry, by_center, heading, stages_with
 from harness.tables import titles
 
 PARTS = {
     "recall": "share of the exact top 10\namong the first k",
     "overlap": "share of the exact top k\namong the first k",
 }
-_CENTERS = {space: center for center, space in SPACES.items()}
 
 
 def draw(geometry: Geometry) -> Figure:
-    """Recall of the exact top 10, and overlap of both top k, against k, of each method and centering."""
+    """Recall of the exact top 10 and overlap of both top k, against k, for each method and centering."""
     figure, axes = style.panels(1, len(PARTS), style.WIDTH, 3.1, sharey=True)
-    stages = {name: spaces for name, spaces in geometry["first_stages"].items() if "+" not in name}
-    follows = {
-        method: {space: stage["agreement"] for space, stage in spaces.items()} for method, spaces in stages.items()
-    }
+    follows = stages_with(geometry, "agreement")
     for panel, (part, title) in zip(axes, PARTS.items(), strict=True):
         for method, spaces in follows.items():
-            for space, label, found in by_space(spaces):
+            for center, label, found in by_center(spaces):
                 points = sorted((int(depth), value) for depth, value in found[part].items())
                 label = f"{titles.method_title(method)}, {label}, ρ = {found['spearman']:.2f}"
                 depths, shares = [depth for depth, _ in points], [share for _, share in points]
-                panel.plot(depths, shares, label=label, **style.of_cell(method, _CENTERS[space]))
-        _depths(
-            panel, sorted({int(depth) for spaces in follows.values() for one in spaces.values() for depth in one[part]})
-        )
+                panel.plot(depths, shares, label=label, **style.of_cell(method, center))
+        stages = [stage for spaces in follows.values() for stage in spaces.values()]
+        _depths(panel, sorted({int(depth) for stage in stages for depth in stage[part]}))
         panel.set_ylabel(title)
-    one = next(iter(next(iter(follows.values())).values()))
-    n = f"n = {one['queries']:,} queries, {one['documents']:,} documents"
+    first = next(iter(next(iter(follows.values())).values()))
+    n = f"n = {first['queries']:,} queries, {first['documents']:,} documents"
     figure.suptitle(f"{heading(geometry)}, {n} (ρ: Spearman, with MaxSim)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(follows))
     return figure

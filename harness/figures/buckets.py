@@ -1,4 +1,4 @@
-"""How evenly the projections are used: MUVERA's buckets and SMVE's anchors."""
+"""How evenly tokens fall on a method's projections: MUVERA's buckets and SMVE's anchors."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.figures import style
-from harness.figures.inputs import SIDES, Geometry, by_space, heading
+from harness.figures.inputs import SIDES, Geometry, by_center, heading, stages_with
 from harness.tables import titles
 
 
 def draw(geometry: Geometry) -> Figure:
     """A row for each method, a panel for each side.
 
-    MUVERA: share of tokens in each bucket, fullest first; SMVE: Lorenz curve of the anchors' load.
+    With buckets (MUVERA): share of tokens in each bucket, fullest first; with anchors (SMVE): Lorenz curve of their
+    load.
     """
     kinds = {
-        "muvera": ("buckets", _buckets, "share of tokens in the bucket\n(mean over repetitions)"),
-        "smve": ("anchors", _anchors, "share of the places\nthat tokens keep"),
+        "buckets": (_buckets, "share of tokens in the bucket\n(mean over repetitions)"),
+        "anchors": (_anchors, "share of the places\nthat tokens keep"),
     }
-    stages = geometry["first_stages"]
-    panels = [(method, side) for method in kinds if method in stages for side in SIDES]
-    figure, axes = style.panels(len(panels) // len(SIDES), len(SIDES), style.WIDTH, 2.8, sharey="row")
-    for axis, (method, side) in zip(axes, panels, strict=True):
-        key, panel, ylabel = kinds[method]
-        parts = {space: stage[key][side] for space, stage in stages[method].items()}
+    rows = [(key, method, spaces) for key in kinds for method, spaces in stages_with(geometry, key).items()]
+    figure, axes = style.panels(len(rows), len(SIDES), style.WIDTH, 2.8, sharey="row")
+    panels = [(*row, side) for row in rows for side in SIDES]
+    for axis, (key, method, spaces, side) in zip(axes, panels, strict=True):
+        panel, ylabel = kinds[key]
+        parts = {space: sides[side] for space, sides in spaces.items()}
         panel(axis, parts)
         n = next(iter(parts.values()))["n"]
         axis.set_title(f"{titles.method_title(method)}, {side}, n = {n:,} tokens")
@@ -37,12 +38,12 @@ def draw(geometry: Geometry) -> Figure:
 
 
 def _buckets(axes: Axes, parts: dict[str, Geometry]) -> None:
-    """Sorted shares, log, with the uniform line: every bucket holds the same."""
-    for space, label, part in by_space(parts):
+    """Sorted shares (log) and, as a line, those of buckets that all hold the same number of tokens."""
+    for center, label, part in by_center(parts):
         shares = np.array(part["shares"])
         shown = shares > 0
         label = f"{label}, entropy {part['entropy']:.2f} of {part['max_entropy']:g} bits"
-        axes.plot(1 + np.flatnonzero(shown), shares[shown], label=label, **style.of_space(space, int(shown.sum())))
+        axes.plot(1 + np.flatnonzero(shown), shares[shown], label=label, **style.of_center(center, int(shown.sum())))
     count = len(shares)
     axes.axhline(1 / count, color=style.INK, linestyle="-.", linewidth=0.8, label=f"uniform, 1/{count}")
     axes.set_yscale("log")
@@ -50,10 +51,10 @@ def _buckets(axes: Axes, parts: dict[str, Geometry]) -> None:
 
 
 def _anchors(axes: Axes, parts: dict[str, Geometry]) -> None:
-    """Lorenz curves: the share of all kept places that the least loaded anchors have together."""
-    for space, label, part in by_space(parts):
+    """Lorenz curves: the share of all kept places that belong to the least loaded anchors."""
+    for center, label, part in by_center(parts):
         curve = part["lorenz"]
         label = f"{label}, Gini {part['gini']:.2f} (at random {part['gini_even']:.2f})"
-        axes.plot(np.linspace(0, 1, len(curve)), curve, label=label, **style.of_space(space, len(curve)))
+        axes.plot(np.linspace(0, 1, len(curve)), curve, label=label, **style.of_center(center, len(curve)))
     axes.plot([0, 1], [0, 1], color=style.INK, linestyle="-.", linewidth=0.8, label="equal load")
     axes.set_xlabel("share of anchors, least loaded first")

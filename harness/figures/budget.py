@@ -1,9 +1,9 @@
-"""What quality costs: NDCG@10 against index bytes and query time, over the variants of a method's options."""
+"""What quality costs: NDCG@10 against the size of the index and the time per query, for variants of a method."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -17,7 +17,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from harness import tables
 from harness.figures import labels, style
 from harness.figures.inputs import Inputs
-from harness.methods.registry import end_to_end
+from harness.methods import registry
 from harness.records import FINAL, Record
 from harness.tables import costs, titles
 
@@ -26,44 +26,50 @@ COSTS = {
     "megabytes": "index of the first stage, MB",
     "milliseconds": "first stage, ms per query (its code and the search)",
 }
-SHORT = {"width": "w", "keep": "k", "repetitions": "R", "bits": "k", "projection": "d"}  # the names of the definitions
 
 
 def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
-    """One figure for each (data set, model, centering) where a method was measured with two or more settings."""
+    """One figure for each (data set, model, centering) on which a method was measured with two or more settings."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in inputs.records:
-        if tables.Row(record.model, record.center, record.method) in inputs.rows and not end_to_end(record.method):
+        if tables.row_of(record) in inputs.rows and not registry.end_to_end(record.method):
             groups.setdefault((record.dataset, record.model, record.center), []).append(record)
-    for (dataset, model, center), some in groups.items():
-        if max(Counter(map(_base, some)).values()) < 2 or not any(set(DEPTHS) & r.ndcg10.keys() for r in some):
+    for (dataset, model, center), records in groups.items():
+        settings = Counter(registry.base_name(record.method) for record in records)
+        if max(settings.values()) < 2 or not any(set(DEPTHS) & record.ndcg10.keys() for record in records):
             continue
-        if len({(record.host.get("cpu"), record.host.get("threads")) for record in some}) > 1:
+        if len({(record.host.get("cpu"), record.host.get("threads")) for record in records}) > 1:
             notes.append(f"budget: {dataset}, {model}: query times are from different machines or threads.")
         name = f"{titles.title(model)}, {dataset}, {style.center_name(center)}"
         reference = _reference(
             [record for record in inputs.records if (record.dataset, record.model) == (dataset, model)]
         )
-        yield f"budget-{dataset}-{model}-{center}", draw(frame(some, inputs.records), name, reference)
+        yield f"budget-{dataset}-{model}-{center}", draw(frame(records, inputs.records), name, reference)
 
 
-def frame(records: Sequence[Record], every: Sequence[Record]) -> pd.DataFrame:
+def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFrame:
     """One line for each record of one (data set, model, centering).
 
-    Columns: method (without options), options (those that differ among the records of the method), shipped (whether
-    no option was changed), megabytes and milliseconds (index and first stage, see `harness.tables.costs`, which looks among
-    `every` record for what was searched together), documents, queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not
-    measured).
+    Parameters
+    ----------
+    all_records
+        Those of all cells, among which `harness.tables.costs` looks for the ones that were searched together.
+
+    Returns
+    -------
+    The columns method (without options), options (those that differ among the records of the method), shipped (whether
+    no option was changed), megabytes (of the index) and milliseconds (per query, of the first stage), documents,
+    queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not measured).
     """
     lines = []
     for record in records:
-        row, base = tables.Row(record.model, record.center, record.method), _base(record)
-        cost = costs.measured(every, [row], [record.dataset])[row][record.dataset]
-        alike = [one.identity["method"] for one in records if _base(one) == base]
+        row, base = tables.row_of(record), registry.base_name(record.method)
+        cost = costs.measured(all_records, [row], [record.dataset])[row][record.dataset]
+        settings = [other.identity["method"] for other in records if registry.base_name(other.method) == base]
         lines.append(
             {
                 "method": base,
-                "options": _options(record.identity["method"], alike),
+                "options": _options(record.identity["method"], settings, registry.traits(base).symbols),
                 "shipped": record.method == base,
                 "megabytes": cost.index_bytes / 1e6,
                 "milliseconds": cost.first_stage_ms,
@@ -76,9 +82,9 @@ def frame(records: Sequence[Record], every: Sequence[Record]) -> pd.DataFrame:
 
 
 def front(cost: Float[np.ndarray, " points"], quality: Float[np.ndarray, " points"]) -> Bool[np.ndarray, " points"]:
-    """The Pareto front: points that no other point beats, being as cheap and as good, and cheaper or better.
+    """Whether each point is on the Pareto front: no other point is as cheap and as good, and cheaper or better.
 
-    Equal points are all on it or all not; a point with a NaN is not.
+    Equal points are on it together or not at all; a point with a NaN is not on it.
     """
     cheaper, better = cost[None] < cost[:, None], quality[None] > quality[:, None]
     as_cheap, as_good = cost[None] <= cost[:, None], quality[None] >= quality[:, None]
@@ -87,7 +93,7 @@ def front(cost: Float[np.ndarray, " points"], quality: Float[np.ndarray, " point
 
 
 def draw(points: pd.DataFrame, name: str, reference: tuple[str, float] | None = None) -> Figure:
-    """Panels: a row for each depth, a column for each cost; `reference`: PLAID or exact search, NDCG@10 x 100."""
+    """Panels: a row for each depth, a column for each cost; `reference`: a method's name and NDCG@10 x 100."""
     depths = [depth for depth in DEPTHS if points[depth].notna().any()]
     figure, axes = style.panels(len(depths), len(COSTS), style.WIDTH, 2.9, sharex="col", sharey="row")
     shown = list(zip(axes, product(depths, COSTS), strict=True))
@@ -111,8 +117,8 @@ def draw(points: pd.DataFrame, name: str, reference: tuple[str, float] | None = 
 
 
 def _panel(axes: Axes, points: pd.DataFrame, depth: str, cost: str) -> None:
-    for method, some in points.groupby("method", sort=False):
-        _method(axes, some[cost].to_numpy(), some[depth].to_numpy(), str(method))
+    for method, variants in points.groupby("method", sort=False):
+        _method(axes, variants[cost].to_numpy(), variants[depth].to_numpy(), str(method))
     shipped = points[points["shipped"]]
     ring: dict[str, Any] = {
         "marker": "o",
@@ -135,7 +141,7 @@ def _method(
     quality: Float[np.ndarray, " points"],
     method: str,
 ) -> None:
-    """Points of a method: its front filled, as the steps of what a budget can buy, the rest open."""
+    """The points of a method: filled and joined by steps on its front, open elsewhere."""
     look, best = style.method_look(method), front(cost, quality)
     order = np.argsort(cost[best], kind="stable")
     options: dict[str, Any] = {"color": look.color, "marker": look.marker}
@@ -150,7 +156,7 @@ def _method(
 
 
 def _leave_room(axes: Sequence[Axes]) -> None:
-    """For labels to the left of and above the fronts; panels share limits along a row and a column."""
+    """Make room for labels to the left of and above the fronts; panels share limits along a row and a column."""
     for panel in axes[: len(COSTS)]:
         left, right = np.log(panel.get_xlim())
         panel.set_xlim(np.exp(left - 0.2 * (right - left)), np.exp(right))
@@ -160,32 +166,29 @@ def _leave_room(axes: Sequence[Axes]) -> None:
 
 
 def _label_fronts(axes: Axes, points: pd.DataFrame, depth: str, cost: str, reference: tuple[str, float] | None) -> None:
-    """The options of the points on the fronts, where there is room."""
+    """Label the points on the fronts with their options, where there is room."""
     measured = points[points[[cost, depth]].notna().all(axis=1)]
     named: list[tuple[float, float, str]] = []
     others: list[tuple[float, float]] = []
     lines = [np.array([(x, reference[1]) for x in axes.get_xlim()])] if reference else []
-    for _, some in measured.groupby("method", sort=False):
-        best = front(some[cost].to_numpy(), some[depth].to_numpy())
-        places = sorted(zip(some[cost][best], some[depth][best], some["options"][best], strict=True))
+    for _, variants in measured.groupby("method", sort=False):
+        best = front(variants[cost].to_numpy(), variants[depth].to_numpy())
+        places = sorted(zip(variants[cost][best], variants[depth][best], variants["options"][best], strict=True))
         named += [place for place in places if place[2]]
-        others += list(zip(some[cost][~best], some[depth][~best], strict=True))
+        others += list(zip(variants[cost][~best], variants[depth][~best], strict=True))
         corners = np.repeat([place[:2] for place in places], 2, axis=0)
-        lines.append(np.column_stack([corners[1:, 0], corners[:-1, 1]]))  # of the steps
+        lines.append(np.column_stack([corners[1:, 0], corners[:-1, 1]]))  # the corners of the steps
     labels.place(axes, sorted(named), others, lines)
 
 
 def _reference(records: Sequence[Record]) -> tuple[str, float] | None:
-    """PLAID, or else exact search, and its NDCG@10 x 100."""
-    whole = {record.method: 100 * record.ndcg10[FINAL] for record in records if record.method in ("plaid", "exact")}
-    return next(((method, whole[method]) for method in ("plaid", "exact") if method in whole), None)
+    """The first of the measured methods that rank with MaxSim themselves (PLAID, exact), and its NDCG@10 x 100."""
+    found = {record.method: 100 * record.ndcg10[FINAL] for record in records if registry.end_to_end(record.method)}
+    shipped = sorted((method for method in found if "+" not in method), key=registry.order)
+    return (shipped[0], found[shipped[0]]) if shipped else None
 
 
-def _options(chosen: dict[str, object], alike: Sequence[dict[str, object]]) -> str:
-    """The options of a record that differ among those of its method, in the order of conf/."""
-    differing = [key for key in chosen if any(other.get(key) != chosen[key] for other in alike)]
-    return " ".join(f"{SHORT.get(key, key)}={chosen[key]}" for key in differing)
-
-
-def _base(record: Record) -> str:
-    return record.method.split("+")[0]
+def _options(chosen: dict[str, object], settings: Sequence[dict[str, object]], symbols: Mapping[str, str]) -> str:
+    """The options of a record that differ among the settings of its method, in the order of conf/."""
+    differing = [key for key in chosen if any(other.get(key) != chosen[key] for other in settings)]
+    return " ".join(f"{symbols.get(key, key)}={chosen[key]}" for key in differing)

@@ -1,4 +1,4 @@
-"""NDCG@10 against rerank depth, with PLAID's line: the results table as a picture, one panel for each model."""
+"""NDCG@10 against rerank depth, with PLAID's line: the results table as a figure, one panel for each model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from harness import tables
 from harness.figures import style
 from harness.figures.inputs import Inputs
+from harness.methods import registry
 from harness.methods.registry import end_to_end
 from harness.tables import titles
 
@@ -18,7 +19,7 @@ COLUMNS = ["model", "center", "method", "depth", "ndcg10", "datasets", "queries"
 
 
 def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
-    """The figure of the data sets together, if anything was measured."""
+    """One figure for all data sets together, if anything was measured."""
     found = frame(inputs, notes)
     if not found.empty:
         yield f"depth-{inputs.suite}", draw(found)
@@ -27,12 +28,16 @@ def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
 def frame(inputs: Inputs, notes: list[str]) -> pd.DataFrame:
     """One line for each point: mean NDCG@10 x 100 over the data sets that the model was measured on.
 
-    Columns: model, center, method, depth ("" for PLAID and exact search), ndcg10, and how many datasets and queries
-    the mean is over. A row that lacks one of its model's data sets is left out, and so are variants of methods and
-    centerings; `notes` says which.
+    A row that lacks one of its model's data sets is left out, and so are variants of methods and centerings; a note on
+    each is appended to `notes`.
+
+    Returns
+    -------
+    The columns model, center, method, depth ("" for PLAID and exact search), ndcg10, and the numbers of data sets and
+    of queries that the mean is over.
     """
-    measured = {(record.model, record.center, record.method) for record in inputs.records}
-    rows = [row for row in inputs.rows if (row.model, row.center, row.method) in measured]
+    measured = {tables.row_of(record) for record in inputs.records}
+    rows = [row for row in inputs.rows if row in measured]
     plain = [row for row in rows if "+" not in row.method + row.center]
     if len(plain) < len(rows):
         notes.append(f"depth: {len(rows) - len(plain)} variants of methods and centerings are left out.")
@@ -42,30 +47,33 @@ def frame(inputs: Inputs, notes: list[str]) -> pd.DataFrame:
 
 
 def _of_model(inputs: Inputs, model: str, rows: list[tables.Row], notes: list[str]) -> pd.DataFrame:
-    """The lines of one model; PLAID, or exact search where PLAID lacks a data set, is the reference."""
+    """The lines of one model, the reference first: PLAID, or exact search if PLAID lacks a data set."""
     rows = [row for row in rows if row.model == model]
-    sets = {row: {r.dataset for r in inputs.records if tables.Row(r.model, r.center, r.method) == row} for row in rows}
-    every = [name for name in inputs.datasets if any(name in sets[row] for row in rows if not end_to_end(row.method))]
-    complete = [row for row in rows if sets[row].issuperset(every)]
-    whole = sorted(row.method for row in complete if end_to_end(row.method))
-    kept = [row for row in complete if not end_to_end(row.method) or row.method == whole[-1]]  # plaid is after exact
-    kept.sort(key=lambda row: (not end_to_end(row.method), row.method))  # each method's centerings together
+    sets = {row: {record.dataset for record in inputs.records if tables.row_of(record) == row} for row in rows}
+    stages = [row for row in rows if not end_to_end(row.method)]
+    datasets = [name for name in inputs.datasets if any(name in sets[row] for row in stages)]
+    complete = [row for row in rows if sets[row].issuperset(datasets)]
+    references = sorted((row.method for row in complete if end_to_end(row.method)), key=registry.order)
+    shown = [row for row in complete if not end_to_end(row.method) or row.method == references[0]]
+    # The centerings of a method stand together.
+    shown.sort(key=lambda row: (not end_to_end(row.method), registry.order(row.method)))
     for row in rows:
         if row not in complete and not end_to_end(row.method):
             name = f"{titles.method_title(row.method)} {style.center_name(row.center)}, {titles.title(model)}"
-            notes.append(f"depth: {name}: left out, measured on {len(sets[row])} of {len(every)} data sets.")
+            notes.append(f"depth: {name}: left out, measured on {len(sets[row])} of {len(datasets)} data sets.")
     lines = []
     queries = {record.dataset: len(record.per_query["queries"]) for record in inputs.records if record.model == model}
-    for row in kept:
-        long = tables.long_form(inputs.records, [row], every, inputs.depths)
+    for row in shown:
+        long = tables.long_form(inputs.records, [row], datasets, inputs.depths)
         means = long[(long["dataset"] == tables.MEAN) & long["ndcg10"].notna()]
         for depth, value in zip(means["depth"], means["ndcg10"], strict=True):
-            lines.append([model, row.center, row.method, depth, value, len(every), sum(queries[d] for d in every)])
+            count = sum(queries[name] for name in datasets)
+            lines.append([model, row.center, row.method, depth, value, len(datasets), count])
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
 def draw(points: pd.DataFrame) -> Figure:
-    """The figure of `frame`'s lines, which are drawn in their order."""
+    """The figure of the lines that `frame` returns, drawn in their order."""
     models = list(points["model"].unique())
     columns = len(models) if len(models) <= 3 else 2 if len(models) == 4 else 3
     depths = sorted({int(depth) for depth in points["depth"] if depth != ""})
@@ -84,7 +92,7 @@ def draw(points: pd.DataFrame) -> Figure:
 
 
 def _panel(axes: Axes, points: pd.DataFrame, depths: list[int]) -> None:
-    """Depths side by side at equal distances: they are few, from 0 up, and roughly double."""
+    """One panel. Depths stand at equal distances: they are few, start at 0 and roughly double."""
     for key, cells in points.groupby(["method", "center"], sort=False):
         method, center = map(str, key)  # type: ignore[call-overload]
         name = titles.method_title(method)

@@ -7,28 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.figures.style import NAMES
+from harness.figures.style import center_name
 from harness.records import Record
 from harness.tables import Row
 from harness.tables.titles import title
+from harness.vectors.centering import KINDS
 
 SIDES = ("documents", "queries")
 Geometry = dict[str, Any]
-"""See `harness.geometry.measure`."""
+"""The content of a geometry's file (`harness.geometry.file`)."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was measured of what was asked for.
+    """What was measured of what the user asked for.
 
     Attributes
     ----------
     results : folder of the records
-    suite : a name for the data sets together
+    suite : a name for all data sets together
     depths : rerank depths
     rows : lines of the results table: (model, centering, method)
-    records : those of the data sets, also of other rows
+    records : all records on the data sets, also those that belong to other rows
     geometries : one for each (data set, model) that has been measured
     """
 
@@ -41,16 +42,41 @@ class Inputs:
     geometries: Sequence[Geometry]
 
 
-def by_space(parts: Mapping[str, T]) -> list[tuple[str, str, T]]:
-    """(space, label, part) of each of raw, centered and own that is there.
+def by_center(parts: Mapping[str, T]) -> list[tuple[str, str, T]]:
+    """(centering, label, part) for each centering that a geometry has, in the order of `KINDS`.
 
-    Documents are centered by the same mean in both ways: what is the same twice is one part with both labels.
+    Parameters
+    ----------
+    parts
+        The space of a centering (`Kind.space`) -> part.
+
+    Two centerings that subtract the same mean from the documents (`corpus` and `own`) have equal parts for the
+    documents: these are one line with both labels.
     """
-    same = "own" in parts and parts["own"] == parts.get("centered")
-    labels = {**NAMES, "centered": f"{NAMES['centered']} = {NAMES['own']}"} if same else NAMES
-    return [(space, labels[space], parts[space]) for space in NAMES if space in parts and not (same and space == "own")]
+    found: list[tuple[str, str, T]] = []
+    for name, kind in KINDS.items():
+        if kind.space not in parts:
+            continue
+        part, label = parts[kind.space], center_name(name)
+        for i, (earlier, labels, other) in enumerate(found):
+            if KINDS[earlier].documents == kind.documents and other == part:
+                found[i] = (earlier, f"{labels} = {label}", other)
+                break
+        else:
+            found.append((name, label, part))
+    return found
 
 
 def heading(geometry: Geometry) -> str:
     """A figure's title: the model and the data set."""
     return f"{title(geometry['model'])}, {geometry['dataset']}"
+
+
+def stages_with(geometry: Geometry, part: str) -> dict[str, dict[str, Any]]:
+    """Method -> space -> the given part, for the first stages that have it; variants of methods are left out."""
+    stages = {
+        method: {space: stage[part] for space, stage in spaces.items() if part in stage}
+        for method, spaces in geometry["first_stages"].items()
+        if "+" not in method
+    }
+    return {method: spaces for method, spaces in stages.items() if spaces}

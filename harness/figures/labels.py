@@ -1,4 +1,4 @@
-"""Texts beside points, where they cover neither a point nor each other."""
+"""Texts beside points, at places where they cover neither a point nor each other."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-SIZE = 6  # of the letters, in points
+SIZE = 6  # font size in points
 _MARK = 2.5  # half of a marker, in points
-_AWAY = 4.5  # from any other point, in points: or else a text would seem to be of that one
-_SPACE = (4, 1)  # between texts, across and up, in points
-_LINED = 9  # points: from farther away, a line leads to the point
+_AWAY = 4.5  # points between a text and any other point, to which it would otherwise seem to belong
+_SPACE = (4, 1)  # points between texts, across and up
+_LINED = 9  # points from which on a line leads from the point to its text
 
 
 class Spot(NamedTuple):
-    """Where a text may stand: the place of its corner (or side) from the point, in points."""
+    """A place for a text: where its corner (or side) stands relative to the point, in points."""
 
     dx: float
     dy: float
@@ -29,7 +29,7 @@ class Spot(NamedTuple):
     def boxes(
         self, mark: Float[np.ndarray, " xy"], size: Float[np.ndarray, " xy"], pixels: float
     ) -> tuple[Bbox, list[Bbox]]:
-        """What a text of a size covers, in pixels, and what the line to it covers, if it needs one."""
+        """The box that a text of a size covers, in pixels, and the boxes that the line to it covers, if it has one."""
         way = pixels * np.array([self.dx, self.dy])
         corner = mark + way - np.array(self.share) * size
         stops = mark + np.linspace(0.2, 1, 12)[:, None] * way
@@ -37,12 +37,12 @@ class Spot(NamedTuple):
 
     @property
     def share(self) -> tuple[float, float]:
-        """Which point of the text stands there: 0 to 1 of its width and of its height."""
+        """Which point of the text stands at the place: 0 to 1 of its width and of its height."""
         return ("left", "center", "right").index(self.across) / 2, ("bottom", "center", "top").index(self.up) / 2
 
     @property
     def lined(self) -> bool:
-        """Whether a line leads from the point to the text: without it, the text would seem to be of another point."""
+        """Whether a line leads from the point to the text, which is too far away to be attributed without one."""
         return bool(np.hypot(self.dx, self.dy) > _LINED)
 
 
@@ -52,7 +52,7 @@ def _spot(distance: int, angle: int) -> Spot:
     return Spot(distance * x, distance * y, across, "top" if y < -0.3 else "bottom" if y > 0.3 else "center")  # type: ignore[arg-type]
 
 
-# Up and left first: nothing lies there, beyond a front of cheap and good.
+# Up and left first: beyond the front, where points would be cheaper and better, there are none.
 _ANGLES = ((135, 110, 160, 180, 90), (45, 0, 270, 315))
 SPOTS = [_spot(far, angle) for angles in _ANGLES for far in (5, 9, 14, 20, 27) for angle in angles]
 
@@ -63,10 +63,10 @@ def place(
     others: Sequence[tuple[float, float]],
     lines: Sequence[Float[np.ndarray, "_ 2"]],
 ) -> None:
-    """Label points (x, y, text), each at the nearest free spot, and in their order; one that has none goes without.
+    """Label points (x, y, text) in their order, each at the nearest free place; without a free place, it has no label.
 
-    What must not be covered are other texts, points, `others` (points without a text), and `lines`, the corners of
-    lines that run along the axes. Limits and layout of the axes must be settled.
+    A label covers no other label, no point, none of `others` (points without a text) and none of `lines` (the corners
+    of lines that run parallel to the axes). Limits and layout of the axes must be settled.
     """
     if not points:
         return
@@ -95,7 +95,7 @@ def place(
 
 
 def _size(axes: Axes, text: str) -> Float[np.ndarray, " xy"]:
-    """Width and height of a text and a little space, in pixels."""
+    """Width and height of a text with a little space around it, in pixels."""
     drawn = axes.text(0, 0, text, size=SIZE)
     size = np.array(drawn.get_window_extent().size)
     drawn.remove()

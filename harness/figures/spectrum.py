@@ -6,23 +6,24 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from harness.figures import style
-from harness.figures.inputs import SIDES, Geometry, by_space, heading
+from harness.figures.inputs import SIDES, Geometry, by_center, heading
+from harness.vectors.centering import KINDS
 
-FLOOR = 1e-7  # of the sum: what is below is rounding of float16 vectors
+FLOOR = 1e-7  # share of the sum; smaller eigenvalues are the rounding of float16 vectors
 
 
 def draw(geometry: Geometry) -> Figure:
-    """Share of each eigenvalue (log) by its rank, raw and centered, both sides; stable ranks in the legend."""
+    """Share of each eigenvalue (log) by its rank, on both sides, under each centering; stable ranks in the legend."""
     figure, axes = style.panels(1, 2, style.WIDTH, 2.9, sharey=True)
     for panel, side in zip(axes, SIDES, strict=True):
         measures = geometry[side]
-        for space, label, shares in by_space(geometry["spectrum"][side]):
+        for center, label, shares in by_center(geometry["spectrum"][side]):
             shown = np.array(shares) > FLOOR
             panel.plot(
                 1 + np.flatnonzero(shown),
                 np.array(shares)[shown],
-                label=f"{label}, stable rank {measures[space]['stable_rank']:.1f}",
-                **style.of_space(space, int(shown.sum())),
+                label=f"{label}, stable rank {measures[KINDS[center].space]['stable_rank']:.1f}",
+                **style.of_center(center, int(shown.sum())),
             )
         panel.set_yscale("log")
         panel.set_title(f"{side}, n = {measures['raw']['n']:,} tokens, {measures['raw']['dim']} dimensions")

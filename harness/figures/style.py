@@ -1,7 +1,8 @@
-"""One style for all figures: sizes of a paper, looks that survive grey and colour blindness, bytes that do not change.
+"""One style for all figures: sizes for a paper, looks that survive grey and colour blindness, reproducible bytes.
 
-What is told apart by colour differs in lightness as well, and in line style or marker: methods by colour and marker,
-centerings by line style and by how a marker is filled, and where there are centerings alone, by colour and marker too.
+No two things differ in colour alone: they differ in lightness as well, and in line style or marker. Methods differ in
+colour and marker, centerings in line style and in how a marker is filled; in figures without methods, centerings differ
+in colour and marker too. A method or centering that is not listed here takes its look from a cycle.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.geometry.measure import SPACES
+from harness.methods.registry import all_methods, base_name, is_known
 from harness.system.errors import HarnessError
 from harness.system.files import replacing
+from harness.vectors.centering import KINDS
 
-WIDTH, COLUMN = 6.9, 3.4  # inches, of a page and of one of its two columns
+WIDTH, COLUMN = 6.9, 3.4  # inches: a page, and one of its two columns
 SUFFIXES = ("svg", "png")
 INK = "#000000"
 _RC = {
@@ -43,17 +45,18 @@ _RC = {
     "grid.color": "0.9",
     "grid.linewidth": 0.5,
     "savefig.dpi": 200,
-    "svg.hashsalt": "late-interaction-harness",  # names of the file's parts: else random
+    "svg.hashsalt": "late-interaction-harness",  # ids in the file would be random without it
 }
 
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, line style and marker of what a figure shows."""
+    """Colour, line style and marker of a line, and how the marker is filled (of a centering)."""
 
     color: str
-    line: str
+    line: str | tuple[int, tuple[int, ...]]
     marker: str
+    fill: str = "full"
 
 
 METHODS = {
@@ -63,57 +66,72 @@ METHODS = {
     "smve": Look("#e69f00", "--", "s"),
 }
 CENTERS = {
-    "raw": Look("#3b0f70", ":", "o"),
-    "centered": Look("#b63679", "-", "s"),
-    "own": Look("#fba35f", "--", "^"),
+    "none": Look("#3b0f70", ":", "o", "none"),
+    "corpus": Look("#b63679", "-", "s", "full"),
+    "own": Look("#fba35f", "--", "^", "left"),
 }
 OTHER = Look("#8c8c8c", "-.", "D")
-NAMES = {"raw": "raw", "centered": "centered", "own": "own mean"}  # of centerings, in legends
-FILLS = {"raw": "none", "centered": "full", "own": "left"}
+"""The look of a method that this installation does not have."""
+_MORE_METHODS = (Look("#009e73", ":", "^"), Look("#cc79a7", "-.", "v"), Look("#56b4e9", "-", "P"))
+_MORE_CENTERS = (Look("#1b7837", "-.", "v", "right"), Look("#2166ac", (0, (5, 1)), "P", "top"))
 
 
 def method_look(method: str) -> Look:
     """The look of a method or of a variant of it."""
-    return METHODS.get(method.split("+")[0], OTHER)
+    base = base_name(method)
+    if base in METHODS or not is_known(base):
+        return METHODS.get(base, OTHER)
+    others = [name for name in all_methods() if name not in METHODS]
+    return _MORE_METHODS[others.index(base) % len(_MORE_METHODS)]
+
+
+def center_look(center: str) -> Look:
+    """The look of a centering or of a variant of it."""
+    base = base_name(center)
+    if base in CENTERS:
+        return CENTERS[base]
+    others = [name for name in KINDS if name not in CENTERS]
+    return _MORE_CENTERS[others.index(base) % len(_MORE_CENTERS)] if base in others else OTHER
 
 
 def of_cell(method: str, center: str) -> dict[str, Any]:
-    """Options of a line for a method under a centering (a record's): both are seen, in grey as well."""
-    space = SPACES[center.split("+")[0]]
-    look, line = method_look(method), CENTERS[space].line
-    return {"color": look.color, "linestyle": line, "marker": look.marker, "fillstyle": FILLS[space]}
+    """Options of a line for a method under a centering: both can be told, in grey as well."""
+    look, centered = method_look(method), center_look(center)
+    return {"color": look.color, "linestyle": centered.line, "marker": look.marker, "fillstyle": centered.fill}
 
 
-def of_space(space: str, points: int = 0) -> dict[str, Any]:
-    """Options of a line for a centering alone (a geometry's: raw, centered, own).
+def of_center(center: str, points: int = 0) -> dict[str, Any]:
+    """Options of a line for a centering without a method.
 
-    Of many points, about eight are marked, and others in each line: marks then do not hide those of a line below.
+    A line with many points has about eight markers, at other points than the other lines, so that no marker hides
+    another one.
     """
-    look, every = CENTERS[space], max(1, points // 8)
-    first = list(CENTERS).index(space) * every // len(CENTERS)
-    marked = {"markevery": (first, every)} if points else {}
+    look, step = center_look(center), max(1, points // 8)
+    first = list(KINDS).index(center) * step // len(KINDS)
+    marked = {"markevery": (first, step)} if points else {}
     return {"color": look.color, "linestyle": look.line, "marker": look.marker, **marked}
 
 
 def center_name(center: str) -> str:
-    """`raw`, `centered` or `own mean`, with the options of a variant behind it."""
-    base, *rest = center.split("+")
-    return " ".join([NAMES[SPACES[base]], *rest])
+    """The label of a centering in legends, followed by the options of a variant."""
+    base, *options = center.split("+")
+    kind = KINDS.get(base)
+    return " ".join([(kind.legend or kind.space) if kind else base, *options])
 
 
 def panels(rows: int, columns: int, width: float, height: float, **share: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of rows x columns panels (width of the whole, height of a row, in inches), row by row."""
+    """A figure and its rows x columns panels, row by row; `width` of the figure and `height` of a row in inches."""
     figure = Figure(figsize=(width, rows * height), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **share).flat)
 
 
 def legend_below(axes: Axes, below: float = -0.27, **options: Any) -> None:
-    """A panel's legend under its axis, where it covers nothing; `below` in heights of the panel."""
+    """Put a panel's legend under its axis, where it covers nothing; `below` in heights of the panel."""
     axes.legend(loc="upper left", bbox_to_anchor=(0, below), borderaxespad=0, **options)
 
 
 def legend_under(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
-    """One legend for all panels, under them, with each label once."""
+    """Put one legend for all panels under them, with each label once."""
     handles = {
         label: handle for panel in axes for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
@@ -121,7 +139,7 @@ def legend_under(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None
 
 
 def wrapped(text: str, inches: float) -> str:
-    """A title broken into lines that fit."""
+    """A title broken into lines that fit a width in inches."""
     return textwrap.fill(text, max(12, int(inches * 14)), break_long_words=True)
 
 
@@ -133,13 +151,13 @@ def used() -> Iterator[None]:
 
 
 def settle(figure: Figure) -> None:
-    """Lay a figure out: ticks follow from the layout, and the layout from their labels, which two rounds settle."""
+    """Lay a figure out. Ticks depend on the layout, and the layout on the ticks' labels: two rounds settle both."""
     for _ in range(2):
         figure.draw_without_rendering()
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as SVG and PNG: the same figure gives the same bytes.
+    """Write a figure as SVG and PNG, and return both paths; the same figure gives the same bytes.
 
     Raises
     ------

@@ -1,6 +1,16 @@
 """The geometry of one (model, data set) as a JSON file.
 
-results/geometry/<data set>/<model>.json
+    results/geometry/<data set>/<model>.json
+
+    documents | queries                 -> space -> measures over the corpus (`harness.geometry.moments`)
+    within_document | within_query      -> space -> the same, as a mean over texts
+    spectrum  -> documents | queries    -> space -> each eigenvalue's share of their sum
+    cosines   -> documents | queries    -> space -> histogram of the cosines of random pairs
+    first_stages -> method              -> space -> buckets or anchors (`harness.geometry.occupancy`), and how well the
+                                           first stage follows MaxSim (`harness.evaluation.agreement`)
+
+A space is the token vectors under a centering: ``raw``, ``centered`` and ``own`` for none, corpus and own
+(`harness.vectors.centering.Kind.space`).
 """
 
 from __future__ import annotations
@@ -12,13 +22,11 @@ from harness import records
 from harness.system.errors import HarnessError
 
 FORMAT = 1
-
-
 _KEYS = ("documents", "queries", "within_document", "within_query", "spectrum", "cosines", "first_stages", "identity")
 
 
 def path_of(results: Path, dataset: str, model: str) -> Path:
-    """Where the geometry of a model on a data set is."""
+    """Path of the geometry of a model on a data set."""
     return results / "geometry" / dataset / f"{model}.json"
 
 
@@ -28,7 +36,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises
     ------
     HarnessError
-        If there is none, or the file is not one of a known format.
+        If the file does not exist, is damaged, or has another format.
     """
     try:
         found = records.parsed(path.read_text(encoding="utf-8"))
@@ -39,7 +47,7 @@ def read(path: Path) -> dict[str, Any]:
             )
         if missing := [key for key in _KEYS if key not in found]:
             raise ValueError(f"it has no {', '.join(missing)}")
-        for name in ("dataset", "model"):  # which become files' names
+        for name in ("dataset", "model"):  # these become names of files
             records.check_name(name, found[name])
         return dict(found)
     except FileNotFoundError as error:

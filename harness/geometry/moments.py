@@ -1,7 +1,7 @@
 """Geometry of a set of token vectors, exactly and in one reading: no sampling, a few [dim, dim] sums in memory.
 
-Of n vectors x, unit ones as the model gives them or shifted by a centering, with the directions u = x / |x| and the
-eigenvalues l of the second moment sum(x x^T) / n:
+For n vectors x (unit vectors as the model gives them, or shifted by a centering), with the directions u = x / |x| and
+the eigenvalues l of the second moment sum(x x^T) / n:
 
     mean pairwise cosine   (|sum u|^2 - n) / (n (n - 1)), over pairs of different vectors
     stable rank            sum(l) / max(l)
@@ -9,10 +9,11 @@ eigenvalues l of the second moment sum(x x^T) / n:
     effective rank         exp(entropy of l / sum(l))      (Roy and Vetterli, EUSIPCO 2007)
     top share              max(l) / sum(l)
 
-Of documents less their own mean, the second moment is the covariance. Of queries less the *documents'* mean it is not:
-it holds the offset between both, which the projections see as well.
+For documents less their own mean, the second moment is the covariance. For queries less the *documents'* mean it is
+not: it also holds the offset between the two means, which the projections see as well.
 
-Over a corpus, all tokens are one set; within documents, each document's tokens are one, and the mean is over documents.
+Over a corpus, all tokens are one set. Within documents, the tokens of each document are a set, and the mean is over
+documents.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from jaxtyping import Float
 
 from harness.config.shards import CHUNK
 from harness.system.threads import chunks, map_threads
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 MEASURES = ("mean_pairwise_cosine", "stable_rank", "participation_ratio", "effective_rank", "top_share")
-_AT_ONCE = 16  # chunks whose sums are in memory
+_AT_ONCE = 16  # chunks whose sums are in memory at the same time
 
 
 def units(tokens: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
-    """The vectors divided by their lengths; a zero vector stays one."""
+    """The vectors divided by their lengths; a zero vector stays zero."""
     lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
     return np.divide(tokens, lengths, out=np.zeros_like(tokens), where=lengths > 0)
 
@@ -56,13 +57,13 @@ class Moments:
     outer: Float[np.ndarray, "dim dim"]
 
     @classmethod
-    def of(cls, store: TokenStore) -> Moments:
-        """Moments of all token vectors of a store, as it gives them."""
+    def of(cls, store: TokenVectors) -> Moments:
+        """Moments of all token vectors of a store."""
         return _read(store, [None], within=False)[0].moments
 
     @classmethod
     def of_tokens(cls, tokens: Float[np.ndarray, "n dim"]) -> Moments:
-        """Moments of some vectors, float64."""
+        """Moments of the given vectors, float64."""
         directions = units(tokens)
         nonzero = int(directions.any(axis=1).sum())
         return cls(len(tokens), nonzero, tokens.sum(axis=0), directions.sum(axis=0), tokens.T @ tokens)
@@ -92,13 +93,14 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Space:
-    """The token vectors of a store as a centering leaves them.
+class TokenSpace:
+    """The measures of a store's token vectors under a centering.
 
     Attributes
     ----------
-    moments : of all token vectors together
-    within : mean of each measure over the texts that have two tokens with a direction or more, and ``n``, those texts
+    moments : those of all token vectors together
+    within : mean of each measure over the texts in which two or more tokens have a direction; ``n``: number of these
+        texts
     """
 
     moments: Moments
@@ -111,8 +113,8 @@ class Space:
         return {**found, "n": self.moments.n, "dim": len(self.moments.total)}
 
 
-def spaces(store: TokenStore, means: Sequence[Float[np.ndarray, " dim"] | None]) -> list[Space]:
-    """The store less each of some means (None: as it is), from one reading of it.
+def spaces(store: TokenVectors, means: Sequence[Float[np.ndarray, " dim"] | None]) -> list[TokenSpace]:
+    """The measures of a store's vectors less each of some means (None: as they are), from one reading.
 
     Cost: for each token and mean dim^2 multiply-adds; for each text and mean the eigenvalues of an [m, m] matrix, where
     m is the smaller of dim and its tokens.
@@ -120,28 +122,28 @@ def spaces(store: TokenStore, means: Sequence[Float[np.ndarray, " dim"] | None])
     return _read(store, means, within=True)
 
 
-def _read(store: TokenStore, means: Sequence[np.ndarray | None], within: bool) -> list[Space]:
+def _read(store: TokenVectors, means: Sequence[np.ndarray | None], within: bool) -> list[TokenSpace]:
     empty, nothing = Moments.of_tokens(np.zeros((0, store.dim))), np.zeros(len(MEASURES))
 
-    def some(rows: range) -> list[tuple[Moments, np.ndarray, int]]:
+    def sums_of(rows: range) -> list[tuple[Moments, np.ndarray, int]]:
         block = store.rows(rows.start, rows.stop)
         found = []
         for mean in means:
             tokens = (block.tokens if mean is None else block.tokens - mean).astype(np.float64)
             texts = [_of_text(part) for part in np.split(tokens, block.offsets[1:-1])] if within else []
-            measured = [one for one in texts if one is not None]
+            measured = [measures for measures in texts if measures is not None]
             found.append((Moments.of_tokens(tokens), np.sum(measured or [nothing], axis=0), len(measured)))
         return found
 
     pieces = chunks(len(store), CHUNK)
     sums: list[Any] = [[empty, nothing, 0] for _ in means]
     for first in range(0, len(pieces), _AT_ONCE):
-        for part in map_threads(some, pieces[first : first + _AT_ONCE]):
-            sums = [[a + b for a, b in zip(so_far, one, strict=True)] for so_far, one in zip(sums, part, strict=True)]
+        for part in map_threads(sums_of, pieces[first : first + _AT_ONCE]):
+            sums = [[a + b for a, b in zip(*both, strict=True)] for both in zip(sums, part, strict=True)]
     result = []
     for moments, total, texts in sums:
         mean = dict(zip(MEASURES, (total / max(1, texts)).tolist(), strict=True))
-        result.append(Space(moments, {**mean, "n": texts, "dim": store.dim}))
+        result.append(TokenSpace(moments, {**mean, "n": texts, "dim": store.dim}))
     return result
 
 
@@ -150,7 +152,7 @@ def _of_text(tokens: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " measures
     moments = Moments.of_tokens(tokens) if len(tokens) else None
     if moments is None or moments.nonzero < 2:
         return None
-    # Fewer tokens than dimensions: the Gram matrix has the same eigenvalues but for zeros.
+    # With fewer tokens than dimensions, the Gram matrix is smaller and has the same eigenvalues, zeros aside.
     shares = _shares(moments.outer if len(tokens) >= tokens.shape[1] else tokens @ tokens.T)
     return np.array([moments.mean_pairwise_cosine, *_measures(shares).values()])
 
@@ -162,7 +164,7 @@ def _shares(matrix: Float[np.ndarray, "m m"]) -> Float[np.ndarray, " m"]:
 
 def _measures(shares: Float[np.ndarray, " m"]) -> dict[str, float]:
     positive = shares[shares > 0]
-    if not len(positive):  # zero vectors have no directions at all
+    if not len(positive):  # only zero vectors, which have no direction
         return dict.fromkeys(MEASURES[1:], 0.0)
     return {
         "stable_rank": float(1 / shares.max()),

@@ -1,14 +1,14 @@
-"""What the projections see: how evenly tokens fall into MUVERA's buckets and on SMVE's anchors.
+"""How evenly tokens fall into MUVERA's buckets and on SMVE's anchors.
 
-A cone falls into few buckets and keeps few anchors, and then a code says little about its text.
+Vectors in a narrow cone fall into few buckets and keep few anchors, and then a code says little about its text.
 
-    entropy     of the shares of tokens in a repetition's buckets, in bits, mean over repetitions; k if they are even
-    collision   how often two tokens share a bucket of a repetition; 2^-k if they are even
-    agreement   how often two tokens that share a bucket in one repetition share one in another: as often as
-                `collision` if all pairs are equally near (evenly spread, or all in one cone), more often if some are
-                nearer than others, which is what tells texts apart; None for a single repetition
-    empty       share of the buckets of a text with tokens that are empty, before a document's are filled
-    Gini        of the numbers of tokens that keep each anchor: 0 if even, near 1 if a few anchors are kept by all
+    entropy     of the shares of tokens in the buckets of a repetition, in bits, mean over repetitions; k if even
+    collision   how often two tokens share a bucket of a repetition; 2^-k if even
+    agreement   how often two tokens that share a bucket in one repetition share one in another. It equals `collision`
+                if all pairs are equally near (evenly spread, or all in one cone), and is larger if some pairs are
+                nearer than others, which is what distinguishes texts; None for a single repetition
+    empty       share of a text's buckets that are empty, before a document's are filled; texts without tokens left out
+    Gini        coefficient of the numbers of tokens that keep each anchor: 0 if even, near 1 if all keep the same few
     unused      share of anchors that no token keeps
     overlap     whether two tokens keep a common anchor; without one, they add nothing to the score
 """
@@ -26,28 +26,28 @@ from harness.geometry.moments import units
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.smve import SparseEncoding
 from harness.system.threads import chunks, map_threads
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 LORENZ = 101  # points of a Lorenz curve
 _PAIRS = 1 << 20
-_AT_ONCE = 4096  # tokens of one piece of work
+_AT_ONCE = 4096  # tokens that one thread projects at a time
 
 
-def sample(store: TokenStore, count: int, seed: int) -> Float[np.ndarray, "count dim"]:
-    """Different token vectors drawn at random (all of them, if there are no more), in the order of the store."""
+def sample(store: TokenVectors, count: int, seed: int) -> Float[np.ndarray, "count dim"]:
+    """Distinct token vectors drawn at random (all if there are fewer than `count`), in the order of the store."""
     tokens = int(store.offsets[-1])
     chosen = np.sort(np.random.default_rng(seed).choice(tokens, min(count, tokens), replace=False))
 
-    def some(rows: range) -> np.ndarray:
+    def chosen_in(rows: range) -> np.ndarray:
         first, last = store.offsets[rows.start], store.offsets[rows.stop]
         inside = chosen[np.searchsorted(chosen, first) : np.searchsorted(chosen, last)]
         return store.rows(rows.start, rows.stop).tokens[inside - first]
 
-    return np.concatenate(map_threads(some, chunks(len(store), CHUNK)))
+    return np.concatenate(map_threads(chosen_in, chunks(len(store), CHUNK)))
 
 
 def pairs(count: int, seed: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """2^20 pairs of different numbers below `count`, drawn at random."""
+    """2^20 pairs of two different numbers below `count`, drawn at random."""
     rng = np.random.default_rng(seed)
     left = rng.integers(0, count, _PAIRS)
     return left, (left + rng.integers(1, count, _PAIRS)) % count
@@ -60,9 +60,9 @@ def bucket_ids(fde: FixedDimensionalEncoding, tokens: Float[np.ndarray, "n dim"]
 
 
 def buckets(
-    fde: FixedDimensionalEncoding, store: TokenStore, sampled: Float[np.ndarray, "count dim"], seed: int
+    fde: FixedDimensionalEncoding, store: TokenVectors, sampled: Float[np.ndarray, "count dim"], seed: int
 ) -> dict[str, Any]:
-    """How the tokens of a store fall into buckets: all of them, but for the rates of pairs, which are of `sampled`.
+    """How all tokens of a store fall into buckets; the rates of pairs are those of the `sampled` tokens.
 
     Returns
     -------
@@ -72,14 +72,14 @@ def buckets(
     places = fde.repetitions * fde.buckets
     of_repetition = np.arange(fde.repetitions) * fde.buckets
 
-    def some(rows: range) -> tuple[np.ndarray, int]:
+    def counts_in(rows: range) -> tuple[np.ndarray, int]:
         block = store.rows(rows.start, rows.stop)
         ids = bucket_ids(fde, block.tokens) + of_repetition
         text = np.repeat(np.arange(len(block.lengths)), block.lengths)
         filled = len(np.unique(text[:, None] * places + ids))
         return np.bincount(ids.ravel(), minlength=places), filled
 
-    found = map_threads(some, chunks(len(store), CHUNK))
+    found = map_threads(counts_in, chunks(len(store), CHUNK))
     counts = np.sum([count for count, _ in found], axis=0).reshape(fde.repetitions, fde.buckets)
     shares = np.sort(counts / counts.sum(axis=1, keepdims=True), axis=1)[:, ::-1]
     filled, texts = sum(number for _, number in found), int((store.lengths > 0).sum())
@@ -87,14 +87,14 @@ def buckets(
         "shares": shares.mean(axis=0).tolist(),
         "entropy": float(np.mean([_entropy(row) for row in shares])),
         "max_entropy": float(fde.bits),
-        **_together(bucket_ids(fde, sampled), seed),
+        **_pair_rates(bucket_ids(fde, sampled), seed),
         "empty": 1 - filled / (texts * places),
         "n": int(counts[0].sum()),
     }
 
 
-def _together(ids: Int[np.ndarray, "n repetitions"], seed: int) -> dict[str, float | None]:
-    """Rates of token pairs that share a bucket: in a repetition, and in another if in one (None: never in one)."""
+def _pair_rates(ids: Int[np.ndarray, "n repetitions"], seed: int) -> dict[str, float | None]:
+    """Rates of token pairs that share a bucket: in a repetition, and in another one given one (None: in none)."""
     left, right = pairs(len(ids), seed)
     repetitions = ids.shape[1]
     shared = (ids[left] == ids[right]).sum(axis=1).astype(np.float64)
@@ -108,13 +108,13 @@ def _entropy(shares: Float[np.ndarray, " buckets"]) -> float:
 
 
 def anchor_load(encoding: SparseEncoding, tokens: Float[np.ndarray, "n dim"], seed: int) -> dict[str, Any]:
-    """How many of some tokens keep each anchor.
+    """How many of the given tokens keep each anchor.
 
     Returns
     -------
-    ``gini``, ``gini_even`` (were anchors kept at random: few tokens cannot be even), ``unused``, ``largest`` (share of
-    all kept places that are on the most loaded anchor), ``lorenz`` (share of the places on the least loaded anchors, at
-    `LORENZ` even shares of the anchors) and ``n`` (tokens).
+    ``gini``, ``gini_even`` (that of anchors kept at random, which is above 0 for few tokens), ``unused``, ``largest``
+    (share of all kept places that are on the most loaded anchor), ``lorenz`` (share of the places on the least loaded
+    anchors, at `LORENZ` even shares of the anchors) and ``n`` (tokens).
     """
     pieces = chunks(len(tokens), _AT_ONCE)
     kept = np.concatenate(map_threads(lambda rows: encoding.kept(tokens[rows.start : rows.stop])[0].ravel(), pieces))
@@ -167,13 +167,13 @@ def _incidence(encoding: SparseEncoding, tokens: Float[np.ndarray, "n dim"]) -> 
 
 
 def cosine_histogram(tokens: Float[np.ndarray, "n dim"], seed: int, bins: int = 100) -> list[int]:
-    """Counts of the cosines of random pairs of some vectors, in even bins from -1 to 1."""
+    """Counts of the cosines of random pairs of vectors, in even bins from -1 to 1."""
     left, right = pairs(len(tokens), seed)
     directions = units(tokens)
     cosines = np.concatenate(
         [
-            np.einsum("pd,pd->p", directions[left[some]], directions[right[some]])
-            for some in map(np.array, chunks(_PAIRS, 1 << 16))
+            np.einsum("pd,pd->p", directions[left[piece]], directions[right[piece]])
+            for piece in map(np.array, chunks(_PAIRS, 1 << 16))
         ]
     )
     return np.histogram(np.clip(cosines, -1, 1), bins, (-1, 1))[0].tolist()

@@ -1,4 +1,4 @@
-"""Tables of geometries: one model's, or two models side by side."""
+"""Tables of geometries: those of one model, or two models side by side."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import pandas as pd
 from harness.geometry.file import path_of, read
 from harness.geometry.moments import MEASURES
 from harness.system.errors import HarnessError
-from harness.tables.titles import MISSING
+from harness.tables.formats import MISSING
+from harness.vectors.centering import KINDS
 
 SETS = ("documents", "queries", "within_document", "within_query")
-COMPARED = ("raw", "centered")
-SPACES = ("raw", "centered", "own")
 Options = dict[str, Any]
 
 
@@ -24,7 +23,7 @@ def measures(found: Options) -> str:
     """The measures of one model on one data set, as Markdown."""
     lines = []
     for of in SETS:
-        for space in SPACES:
+        for space in _spaces(found[of]):
             measured = found[of][space]
             shown = {_words(name): f"{measured[name]:.3f}" for name in MEASURES}
             lines.append({"of": _words(of), "space": space, **shown, "n": measured["n"]})
@@ -32,36 +31,38 @@ def measures(found: Options) -> str:
 
 
 def first_stages(found: Options) -> str:
-    """What each method's projections see, and how well it follows MaxSim, as Markdown."""
+    """The load of each method's projections, and how well the method follows MaxSim, as Markdown."""
     lines = []
     for method, spaces in found["first_stages"].items():
-        for space in [name for name in SPACES if name in spaces]:
-            follows, seen = spaces[space]["agreement"], _load(spaces[space])
+        for space in _spaces(spaces):
+            follows, load = spaces[space]["agreement"], _load(spaces[space])
             recall = {f"recall@{depth}": f"{share:.3f}" for depth, share in follows["recall"].items()}
-            lines.append({"method": method, "space": space, **seen, "Spearman": f"{follows['spearman']:.3f}", **recall})
+            lines.append({"method": method, "space": space, **load, "Spearman": f"{follows['spearman']:.3f}", **recall})
     return _markdown(lines)
 
 
 def _load(stage: Options) -> dict[str, str]:
-    """How even the load is: the entropy of MUVERA's buckets, or the Gini coefficient of SMVE's anchors."""
-    shown = {}
+    """How even the load is: entropy of buckets or Gini coefficient of anchors; "" for a method with neither."""
+    load = {}
     for side in ("documents", "queries"):
-        if "buckets" in stage:
-            of = stage["buckets"][side]
-            shown[f"load of {side}"] = f"{of['entropy']:.2f} of {of['max_entropy']:.0f} bits"
+        if buckets := stage.get("buckets"):
+            text = f"{buckets[side]['entropy']:.2f} of {buckets[side]['max_entropy']:.0f} bits"
+        elif anchors := stage.get("anchors"):
+            text = f"Gini {anchors[side]['gini']:.2f} ({anchors[side]['gini_even']:.2f})"
         else:
-            of = stage["anchors"][side]
-            shown[f"load of {side}"] = f"Gini {of['gini']:.2f} ({of['gini_even']:.2f})"
-    return shown
+            text = ""
+        load[f"load of {side}"] = text
+    return load
 
 
 def remarks(found: Options) -> list[str]:
     """What a reader of both tables must know."""
     follows = [space["agreement"] for spaces in found["first_stages"].values() for space in spaces.values()]
+    kinds = [kind for kind in KINDS.values() if kind.space in found["documents"] and kind.words]
+    words = [f"{kind.space}: {kind.words}" for kind in kinds]
     lines = [
         f"{found['model']} on {found['dataset']}. n: token vectors of the corpus; within: documents (queries) with two "
-        "tokens or more, over which the measures are averaged. raw: as the model gives them; centered: less the "
-        "documents' mean; own: each side less its own mean.",
+        f"tokens or more, over which the measures are averaged. {'; '.join(words)}.",
         *(f"{note}." for note in found["notes"]),
     ]
     if follows:
@@ -74,18 +75,18 @@ def remarks(found: Options) -> list[str]:
 
 
 def compare(results: Path, models: Sequence[str], datasets: Sequence[str]) -> str:
-    """Two models side by side, means over the data sets that both have, as Markdown.
+    """Two models side by side: means over the data sets on which both were measured, as Markdown.
 
     Raises
     ------
     HarnessError
-        If a model has no geometry, or there is no data set that both have.
+        If a model has no geometry, or there is no data set with a geometry of both models.
     """
     have = {model: {path.parent.name for path in results.glob(f"geometry/*/{model}.json")} for model in models}
-    every = sorted({path.stem for path in results.glob("geometry/*/*.json")})
+    measured = sorted({path.stem for path in results.glob("geometry/*/*.json")})
     for model in models:
         if not have[model]:
-            known = f"known: {', '.join(every)}" if every else f"there is none in {results}"
+            known = f"known: {', '.join(measured)}" if measured else f"there is none in {results}"
             raise HarnessError(
                 f"there is no geometry of '{model}' ({known}): run `python -m harness geometry model={model}` first."
             )
@@ -98,8 +99,9 @@ def compare(results: Path, models: Sequence[str], datasets: Sequence[str]) -> st
         )
     found = {model: [read(path_of(results, name, model)) for name in common] for model in models}
     lines = []
+    compared = [kind.space for kind in KINDS.values() if kind.in_card]
     for of in SETS:
-        for space in COMPARED:
+        for space in compared:
             for name in MEASURES:
                 before, after = (_mean(found[model], of, space, name) for model in models)
                 shown = {left: f"{before:.3f}", right: f"{after:.3f}", "change": _change(name, before, after)}
@@ -107,8 +109,13 @@ def compare(results: Path, models: Sequence[str], datasets: Sequence[str]) -> st
     return _markdown(lines) + f"\n\nMeans over {', '.join(common)}; changes in percent, of cosines as a difference.\n"
 
 
+def _spaces(parts: Mapping[str, Any]) -> list[str]:
+    """The spaces that a part of a geometry has, in the order of tables."""
+    return [kind.space for kind in KINDS.values() if kind.space in parts]
+
+
 def _mean(found: Sequence[Options], of: str, space: str, name: str) -> float:
-    return math.fsum(one[of][space][name] for one in found) / len(found)
+    return math.fsum(geometry[of][space][name] for geometry in found) / len(found)
 
 
 def _change(name: str, before: float, after: float) -> str:

@@ -1,7 +1,8 @@
-"""The inner loops on a CPU, compiled by numba: one small function each, the arithmetic in its docstring.
+"""The inner loops on a CPU, compiled by numba: small functions, with their arithmetic in the docstrings.
 
-They work on plain numpy arrays, allocate nothing large, and let go of Python's lock (`harness.system.threads` runs them side
-by side). The slow reference of each is in tests/reference.py; the same operations for a GPU are in `harness.ranking.maxsim_gpu`.
+They work on plain numpy arrays, allocate nothing large, and release Python's global lock, so that
+`harness.system.threads` can run them in parallel. tests/reference.py has a slow reference for each. The same operations
+for a GPU are in the modules of `harness.ranking` and `harness.methods` whose names end in ``_gpu``.
 
-`no_type_check` stands above each of them so that the type checker of the tests does not wrap what numba must compile.
+Each function is marked `no_type_check`, so that the type checker of the tests does not wrap what numba must compile.
 """

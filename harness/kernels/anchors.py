@@ -1,16 +1,16 @@
-"""SMVE's selection on a CPU: the k largest of w projections of each token, without sorting or keeping the w.
+"""SMVE's selection on a CPU: the k largest of w projections of each token, without sorting or storing all w.
 
-    1. coarse   projections come in pieces of a few thousand anchors that fit the cache, from any product whose error is
-                bounded: float32, or bfloat16 where the CPU multiplies it several times as fast
-    2. group    columns g, g + 128, g + 256, ... form group g; the maxima of the 128 groups cost one comparison for each
-                projection, 16 or 32 at a time. The k-th largest of these maxima is a floor: k groups reach it
-    3. survive  only groups whose maximum comes within the error of the floor are looked into, about k of them in the
-                first piece and k / n in the n-th
-    4. exact    survivors, a few more than k, are projected again in float32, and the k largest kept
+    1. coarse   projections are computed in pieces of a few thousand anchors that fit the cache, by a product with a
+                bounded error: in float32, or in bfloat16 if the CPU multiplies it several times as fast
+    2. group    columns g, g + 128, g + 256, ... form group g; the maxima of the 128 groups cost one comparison per
+                projection, 16 or 32 at a time. The k-th largest of these maxima is a floor, as k groups reach it
+    3. survive  only groups whose maximum reaches the floor, up to the error, are searched: about k groups in the first
+                piece and k / n in the n-th
+    4. exact    survivors, a few more than k, are projected again in float32, and the k largest are kept
 
-Steps 1 to 3 drop nothing that could be among the k largest, so that the result does not depend on the product's
-precision. Positive floats compare like their bits as integers: both precisions go through one kernel. Tokens whose
-floor is not positive, or with too many survivors, are left to step 4 with all anchors.
+Steps 1 to 3 drop no anchor that could be among the k largest, so the result does not depend on the precision of the
+product. Positive floats compare like their bits as integers, so one kernel serves both precisions. For tokens whose
+floor is not positive, or with too many survivors, step 4 tries all anchors.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ GROUPS = 128
 @njit(nogil=True, cache=True)
 @no_type_check
 def survivors(projections, shift, first_anchor, k, reach, kept, anchors, values, floors):
-    """Add a piece's anchors that may be among the k largest of each token to those of the pieces before it.
+    """Add those anchors of a piece that may be among a token's k largest to the survivors of earlier pieces.
 
     Parameters
     ----------
     projections : int16 or int32 [tokens, rows, GROUPS], the bits of bfloat16 or float32 numbers
     shift : 16 for bfloat16, 0 for float32: bits << shift are those of a float32
-    reach : float32 [tokens], at least twice the error of a token's projections, but for their rounding to bfloat16
-    kept : int64 [tokens], number of survivors so far; -1: left to step 4
+    reach : float32 [tokens], at least twice the error of a token's projections, not counting the rounding to bfloat16
+    kept : int64 [tokens], number of survivors so far; -1: step 4 tries all anchors
     anchors : int32 [tokens, room], values : as `projections` [tokens, room], the survivors
     floors : as `projections` [tokens]; no projection below it can be among the k largest
     """
@@ -87,7 +87,7 @@ def survivors(projections, shift, first_anchor, k, reach, kept, anchors, values,
 @njit(nogil=True, cache=True)
 @no_type_check
 def _nearly_kth(maxima, k, low_bits):
-    """The k-th largest of the groups' maxima but for its lowest bits, or 0: by halving, 15 counts of GROUPS numbers."""
+    """The k-th largest of the groups' maxima without its lowest bits, or 0; by bisection: 15 counts of GROUPS."""
     low, high = 0, 0x7FFF
     while low < high:
         middle = (low + high + 1) >> 1
@@ -105,7 +105,7 @@ def _nearly_kth(maxima, k, low_bits):
 @njit(nogil=True, cache=True)
 @no_type_check
 def _below(value, shift, reach, bits, real):
-    """Bits of a projection minus the reach of errors, rounded down; 0 or less if that is not positive."""
+    """Bits of a projection minus the reach of errors, rounded down; 0 or less if the difference is not positive."""
     bits[0] = np.int32(value) << shift
     if bits[0] <= 0:
         return 0
@@ -132,7 +132,7 @@ def largest(tokens, directions, kept, anchors, k, chosen, values):
     Parameters
     ----------
     tokens : float32 [tokens, dim], directions : float32 [w, dim]
-    kept, anchors : of `survivors`; where kept is -1, all w anchors are tried
+    kept, anchors : from `survivors`; where kept is -1, all w anchors are tried
     chosen : int32 [tokens, k], values : float32 [tokens, k], written in no particular order
     """
     keys = np.empty(len(directions), np.int64)

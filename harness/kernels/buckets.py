@@ -1,8 +1,8 @@
-"""MUVERA's buckets on a CPU: sums first, projections afterwards.
+"""MUVERA's buckets on a CPU: tokens are summed first and projected afterwards.
 
-A projection S is linear, so that the sum of projected tokens is the projection of their sum. Adding up tokens costs dim
-additions for each token and repetition; projecting them first would cost dim * d multiply-adds. What remains is one
-projection for each bucket, 2^k for each document and repetition, however long the document is.
+A projection is linear, so the sum of projected tokens is the projection of their sum. Summing costs dim additions per
+token and repetition, whereas projecting each token would cost dim * d multiply-adds. Then there is one projection per
+bucket, 2^k per document and repetition, however long the document is.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _STEP = 1 << 32  # above every token number: (Hamming distance, token) in one nu
 @njit(nogil=True, cache=True)
 @no_type_check
 def sum_buckets(tokens, sides, offsets, bits, fill, sums):
-    """The token of each bucket: the sum (`fill` false, a query) or mean (`fill` true, a document) of its tokens.
+    """The vector of each bucket: the sum (`fill` false, a query) or mean (`fill` true, a document) of its tokens.
 
     ``bucket(token, r) = sum_j [sides[token, r * bits + j] > 0] 2^j``. With `fill`, an empty bucket takes the token that
-    is nearest in Hamming distance of the bits, the first on ties.
+    is nearest in Hamming distance between the bits; the first on ties.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ def sum_buckets(tokens, sides, offsets, bits, fill, sums):
 @njit(nogil=True, cache=True)
 @no_type_check
 def _across_bits(nearest, bits):
-    """The minimum of (distance + Hamming distance, token) over all buckets, for each bucket: one pass for each bit.
+    """For each bucket, the minimum of (distance + Hamming distance, token) over all buckets, in one pass per bit.
 
-    A Hamming distance is a sum over bits, so that each pass looks only at the bucket across one bit.
+    A Hamming distance is a sum over bits, so each pass only compares buckets that differ in one bit.
     """
     for j in range(bits):
         for bucket in range(len(nearest)):

@@ -1,7 +1,7 @@
-"""Projections on structured rotations: signs, then a fast Walsh-Hadamard transform, for many tokens at once.
+"""Projections on structured rotations, by a fast Walsh-Hadamard transform of many tokens at once.
 
 A block of n = 2^m anchors is D H / sqrt(dim): random signs D, then the Hadamard matrix H. Projecting a token on all n
-of them takes n log2(n) additions instead of n * dim multiply-adds: at dim 128, 7 for each anchor instead of 128.
+anchors takes n log2(n) additions instead of n * dim multiply-adds: at dim 128, 7 per anchor instead of 128.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ ROWS = 16
 def transform(values):
     """``values[a, l] = sum_i (-1)^popcount(a & i) values[i, l]`` for every lane l, in place.
 
-    values : float32 [2^m * LANES]. Three steps of the butterfly at once (eight runs of rows), which makes a third of
-    the loads and stores; then one at a time. A run is a slice, so that the inner loop is long and vectorized.
+    values : float32 [2^m * LANES]. Three steps of the butterfly are done at once (eight runs of rows), with a third of
+    the loads and stores; the remaining steps one by one. A run is a slice, so that the inner loop is long and
+    vectorized.
     """
     run = LANES
     while 8 * run <= len(values):
@@ -51,10 +52,10 @@ def transform(values):
 @njit(nogil=True, cache=True)
 @no_type_check
 def turn(tokens, rotation):
-    """``(tokens @ rotation).T`` with one token a lane, float32 [dim, LANES]; zeros where there is no token.
+    """``(tokens @ rotation).T`` with one token per lane, float32 [dim, LANES]; unused lanes are zero.
 
-    tokens : float32 [at most LANES, dim], rotation : float32 [dim, dim]. Not left to BLAS, whose rounding depends on
-    how many tokens there are.
+    tokens : float32 [at most LANES, dim], rotation : float32 [dim, dim]. BLAS is not used because its rounding depends
+    on the number of tokens.
     """
     dim = len(rotation)
     lanes = np.zeros((dim, LANES), np.float32)
@@ -74,15 +75,16 @@ def turn(tokens, rotation):
 def largest(tokens, signs, width, k, guess, scale, chosen, values):
     """The k largest projections of each of at most LANES tokens; lower anchor numbers win ties.
 
-    A projection costs one comparison, all lanes at a time; only where the maximum of `ROWS` of them is above a token's
-    floor are they looked into. A token holds up to 8k candidates; when they are full, the k largest stay and set its
-    floor. The first floor is a guess that spares most tokens that; where it proves too high, a second pass has none.
+    Each projection costs one comparison, for all lanes at a time. `ROWS` projections are searched only if their maximum
+    is above the token's floor. A token holds up to 8k candidates; when this space is full, the k largest stay and set
+    the floor. The first floor is a guess, with which most tokens never fill the space. For tokens whose guess was too
+    high, a second pass starts without a floor.
 
     Parameters
     ----------
     tokens : float32 [dim, LANES], dim at most n = 2^m; unused lanes are ignored (fewer rows in `chosen`)
     signs : float32 [blocks, n], each 1 or -1; anchor ``b * n + a`` is the a-th of block b
-    width : anchors in all; the last block may be used in part
+    width : number of anchors; the last block may be used in part
     guess : float32 [LANES], first floors
     chosen : int32 [tokens, k], values : float32 [tokens, k], written
     """

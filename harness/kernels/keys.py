@@ -1,4 +1,9 @@
-"""Sortable keys (`harness.ranking`), key = order(score) * 2^32 + (2^32 - 1 - row), and the k largest of them."""
+"""Sortable keys (`harness.ranking`) and the selection of the k largest.
+
+    key = order(score) * 2^32 + (2^32 - 1 - row)
+
+order() maps a float32 to an int32 that sorts alike, so a larger key is a higher score, or the lower row on ties.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +19,9 @@ LOW = 0xFFFFFFFF
 @njit(nogil=True, cache=True)
 @no_type_check
 def keep_largest(values, count, k):
-    """Move the k largest of ``values[:count]`` to the front, the k-th largest to place k - 1 (Hoare's selection).
+    """Move the k largest of ``values[:count]`` to the front, the k-th largest to place k - 1.
 
-    About 3 * count comparisons.
+    This is Hoare's selection, with about 3 * count comparisons.
     """
     low, high = 0, count - 1
     while low < high:
@@ -42,10 +47,11 @@ def keep_largest(values, count, k):
 @njit(nogil=True, cache=True)
 @no_type_check
 def offer(best, filled, floors, scores, first_row, first_query, last_query):
-    """Offer the scores of consecutive documents to the k best of some queries.
+    """Update the k best documents of queries with the scores of consecutive documents.
 
-    A query holds up to 2k keys; when they are full, the k largest stay and the smallest of these becomes its floor. A
-    document below the floor costs one comparison, 64 at a time: after n documents about k * ln(n / k) have passed it.
+    A query holds up to 2k keys; when this space is full, the k largest stay, and the smallest of them becomes the
+    floor. A document below the floor costs one comparison, 64 at a time. After n documents, about k * ln(n / k) have
+    passed the floor.
 
     Parameters
     ----------
@@ -94,7 +100,7 @@ def key_of(bits, row):
 @njit(nogil=True, cache=True)
 @no_type_check
 def value_of(key):
-    """The float32 that a key was made of."""
+    """The float32 that a key was made from."""
     order = np.int32(key >> 32)
     scratch = np.empty(1, np.int32)
     scratch[0] = order if order >= 0 else order ^ np.int32(0x7FFFFFFF)

@@ -1,4 +1,4 @@
-"""MaxSim's reduction: a maximum over a document's tokens, then a sum over each query's."""
+"""The reduction of MaxSim: a maximum over the document's tokens, then a sum over the query's tokens."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numba import njit
 @njit(nogil=True, cache=True)
 @no_type_check
 def maxsim_of_similarities(similarities, scores):
-    """MaxSim of one document with some queries: ``scores[q] = sum_i max_j similarities[q, j, i]``.
+    """MaxSim of one document with each query: ``scores[q] = sum_i max_j similarities[q, j, i]``.
 
-    One comparison for each similarity, 16 of them at a time: a few percent of the time of the product that made them,
-    as long as they are in the cache. The sum is in float64.
+    There is one comparison per similarity, 16 at a time. This takes a few percent of the time of the product that
+    computed the similarities, as long as they are in the cache. The sum is in float64.
 
     Parameters
     ----------

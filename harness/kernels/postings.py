@@ -1,7 +1,7 @@
-"""Sparse codes of SMVE on a CPU: made from kept projections, turned into an inverted index, and scored.
+"""Sparse codes of SMVE on a CPU: summing kept projections, inverting codes into an index, and scoring.
 
-All three walk each kept number once: kept numbers additions to make the codes, as many moves to invert them, and for
-each query one multiply-add for each posting of its anchors.
+Summing takes one addition per kept projection, inverting one move per number of a code, and scoring one multiply-add
+per query and posting of its anchors.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from numba import njit
 @njit(nogil=True, cache=True)
 @no_type_check
 def sum_anchors(chosen, values, offsets, mean, sums, counts, ends, anchors, weights):
-    """The sparse code of each text: for each anchor the sum (or mean) of the projections of the tokens that kept it.
+    """The sparse code of each text: per anchor, the sum (or mean) of the projections of the tokens that kept it.
 
     Parameters
     ----------
     chosen : int32 [tokens, kept], values : float32 [tokens, kept]
     offsets : int64 [texts + 1]
-    sums : float32 [size], counts : int32 [size], all zero before and after: where one text is added up
+    sums : float32 [size], counts : int32 [size], scratch space, all zero before and after
     ends : int64 [texts + 1], anchors : int32 [tokens * kept], weights : float32 [tokens * kept], written:
-        the code of text i is ``weights[ends[i]:ends[i + 1]]`` at ``anchors[ends[i]:ends[i + 1]]``, in no order
+        the code of text i is ``weights[ends[i]:ends[i + 1]]`` at ``anchors[ends[i]:ends[i + 1]]``, in any order
     """
     end = 0
     ends[0] = 0
@@ -48,9 +48,9 @@ def sum_anchors(chosen, values, offsets, mean, sums, counts, ends, anchors, weig
 @njit(nogil=True, cache=True)
 @no_type_check
 def invert(ends, anchors, weights, starts, texts, posted):
-    """Codes by text to postings by anchor, texts ascending (a counting sort).
+    """Postings of each anchor, texts ascending, from the codes of the texts; a counting sort.
 
-    ends, anchors, weights : of `sum_anchors`
+    ends, anchors, weights : from `sum_anchors`
     starts : int64 [size + 1], texts : uint16 [numbers], posted : float32 [numbers], written: anchor a is kept by
         ``texts[starts[a]:starts[a + 1]]`` with ``posted[starts[a]:starts[a + 1]]``
     """
@@ -73,9 +73,9 @@ def invert(ends, anchors, weights, starts, texts, posted):
 @njit(nogil=True, cache=True)
 @no_type_check
 def score_postings(ends, anchors, weights, starts, texts, posted, first, last, scores):
-    """Sparse dot products of some queries with every text of an inverted index.
+    """Sparse dot products of queries with every text of an inverted index.
 
-    ends, anchors, weights : the queries' codes, of `sum_anchors`; starts, texts, posted : of `invert`
+    ends, anchors, weights : codes of the queries, from `sum_anchors`; starts, texts, posted : from `invert`
     scores : float32 [last - first, texts], written
     """
     scores[:] = 0

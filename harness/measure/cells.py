@@ -1,4 +1,4 @@
-"""Cell: what is to be measured, a method under a centering on a testbed."""
+"""Cells: what is to be measured, a method under a centering on a testbed."""
 
 from __future__ import annotations
 
@@ -6,63 +6,75 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.config.entries import entry
-from harness.config.names import variant
+from harness.config.options import CenterOptions, MethodOptions
 from harness.evaluation.ndcg import CUT
-from harness.measure.artifacts import Files
+from harness.measure.artifacts import CellFiles
 from harness.measure.query_mean import QueryMean
 from harness.methods import registry
+from harness.records import CellKey
 
 Options = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Request:
-    """Options of a method and of a centering; not `asked` for: the reference, measured along."""
+    """A method and a centering to measure; not `asked` for: the reference, which is measured along."""
 
-    method: Options
-    center: Options
+    method: MethodOptions
+    center: CenterOptions
     asked: bool
+
+    @classmethod
+    def of(cls, method: Options, center: Options, asked: bool) -> Request:
+        """A request, without a centering where the method sees the model's own vectors."""
+        seen = entry("center", "none") if registry.end_to_end(method["name"]) else center
+        return cls(MethodOptions.of(method), CenterOptions.of(seen), asked)
+
+    def key(self, dataset: str, model: str) -> CellKey:
+        """The key of its cell on a testbed."""
+        return CellKey(dataset, model, self.center.variant, self.method.variant)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is to be measured: a method under a centering, on a testbed.
+    """What is to be measured, and where its artifacts are.
 
     Attributes
     ----------
-    names : data set, model, center, method
-    depths : to measure; none if the record has all that are asked for
+    mean : the queries whose mean the centering subtracts, if it does
+    identity : what a score depends on
+    depths : rerank depths to measure, ascending; none if the record has all that are asked for
     request : what it came from
-    anew : whether nothing that was computed before counts (``overwrite=true``)
-    files : where its steps are kept
+    overwrite : whether nothing that was computed before counts
+    files : its artifacts
     """
 
-    names: tuple[str, str, str, str]
-    method: Options
-    center: Options
+    key: CellKey
+    method: MethodOptions
+    center: CenterOptions
     mean: QueryMean | None
     identity: Options
     depths: list[int]
     request: Request
-    anew: bool
-    files: Files
+    overwrite: bool
+    files: CellFiles
 
     @property
-    def whole(self) -> bool:
-        """See `harness.records.is_whole`."""
-        return registry.end_to_end(self.method["name"])
+    def title(self) -> str:
+        """Its key, for messages."""
+        return self.key.title
+
+    @property
+    def end_to_end(self) -> bool:
+        """Whether its method ranks with MaxSim itself (`harness.methods.method`)."""
+        return registry.end_to_end(self.method.name)
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether its search is the MaxSim pass itself (`harness.methods.method`)."""
+        return registry.method_class(self.method.name).exhaustive
 
     @property
     def k(self) -> int:
-        """Candidates that are needed."""
+        """How many candidates it needs."""
         return max(self.depths[-1], CUT)
-
-
-def names_of(dataset: str, model: str, request: Request) -> tuple[str, str, str, str]:
-    """A cell's data set, model, center and method, under which its record is."""
-    return dataset, model, variant("center", centering_of(request)), variant("method", request.method)
-
-
-def centering_of(request: Request) -> Options:
-    """What centers a request's cell: nothing, where the method sees the model's own vectors."""
-    return entry("center", "none") if registry.end_to_end(request.method["name"]) else request.center

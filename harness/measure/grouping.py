@@ -1,48 +1,93 @@
-"""Configurations grouped by (model, data set), and cells grouped by what they share."""
+"""Configurations grouped by testbed, and cells grouped by what they share."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from harness import records
 from harness.config import shards
 from harness.config.entries import entry
-from harness.config.names import model_name
-from harness.measure.cells import Cell, Options, Request, names_of
-from harness.records import results_dir
+from harness.config.options import RunOptions
+from harness.measure.cells import Cell, Options, Request
+from harness.methods import registry
+from harness.records import CellKey
 from harness.system.errors import HarnessError
+from harness.vectors.centering import KINDS
 
 
-def by_model(configs: Sequence[DictConfig]) -> list[tuple[Options, list[Request]]]:
-    """The configurations that differ in centering and method alone are one: (its options, these requests).
+def by_testbed(configs: Sequence[DictConfig]) -> Iterator[tuple[RunOptions, list[Request]]]:
+    """The configurations, those of one (model, data set) together: (options of a run on it, what to measure there).
 
     Raises
     ------
     HarnessError
-        If two of them would have one record, or a method cannot be had in shards.
+        If two cells would have one record, or a method cannot search a shard.
+    """
+    for options, requests in by_model(configs):
+        for dataset in selected(options):
+            yield RunOptions.of(options, dataset), requests
+
+
+def by_model(configs: Sequence[DictConfig]) -> list[tuple[Options, list[Request]]]:
+    """The configurations, those that differ in centering and method alone together: (their options, the requests).
+
+    Raises
+    ------
+    HarnessError
+        If two cells would have one record, or a method cannot search a shard.
     """
     groups: dict[str, tuple[Options, list[Request]]] = {}
     for config in configs:
         options: Options = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-        request = Request(options.pop("method"), options.pop("center"), asked=True)
-        group = groups.setdefault(json.dumps(options), (options, []))[1]
-        sharded = not shards.parse(options["shard"]).is_whole
-        if sharded and request.method["name"] == "plaid":
-            raise HarnessError("PLAID's centroids are those of the whole corpus: method=plaid cannot be run in shards.")
-        if options["reference"] and not sharded and request.method["name"] != options["reference"]:
-            group.append(Request(entry("method", options["reference"]), entry("center", "none"), asked=False))
-        group.append(request)
+        request = Request.of(options.pop("method"), options.pop("center"), asked=True)
+        requests = groups.setdefault(json.dumps(options), (options, []))[1]
+        name, reference, sharded = request.method.name, options["reference"], not shards.parse(options["shard"]).is_full
+        if sharded and not registry.method_class(name).shardable:
+            raise HarnessError(f"method={name} needs all documents at once: leave shard={options['shard']} out.")
+        if reference and not sharded and name != reference:
+            requests.append(Request.of(entry("method", reference), entry("center", "none"), asked=False))
+        requests.append(request)
     found = list(groups.values())
-    _refuse_one_record_of_two(found)
+    _refuse_shared_records(found)
     return found
 
 
-def _refuse_one_record_of_two(groups: list[tuple[Options, list[Request]]]) -> None:
-    """Refuse cells of other inputs under one name: the one's record would be lost to the other's."""
+def selected(options: Mapping[str, Any]) -> list[Options]:
+    """Options of the data set, or of each data set of the suite."""
+    if options["dataset"]:
+        return [options["dataset"]]
+    return [entry("dataset", name) for name in options["suite"]["datasets"]]
+
+
+def keys_of(options: RunOptions, requests: Sequence[Request]) -> list[CellKey]:
+    """Keys of cells that may yet fail; none, if they have a name that no file can have."""
+    try:
+        return [request.key(options.dataset_name, options.model.variant) for request in requests]
+    except HarnessError:
+        return []
+
+
+def share_documents(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Groups of cells whose documents are encoded alike: the same method, document mean and number of candidates.
+
+    Cells whose search is the MaxSim pass are left out.
+    """
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if not cell.exhaustive:
+            subtracted = KINDS[cell.center.name].documents
+            key = [cell.method.identity(), subtracted, cell.center.renormalize, cell.k]
+            groups.setdefault(json.dumps(key), []).append(cell)
+    return list(groups.values())
+
+
+def _refuse_shared_records(groups: Sequence[tuple[Options, list[Request]]]) -> None:
+    """Refuse cells of different inputs under one name: the record of one would replace the other's."""
     taken: dict[Path, Options] = {}
     for options, requests in groups:
         for dataset in selected(options):
@@ -51,33 +96,13 @@ def _refuse_one_record_of_two(groups: list[tuple[Options, list[Request]]]) -> No
             inputs |= {f"dataset.{key}": value for key, value in dataset.items()}
             if options["overwrite"]:  # the later one replaces the depths of the earlier one
                 inputs["depths"] = options["depths"]
-            for request in requests:
-                try:
-                    names = names_of(dataset["name"], model_name(options["model"]), request)
-                except HarnessError:  # a name that no file can have: said when the cell is planned
-                    continue
-                path = records.record_path(results_dir(options["results_dir"]), *names)
+            run = RunOptions.of(options, dataset)
+            for key in [key for request in requests for key in keys_of(run, [request])]:
+                path = records.record_path(run.results, *key)
                 other = taken.setdefault(path, inputs)
                 if differs := sorted(key for key in inputs.keys() | other.keys() if inputs.get(key) != other.get(key)):
                     raise HarnessError(
-                        f"two cells of this sweep, of another {', '.join(differs)}, would have the one record {path}: "
-                        "run them one after the other, with a model.name (dataset.name) of their own if the inputs "
-                        "differ."
+                        f"two cells of this sweep differ in {', '.join(differs)} and would have the same record "
+                        f"{path}: run them one after the other, or give one a model.name (dataset.name) of its own if "
+                        "the inputs differ."
                     )
-
-
-def selected(options: Options) -> list[Options]:
-    """Options of the data set, or of each data set of the suite."""
-    if options["dataset"]:
-        return [options["dataset"]]
-    return [entry("dataset", name) for name in options["suite"]["datasets"]]
-
-
-def alike(cells: list[Cell]) -> list[list[Cell]]:
-    """Cells of one method whose documents are encoded alike, together; exact search is left to the MaxSim pass."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        if cell.method["name"] != "exact":
-            key = [cell.method, cell.center["name"] == "none", cell.center["renormalize"], cell.k]
-            groups.setdefault(json.dumps(key), []).append(cell)
-    return list(groups.values())

@@ -1,25 +1,73 @@
-"""The queries whose mean token vector is mu_Q."""
+"""The queries whose mean token vector is mu_Q (`harness.vectors.centering`).
+
+They come from the data set's own train or dev split; else from those of other data sets (the centering's ``fallback``);
+else, as a last resort that the record labels "transductive", from the evaluated queries themselves.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
+from harness.config.entries import entry
+from harness.config.options import CenterOptions, RunOptions
+from harness.data.dataset import Dataset, plain
+from harness.data.download import Absent
+from harness.measure.sources import read_dataset
 from harness.system.files import digest
+from harness.system.messages import warn_once
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class QueryMean:
-    """The queries that mu_Q is the mean of.
+    """The queries whose mean token vector is mu_Q.
 
     Attributes
     ----------
-    source : where they are from, in words
+    source : where they come from, in words
+    texts : query id -> text
     """
 
     source: str
-    texts: dict[str, str]
+    texts: Mapping[str, str]
 
     @property
     def sha256(self) -> str:
-        """Of the texts and their order."""
+        """The digest of the texts and their order."""
         return digest(list(self.texts.items()))
+
+
+def choose(options: RunOptions, dataset: Dataset, centering: CenterOptions) -> QueryMean:
+    """The queries for mu_Q on a data set: the first `max_queries` in the order of the sha256 of their ids."""
+    if dataset.other_queries:
+        source, texts = f"{options.dataset_name}/{dataset.other_split}", dataset.other_queries
+    else:
+        source, texts = _of_other_sets(options, dataset, centering)
+    chosen = sorted(texts, key=lambda query: sha256(query.encode()).digest())[: centering.max_queries]
+    description = f"{len(chosen)} of {len(texts)} queries of {source}"
+    if not texts:
+        chosen, texts = list(dataset.queries), dataset.queries
+        description = f"transductive: the {len(chosen)} evaluated queries themselves"
+        warn_once(log, "%s: mu_Q is %s, as no other queries are available", options.dataset_name, description)
+    return QueryMean(description, {query: texts[query] for query in chosen})
+
+
+def _of_other_sets(options: RunOptions, dataset: Dataset, centering: CenterOptions) -> tuple[str, dict[str, str]]:
+    """Queries of the fallback sets that are not evaluated, and where they come from; absent sets are skipped."""
+    evaluated = {plain(text) for text in dataset.queries.values()}
+    sources, texts = [], {}
+    for name in centering.fallback:
+        try:
+            other = read_dataset(json.dumps(entry("dataset", name)), options.data_dir, options.cache, options.progress)
+        except Absent:  # the record names the sets that were used
+            continue
+        usable = {f"{name}/{q}": t for q, t in other.other_queries.items() if plain(t) not in evaluated}
+        if usable and name != options.dataset_name:
+            sources.append(f"{name}/{other.other_split}")
+            texts.update(usable)
+    return " and ".join(sources), texts

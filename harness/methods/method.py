@@ -3,19 +3,22 @@
     search(docs, queries, k, resources) -> SearchResult
 
 A method describes itself: the class attributes below are all that tables, figures, sweeps and the pipeline know of it.
-To add one, write two files: ``harness/methods/NAME.py`` with one subclass of `Method`, whose constructor takes the options
-of ``conf/method/NAME.yaml`` (docs/architecture.md has an example of 25 lines).
+To add one, write two files: ``harness/methods/NAME.py`` with one subclass of `Method`, and ``conf/method/NAME.yaml``
+with the options that its constructor takes (docs/architecture.md has an example).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
+
 from harness.ranking.ranks import Ranking
 from harness.ranking.resources import Resources
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Method(ABC):
         reranked, and its record has one value for all depths
     exhaustive : whether it scores every (query, document) pair with exact MaxSim, which is then the MaxSim pass itself
     shardable : whether it can search a part of the documents as if it were all of them
+    sublinear : whether the time of a search hardly grows with the number of documents
+    symbols : option -> the letter that the method's definition has for it, where figures are short of space
     """
 
     title: ClassVar[str]
@@ -54,7 +59,17 @@ class Method(ABC):
     end_to_end: ClassVar[bool] = False
     exhaustive: ClassVar[bool] = False
     shardable: ClassVar[bool] = True
+    sublinear: ClassVar[bool] = False
+    symbols: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
-    def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
+    def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query, best first, ties by row."""
+
+    def buckets(self, dim: int, device: torch.device) -> Any:
+        """For `geometry`: the random planes that sort tokens into buckets, as MUVERA's encoding; None without any."""
+        return None
+
+    def anchors(self, dim: int, device: torch.device) -> Any:
+        """For `geometry`: the random anchors, a few of which each token keeps, as SMVE's encoding; None without any."""
+        return None

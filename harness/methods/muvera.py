@@ -10,9 +10,9 @@ Each of R repetitions has k Gaussian hyperplanes h and a projection to d dimensi
 The FDE is the concatenation, R * 2^k * d numbers; the score is F_q . F_d. Without inner projection S is the identity
 and d = dim.
 
-Documents are encoded and searched in tiles of 256, and queries by the stores that they are stacked of, one product for
-each of both, so that a score depends neither on the memory at hand, nor on the number of threads or shards, nor on what
-else is searched at the same time, down to the last bit.
+Documents are encoded and searched in tiles of 256, queries in the stores that they were stacked from, with one product
+for each pair of both. So a score does not depend, to the last bit, on the available memory, on the number of threads or
+shards, or on what else is searched at the same time.
 """
 
 from __future__ import annotations
@@ -24,17 +24,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from harness.kernels.buckets import sum_buckets
-from harness.methods import muvera_gpu
+from harness.methods import muvera_cpu, muvera_gpu
 from harness.methods.method import Method, SearchResult
 from harness.ranking.resources import Resources
+from harness.system.device import twin
 from harness.system.errors import HarnessError
 from harness.system.progress import Stopwatch, bar
-from harness.system.threads import chunks, map_threads
-from harness.vectors.store import Block, TokenStore
-
-TILE = 256  # documents in one product of the search
-_TEXTS = 8  # encoded at once by one thread: their bucket sums stay in the cache
+from harness.vectors.store import Block, TokenVectors
 
 
 class FixedDimensionalEncoding:
@@ -51,6 +47,7 @@ class FixedDimensionalEncoding:
     ) -> None:
         self.repetitions, self.bits, self.device = repetitions, bits, device
         self.width = projection or dim
+        self._implementation: Any = twin(device, muvera_cpu, muvera_gpu)
         planes = np.random.default_rng([seed, 0]).standard_normal((dim, repetitions * bits), dtype=np.float32)
         self.planes = torch.from_numpy(planes).to(device)  # [dim, R * k]
         self.projections = None  # [dim, R * d]
@@ -77,56 +74,21 @@ class FixedDimensionalEncoding:
         return self._encode(block, fill=True)
 
     def _encode(self, block: Block, fill: bool) -> torch.Tensor:
-        if self.device.type == "cuda":
-            return muvera_gpu.fde(block, self.planes, self.projections, self.bits, fill)
-        return torch.from_numpy(encode(block, self.planes.numpy(), self._by_repetition(), self.bits, fill))
-
-    def _by_repetition(self) -> np.ndarray | None:
-        """The projections, float32 [R, dim, d]."""
-        if self.projections is None:
-            return None
-        return np.ascontiguousarray(
-            self.projections.numpy().reshape(len(self.projections), self.repetitions, self.width).transpose(1, 0, 2)
-        )
+        return self._implementation.encode(block, self.planes, self.projections, self.bits, fill)
 
     @property
     def token_bytes(self) -> int:
-        """Bytes that one token takes while its block is encoded, beside its vector: products with the planes, signs."""
-        return 4 * self.repetitions * (2 * self.width + 3 * self.bits + 12) if self.device.type == "cuda" else 0
+        """Bytes that one token takes while its block is encoded, beside its vector."""
+        return self._implementation.token_bytes(self.repetitions, self.bits, self.width)
 
     @property
     def row_bytes(self) -> int:
-        """Bytes that one text takes while its block is encoded: its FDE (on a GPU, also what fills it, and cells)."""
-        return (8 * self.size + 40 * self.repetitions * self.buckets) if self.device.type == "cuda" else 4 * self.size
+        """Bytes that one text takes while its block is encoded."""
+        return self._implementation.row_bytes(self.size, self.repetitions * self.buckets)
 
-
-def encode(
-    block: Block,
-    planes: Float[np.ndarray, "dim planes"],
-    projections: Float[np.ndarray, "R dim d"] | None,
-    bits: int,
-    fill: bool,
-) -> Float[np.ndarray, "texts size"]:
-    """MUVERA's encodings of a block: sums of each bucket, or (`fill`) means with empty buckets filled.
-
-    Cost: for each token R * bits * dim multiply-adds (its buckets) and R * dim additions; for each text
-    R * 2^bits * dim * d multiply-adds (the projections of its bucket sums).
-    """
-    texts, dim = len(block.lengths), block.tokens.shape[1]
-    repetitions, buckets, offsets = planes.shape[1] // bits, 1 << bits, block.offsets
-    width = dim if projections is None else projections.shape[2]
-    codes = np.empty((texts, repetitions, buckets * width), dtype=np.float32)
-
-    def some(rows: range) -> None:
-        tokens = block.tokens[offsets[rows.start] : offsets[rows.stop]]
-        sums = np.empty((repetitions, len(rows) * buckets, dim), dtype=np.float32)
-        of_texts = offsets[rows.start : rows.stop + 1] - offsets[rows.start]
-        sum_buckets(tokens, tokens @ planes, of_texts, bits, fill, sums)
-        projected = sums if projections is None else sums @ projections
-        codes[rows.start : rows.stop] = projected.reshape(repetitions, len(rows), -1).transpose(1, 0, 2)
-
-    map_threads(some, chunks(texts, _TEXTS))
-    return codes.reshape(texts, -1)
+    def dot_products(self, queries: Sequence[Float[torch.Tensor, "size _"]], documents: Any, block: Block) -> Any:
+        """Scores [queries of all parts, docs] of queries' FDEs, as columns, with the FDEs of a block of documents."""
+        return self._implementation.dot_products(queries, documents, block)
 
 
 class Muvera(Method):
@@ -143,7 +105,7 @@ class Muvera(Method):
             )
         self.options = (repetitions, bits, projection, seed)
 
-    def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
+    def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by F_q . F_d."""
         watch = Stopwatch()
         fde = FixedDimensionalEncoding(docs.dim, *self.options, resources.device)
@@ -156,44 +118,18 @@ class Muvera(Method):
                 for part in queries.parts
             ]
         best = resources.top_k(len(queries), min(k, len(docs)))
-        with bar("MUVERA", len(docs), resources.show) as progress:
-            for block in docs.blocks(token_bytes, row_bytes, resources.block_bytes, TILE):
+        with bar("MUVERA", len(docs), resources.show, device=resources.device) as progress:
+            for block in docs.blocks(token_bytes, row_bytes, resources.block_bytes, muvera_cpu.TILE):
                 with watch.phase("encode_documents"):
                     codes = fde.documents(block)
                 with watch.phase("search"):
-                    scores = dot_products(query_codes, codes, block)
+                    scores = fde.dot_products(query_codes, codes, block)
                     best.add(block.start, scores)
                 progress.update(len(block.lengths))
         with watch.phase("search"):
             ranking = best.ranking()
         return SearchResult(ranking, watch.seconds, len(docs) * fde.size * 4, {"code_size": fde.size})
 
-
-def dot_products(
-    queries: Sequence[Float[torch.Tensor, "size _"]], documents: Float[torch.Tensor, "docs size"], block: Block
-) -> Any:
-    """``(documents @ queries).T`` in tiles of documents, float32 [queries of all parts, docs] (numpy, or on the GPU).
-
-    -inf for documents without tokens. BLAS is a quarter faster where the queries' codes are columns.
-    """
-    if documents.is_cuda:
-        scores = torch.cat([(documents @ part).T for part in queries])
-        scores[:, torch.from_numpy(block.lengths == 0).to(scores.device)] = -torch.inf
-        return scores
-    asked, codes = [part.numpy() for part in queries], documents.numpy()
-    ends = np.cumsum([part.shape[1] for part in asked])
-    result = np.empty((ends[-1], len(codes)), dtype=np.float32)
-
-    def some(rows: range) -> None:
-        for part, end in zip(asked, ends, strict=True):
-            result[end - part.shape[1] : end, rows.start : rows.stop] = (codes[rows.start : rows.stop] @ part).T
-
-    map_threads(some, _tiles(block))
-    result[:, block.lengths == 0] = -np.inf
-    return result
-
-
-def _tiles(block: Block) -> list[range]:
-    """The block's rows, cut where a multiple of `TILE` of the corpus's rows is."""
-    cuts = [block.start, *range(block.start // TILE * TILE + TILE, block.stop, TILE), block.stop]
-    return [range(a - block.start, b - block.start) for a, b in zip(cuts, cuts[1:], strict=False)]
+    def buckets(self, dim: int, device: torch.device) -> FixedDimensionalEncoding:
+        """The hyperplanes of all repetitions."""
+        return FixedDimensionalEncoding(dim, *self.options, device)

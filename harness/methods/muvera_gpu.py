@@ -1,6 +1,8 @@
-"""MUVERA's encodings (`harness.methods.muvera.encode`) on a GPU; the tests run them on a CPU."""
+"""MUVERA's encodings and their search (`harness.methods.muvera`) on a GPU; the tests run them on a CPU."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -9,7 +11,17 @@ from jaxtyping import Float, Int
 from harness.vectors.store import Block
 
 
-def fde(
+def token_bytes(repetitions: int, bits: int, width: int) -> int:
+    """Bytes that one token takes while its block is encoded, beside its vector: projections, products, signs, cells."""
+    return 4 * repetitions * (2 * width + 3 * bits + 12)
+
+
+def row_bytes(size: int, buckets: int) -> int:
+    """Bytes that one text takes while its block is encoded: its FDE, what fills it, and its cells."""
+    return 8 * size + 40 * buckets
+
+
+def encode(
     block: Block,
     planes: Float[torch.Tensor, "dim planes"],
     projections: Float[torch.Tensor, "dim projected"] | None,
@@ -60,3 +72,12 @@ def _nearest(
     has_tokens = (lengths > 0).repeat_interleave(repetitions * buckets)
     empty = torch.nonzero((counts == 0) & has_tokens).squeeze(1)
     return empty, nearest.view(-1)[empty] % step
+
+
+def dot_products(
+    queries: Sequence[Float[torch.Tensor, "size _"]], documents: Float[torch.Tensor, "docs size"], block: Block
+) -> Float[torch.Tensor, "queries docs"]:
+    """``(documents @ queries).T``; -inf for documents without tokens."""
+    scores = torch.cat([(documents @ part).T for part in queries])
+    scores[:, torch.from_numpy(block.lengths == 0).to(scores.device)] = -torch.inf
+    return scores

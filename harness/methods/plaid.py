@@ -37,7 +37,7 @@ from harness.system import locks
 from harness.system.errors import HarnessError
 from harness.system.files import digest, flush, sealed, unsealed, write_json
 from harness.system.progress import Stopwatch, bar
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenStore, TokenVectors
 
 MARKER = "complete.json"
 _QUERIES = 16  # searched in one call: often enough for the progress bar
@@ -51,6 +51,7 @@ class Plaid(Method):
     order = 0
     end_to_end = True
     shardable = False  # its centroids are those of the whole corpus
+    sublinear = True  # it probes a few cells of an index
 
     def __init__(self, nbits: int, kmeans_niters: int, n_ivf_probe: int, n_full_scores: int, seed: int) -> None:
         if nbits not in (1, 2, 4, 8) or min(kmeans_niters, n_ivf_probe) < 1:  # fast-plaid hangs on some of these
@@ -61,7 +62,7 @@ class Plaid(Method):
         self.build_options = {"nbits": nbits, "kmeans_niters": kmeans_niters, "seed": seed}
         self.n_ivf_probe, self.n_full_scores = n_ivf_probe, n_full_scores
 
-    def search(self, docs: TokenStore, queries: TokenStore, k: int, resources: Resources) -> SearchResult:
+    def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by PLAID's approximate MaxSim; fewer where it finds fewer."""
         if self.n_full_scores < 4 * k:
             raise HarnessError(
@@ -73,6 +74,8 @@ class Plaid(Method):
                 f"document row {int(np.flatnonzero(docs.lengths == 0)[0])} has no token vectors, which PLAID cannot "
                 "index: remove the document."
             )
+        if not isinstance(docs, TokenStore):
+            raise TypeError("PLAID indexes a token store on disk, whose identity names the index")
         watch = Stopwatch()
         index = self._path(docs, resources)
         try:
@@ -108,7 +111,8 @@ class Plaid(Method):
         documents = list(torch.from_numpy(docs.flat).split(docs.lengths.tolist()))
         text = f"PLAID's build of {len(docs)} documents"
         where = f"{text} in {index}"
-        with watch.phase("build"), bar(text, 1, resources.show), _seeded(self.build_options["seed"]), _panics(where):
+        building = bar(text, 1, resources.show, device=resources.device)
+        with watch.phase("build"), building, _seeded(self.build_options["seed"]), _panics(where):
             _open(index, resources.device).create(
                 documents,
                 start_from_scratch=0,  # keep no second copy of the vectors
@@ -126,13 +130,14 @@ class Plaid(Method):
         marker = {"seconds": watch.seconds["build"], "centroids": centroids, "files": files}
         write_json(index / MARKER, sealed(marker))
 
-    def _search(self, plaid: Any, centroids: int, queries: TokenStore, k: int, resources: Resources) -> Ranking:
+    def _search(self, plaid: Any, centroids: int, queries: TokenVectors, k: int, resources: Resources) -> Ranking:
         rows = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         # On a CPU, one query a thread is 1.5 times as fast as all threads on one query; the results are the same.
         threads = torch.get_num_threads() if resources.device.type == "cpu" else 1
         chunk = {"batch_size": _CPU_CHUNK} if resources.device.type == "cpu" else {}
-        with bar("PLAID", len(queries), resources.show) as progress, _torch_threads(1 if threads > 1 else None):
+        searching = bar("PLAID's search", len(queries), resources.show, "queries", resources.device)
+        with searching as progress, _torch_threads(1 if threads > 1 else None):
             for group in _groups(queries.lengths):
                 found = plaid.search(
                     torch.from_numpy(np.stack([queries[int(query)] for query in group])),

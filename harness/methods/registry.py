@@ -64,9 +64,14 @@ def is_known(name: str) -> bool:
     return base_name(name) in choices("method")
 
 
+def traits(name: str) -> type[Method]:
+    """The class whose attributes describe a method: its own, or `Method` with the defaults for an unknown one."""
+    return method_class(name) if is_known(name) else Method
+
+
 def end_to_end(name: str) -> bool:
     """Whether a method ranks with MaxSim itself (`Method.end_to_end`)."""
-    return is_known(name) and method_class(name).end_to_end
+    return traits(name).end_to_end
 
 
 def title(name: str) -> str:

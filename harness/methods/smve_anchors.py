@@ -90,7 +90,7 @@ class HadamardAnchors:
 
     @cached_property
     def matrix(self) -> Float[np.ndarray, "dim width"]:
-        """The directions as columns, for a GPU, and for those who want to see them."""
+        """The directions as columns: what a GPU multiplies with, and what geometry looks at."""
         dim, n = len(self.rotation), self.signs.shape[1]
         numbers = np.arange(n)
         parity = np.array([[bin(a & i).count("1") & 1 for a in numbers] for i in range(dim)])
@@ -105,11 +105,12 @@ class HadamardAnchors:
         share = (2 * k + 8 * np.sqrt(k)) / self.width  # of the projections that the first floor lets pass
         normal = np.float32(NormalDist().inv_cdf(1 - share) if share < 0.5 else -np.inf)
         for start in range(0, len(tokens), hadamard.LANES):
-            some = slice(start, start + hadamard.LANES)
-            turned = hadamard.turn(tokens[some], self.rotation)
+            part = slice(start, start + hadamard.LANES)
+            turned = hadamard.turn(tokens[part], self.rotation)
             # Signs are random, so that a token's projections are nearly normal with variance |token|^2.
-            guess = normal * np.sqrt((turned * turned).sum(axis=0))
-            hadamard.largest(turned, self.signs, self.width, k, guess, scale, chosen[some], values[some])
+            with np.errstate(invalid="ignore"):  # no floor, -inf, of a vector of zeros: NaN, which is no floor either
+                guess = normal * np.sqrt((turned * turned).sum(axis=0))
+            hadamard.largest(turned, self.signs, self.width, k, guess, scale, chosen[part], values[part])
         return chosen, values
 
 
@@ -148,6 +149,6 @@ def _orthogonal(dim: int, rng: np.random.Generator) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 numbers by itself (elsewhere torch emulates it, slowly)."""
+    """Whether this CPU has instructions for products of bfloat16 numbers (torch emulates them elsewhere, slowly)."""
     found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))

@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+
+from harness.methods.smve_codes import SparseCodes
+from harness.vectors.store import Block
+
+if TYPE_CHECKING:
+    from harness.methods.smve import SparseEncoding
+
+
+def token_bytes(size: int) -> int:
+    """Bytes that one token takes while its block is encoded, beside its kept projections: its projections, twice."""
+    return 8 * size
+
+
+def row_bytes(size: int) -> int:
+    """Bytes that one text takes while its block is encoded: its dense sums and counts."""
+    return 16 * size
+
+
+def encode(encoding: SparseEncoding, block: Block, mean: bool) -> SparseCodes:
+    """Codes of the texts of a block: the sum, or the mean, of the projections that kept an anchor."""
+    tokens, kept = torch.from_numpy(block.tokens).to(encoding.device), []
+    for r, anchors in enumerate(encoding.sets):
+        matrix = torch.from_numpy(anchors.matrix).to(encoding.device)
+        values, chosen = largest_projections(tokens, matrix, encoding.keep)
+        kept.append((values, chosen + r * encoding.width))
+    values, chosen = (torch.cat(parts, dim=1) for parts in zip(*kept, strict=True))
+    sums, counts = sparse_codes(values, chosen, block.lengths, encoding.size)
+    rows, places = torch.nonzero(counts, as_tuple=True)
+    weights = (sums / counts.clamp(min=1) if mean else sums)[rows, places]
+    lengths = torch.bincount(rows, minlength=len(block.lengths)).cpu().numpy()
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    return SparseCodes(ends, places.int().cpu().numpy(), weights.cpu().numpy(), encoding.size)
 
 
 def largest_projections(

@@ -1,1 +1,1 @@
-"""Weights: where they are, what they are, and what is refused."""
+"""Models: checkpoints, their heads, and what is refused in them."""

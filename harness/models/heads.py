@@ -1,12 +1,12 @@
-"""Heads: the projection of a ColBERT model, as a file of its own.
+"""Heads: the projection of a ColBERT model, in a file of its own.
 
-A ColBERT model is a transformer (the backbone) and a projection of each of its token vectors (the head: one dense
-layer, or several). Models that differ in the head alone share everything before it, so that their texts pass through
-the backbone once (`harness.vectors.encode`), and a trained head is a small file:
+A ColBERT model consists of a transformer (the backbone) and a projection of its token vectors (the head: one or more
+dense layers). Models that differ in the head alone share the backbone, so that texts pass through it only once
+(`harness.vectors.encode`). A trained head is a small file:
 
     NAME.safetensors   the parameters of all modules after the first, under PyLate's names (``1.linear.weight``, ...)
 
-``model.head=FILE`` puts one in place of the checkpoint's own projection.
+``model.head=FILE`` replaces the checkpoint's own projection by it.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ _BACKBONE = "0."
 
 
 def find(name: str) -> Path:
-    """The file of a head: a path, or the name of a shipped one.
+    """The file of a head, from a path or the name of a shipped head.
 
     Raises
     ------
     HarnessError
-        If there is neither.
+        If the file does not exist.
     """
     path = SHIPPED / f"{name}.safetensors" if name in shipped() else Path(name).expanduser()
     if not path.is_file():
         known = ", ".join(shipped()) or "none"
         raise HarnessError(
-            f"the head {path} does not exist: set model.head to a *.safetensors file (shipped: {known})."
+            f"the head {path} does not exist: set model.head to a *.safetensors file or a shipped head ({known})."
         )
     return path
 
 
 def shipped() -> list[str]:
-    """The names of the heads that come with the harness."""
+    """The names of the heads that are part of the harness."""
     return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 
 
 def parameters(model: ColBERT) -> dict[str, torch.Tensor]:
-    """The parameters of a model's head."""
+    """The parameters of a model's head, by name."""
     return {name: value for name, value in model.state_dict().items() if not name.startswith(_BACKBONE)}
 
 
 def write(model: ColBERT, path: Path) -> None:
-    """Write the head of a model, whole or not at all."""
+    """Write the head of a model to a file, all of it or nothing."""
     tensors = {name: value.detach().float().cpu().contiguous() for name, value in parameters(model).items()}
     with replacing(path) as file:
         file.write(save(tensors))
@@ -70,23 +70,26 @@ def put(model: ColBERT, path: Path) -> None:
     Raises
     ------
     HarnessError
-        If the file is damaged, or is the head of a model of another shape.
+        If the file is damaged, or the head belongs to a model with other shapes.
     """
     try:
         found = load_file(path)
     except (SafetensorError, OSError) as error:
         raise HarnessError(
-            f"cannot read the head {path} ({error}): expected a *.safetensors file; copy it again."
+            f"cannot read the head {path} ({error}), expected a *.safetensors file: copy it again."
         ) from error
     shapes = {name: tuple(value.shape) for name, value in found.items()}
     expected = {name: tuple(value.shape) for name, value in parameters(model).items()}
     if shapes != expected:
-        raise HarnessError(f"the head {path} has {shapes}, expected {expected}: it is another model's.")
+        raise HarnessError(
+            f"head {path} has tensors {shapes}, but this model needs {expected}: it belongs to a different model; set "
+            "model.head to another file."
+        )
     model.load_state_dict(found, strict=False)
 
 
 def forward(model: ColBERT, tokens: torch.Tensor) -> torch.Tensor:
-    """What the modules after the backbone make of its vectors, [..., hidden] to [..., dim], not of unit length."""
+    """Pass the backbone's vectors through the head: [..., hidden] to [..., dim], not of unit length."""
     features = {"token_embeddings": tokens}
     for module in list(model)[1:]:
         features = module(features)
@@ -94,7 +97,7 @@ def forward(model: ColBERT, tokens: torch.Tensor) -> torch.Tensor:
 
 
 def project(model: ColBERT, tokens: Float[np.ndarray, "tokens hidden"]) -> Float[np.ndarray, "tokens dim"]:
-    """Unit token vectors from the backbone's, by the head alone."""
+    """Unit token vectors, from the backbone's by the head."""
     with torch.inference_mode():
         projected = forward(model, torch.from_numpy(tokens).to(model.device))
         return torch.nn.functional.normalize(projected.float(), dim=-1).cpu().numpy()

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from harness.vectors.store import Block, TokenStore
+from harness.vectors.store import Block, TokenVectors
 
 _STEP = 16  # documents are padded to a multiple of this many tokens, so about _STEP / 2 are wasted on each
 
@@ -25,7 +25,7 @@ _STEP = 16  # documents are padded to a multiple of this many tokens, so about _
 _PIECE = 1 << 28  # similarities held at once by one product: 1 GiB of float32
 
 
-def pad_queries(queries: TokenStore, device: torch.device) -> Float[torch.Tensor, "queries length dim"]:
+def prepare(queries: TokenVectors, device: torch.device) -> Float[torch.Tensor, "queries length dim"]:
     """All queries, padded with zero vectors to the longest."""
     padded = torch.zeros(len(queries), int(queries.lengths.max(initial=1)), queries.dim)
     every = queries.rows(0, len(queries))  # read once, not query by query
@@ -94,4 +94,9 @@ def pair_scores(
     for i in np.flatnonzero((np.diff(bounds) > 0) & (block.lengths > 0)):
         chosen, document = asking[bounds[i] : bounds[i + 1]], tokens[offsets[i] : offsets[i + 1]]
         scores[bounds[i] : bounds[i + 1]] = maxsim(queries[chosen], document[None]).squeeze(1)
+    return scores.cpu().numpy()
+
+
+def numpy(scores: torch.Tensor) -> np.ndarray:
+    """Scores as a numpy array."""
     return scores.cpu().numpy()

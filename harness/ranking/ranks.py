@@ -31,6 +31,10 @@ class Ranking:
         """How many documents each query has."""
         return (self.rows >= 0).sum(axis=1)
 
+    def split(self, parts: int) -> list[Ranking]:
+        """The rankings of equally many consecutive queries each."""
+        return [Ranking(*part) for part in zip(np.split(self.rows, parts), np.split(self.scores, parts), strict=True)]
+
 
 def drop_self_matches(ranking: Ranking, self_rows: Int[np.ndarray, " queries"], k: int) -> tuple[Ranking, int]:
     """Remove each query's own document, then keep the k best.

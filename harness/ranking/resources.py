@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from harness.ranking import topk_gpu
-from harness.ranking.topk import RunningTopK
+from harness.ranking import topk, topk_gpu
+from harness.system.device import twin
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Resources:
     cache: Path
     show: bool = False
 
-    def top_k(self, queries: int, k: int) -> RunningTopK | topk_gpu.RunningTopK:
-        """A running top-k where the scores will be."""
-        return topk_gpu.RunningTopK(queries, k, self.device) if self.device.type == "cuda" else RunningTopK(queries, k)
+    def top_k(self, queries: int, k: int) -> topk.RunningTopK | topk_gpu.RunningTopK:
+        """A running top-k on the device that computes the scores."""
+        implementation: Any = twin(self.device, topk.RunningTopK, partial(topk_gpu.RunningTopK, device=self.device))
+        return implementation(queries, k)

@@ -57,10 +57,10 @@ class RunningTopK:
     def add(self, first_row: int, scores: Float[np.ndarray, "queries docs"]) -> None:
         """Take the scores of the documents from `first_row` on, not seen before; -inf means: not a candidate."""
 
-        def some(queries: range) -> None:
+        def offer_scores(queries: range) -> None:
             offer(self._best, self._filled, self._floors, scores, first_row, queries.start, queries.stop)
 
-        map_threads(some, chunks(self.queries, -(-self.queries // torch.get_num_threads())))
+        map_threads(offer_scores, chunks(self.queries, -(-self.queries // torch.get_num_threads())))
 
     def ranking(self) -> Ranking:
         """The k best of everything added, in order."""

@@ -1,7 +1,7 @@
-"""One page of everything that was measured: a file that needs nothing else, and asks nobody for anything.
+"""One page of all that was measured: a single self-contained HTML file that makes no network requests.
 
-The page is `page.html.j2` with `page.css` and `page.js` in it. Its Content-Security-Policy allows these two by their
-hashes and nothing else, and everything from records is escaped.
+The page is the template `page.html.j2` with `page.css` and `page.js` inside. Its Content-Security-Policy allows these
+two by their hashes and nothing else, and all text from records is escaped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EXPECTED = EXPECTED_DIR
 
 
 def write(path: Path, text: str) -> None:
-    """Write the page, all of it or nothing.
+    """Write the page in one step: the file is complete, or it is not there.
 
     Raises
     ------
@@ -47,16 +47,16 @@ def write(path: Path, text: str) -> None:
         ) from error
 
 
-def page(inputs: Inputs, every: Sequence[Record]) -> tuple[str, list[str]]:
+def page(inputs: Inputs, all_records: Sequence[Record]) -> tuple[str, list[str]]:
     """The page, and one sentence for each figure that is left out.
 
     Parameters
     ----------
-    every
-        The records of all data sets, for the published numbers.
+    all_records
+        The records on all data sets, for the published numbers.
     """
     models = {row.model for row in inputs.rows}
-    inputs = replace(inputs, geometries=[one for one in inputs.geometries if one["model"] in models])
+    inputs = replace(inputs, geometries=[geometry for geometry in inputs.geometries if geometry["model"] in models])
     depths, datasets = list(inputs.depths), inputs.datasets
     table = tables.long_form(inputs.records, inputs.rows, datasets, depths)
     plaid = paired_tests.tested(paired_tests.to_plaid(inputs.rows, depths), inputs.records, datasets)
@@ -81,26 +81,25 @@ def page(inputs: Inputs, every: Sequence[Record]) -> tuple[str, list[str]]:
         whole=[row for row in rows if end_to_end(row.row.method)],
         filters=_filters(rows, depths),
         cost_columns=COST_COLUMNS,
-        remarks=[first, paired_tests_text.remark(plaid, datasets), *_own(inputs), *others],
+        remarks=[first, paired_tests_text.remark(plaid, datasets), *_not_in_card(inputs), *others],
         tests=paired_tests_text.sections(plaid, methods, datasets),
         costs=costs.sections(costs.measured(inputs.records, inputs.rows, datasets), inputs.records, datasets),
-        published=list(published.compared(EXPECTED, every)),
+        published=list(published.compared(EXPECTED, all_records)),
         pictures=list(pictures.drawn(inputs, notes)),
         notes=notes,
         origins=list(origins.collected(inputs.records, inputs.rows, datasets)),
-        **_own_files(),
+        **_style_and_script(),
     )
     return text, notes
 
 
-def _own(inputs: Inputs) -> list[str]:
-    if not any(row.center.split("+")[0] == "own" for row in inputs.rows):
-        return []
-    return ["Center own: not in the card, this project's addition; each side centered by its own mean."]
+def _not_in_card(inputs: Inputs) -> list[str]:
+    centers = tables.not_in_card([row.center for row in inputs.rows])
+    return [f"Center {label}: not in the card, this project's addition; {words}." for label, words in centers.items()]
 
 
-def _own_files() -> dict[str, Markup | str]:
-    """CSS and JavaScript as they stand in the page, and their hashes as its policy names them."""
+def _style_and_script() -> dict[str, Markup | str]:
+    """CSS and JavaScript of the page, and their hashes as its policy names them."""
     found: dict[str, Markup | str] = {}
     for name in ("css", "js"):
         content = (files("harness.report") / f"page.{name}").read_text(encoding="utf-8")
@@ -110,12 +109,12 @@ def _own_files() -> dict[str, Markup | str]:
 
 
 def _filters(rows: Sequence[Block], depths: Sequence[int]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What can be filtered by: (name, (value, title) of each choice), where there is a choice."""
+    """The filters of the table: (name, (value, title) of each choice); none for what has a single value."""
     stages = [row for row in rows if not end_to_end(row.row.method)]
-    every = [
+    filters = [
         ("model", {row.row.model: row.model for row in rows}),
         ("center", {row.row.center: row.center for row in stages}),
         ("method", {row.row.method: row.method for row in stages}),
         ("depth", {str(depth): f"rk={depth}" for depth in depths}),
     ]
-    return [(name, list(choices.items())) for name, choices in every if len(choices) > 1]
+    return [(name, list(choices.items())) for name, choices in filters if len(choices) > 1]

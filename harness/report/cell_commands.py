@@ -1,4 +1,4 @@
-"""The command that makes a cell, from what its record says of its options: words that the command line takes."""
+"""The command that measures a cell, made from the options in its record."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from harness.methods.registry import end_to_end
 from harness.records import FINAL, Record
 from harness.tables import Row
 
-NOT_SAID = ("name", "title", "known_weights", "files")
-"""Options that follow from the entry's name, or are only shown."""
+NOT_IN_COMMAND = ("name", "title", "known_weights", "files")
+"""Options that follow from the entry's name, or are for display only."""
 HEAD = "head.safetensors"
+"""The file name of every head that `train` writes."""
 Options = dict[str, Any]
 
 
 class Commands:
-    """The commands of a table; a cell that was not measured has the options of its row's, or model's, other records.
+    """The commands of a table. A cell that was not measured takes its options from other records of its row or model.
 
     Parameters
     ----------
     results
-        Where the records are; a folder of the checkout other than ``results`` is named, one elsewhere is nobody else's.
+        The folder of the records. Commands name it if it is inside the checkout and not ``results``; a folder elsewhere
+        means nothing to other readers.
     """
 
     def __init__(
@@ -43,15 +45,15 @@ class Commands:
         self._depths: list[int] = yaml.safe_load(text)["depths"]
 
     def of_cell(self, row: Row, dataset: str) -> str:
-        """What measures a row on one data set."""
+        """The command that measures a row on one data set."""
         return _line([*self._data(dataset), *self._options(row, dataset), *self._place])
 
     def of_row(self, row: Row) -> str | None:
-        """What measures a row on all data sets; None if no single command does."""
+        """The command that measures a row on all data sets; None if no single command does."""
         options = [self._options(row, name) for name in self.datasets]
         if len(self.datasets) == 1:
             return self.of_cell(row, self.datasets[0])
-        if any(one != options[0] for one in options) or any(
+        if any(other != options[0] for other in options) or any(
             self._data(name) != [f"dataset={name}"] for name in self.datasets
         ):
             return None
@@ -64,15 +66,15 @@ class Commands:
         return _words("dataset", _options(self._datasets.get(name), "dataset", name))
 
     def _options(self, row: Row, dataset: str) -> list[str]:
-        """Every word but the data set's."""
+        """All words but those of the data set."""
         record = self._found.get((row, dataset)) or self._rows.get(row)
         words = _words("model", _options(record or self._models.get(row.model), "model", row.model))
-        if not end_to_end(row.method):  # PLAID and exact search see the model's own vectors
+        if not end_to_end(row.method):  # the others see the model's own vectors
             words += _words("center", _options(record, "center", row.center))
-        return [*words, *_words("method", _options(record, "method", row.method)), *self._deeper(record)]
+        return [*words, *_words("method", _options(record, "method", row.method)), *self._depth_words(record)]
 
-    def _deeper(self, record: Record | None) -> list[str]:
-        """The depths, where they are not those of conf/config.yaml."""
+    def _depth_words(self, record: Record | None) -> list[str]:
+        """The word for the depths, if they are not those of conf/config.yaml."""
         if record is None:
             return []
         depths = sorted(map(int, record.ndcg10.keys() - {FINAL})) or record.config.get("depths", self._depths)
@@ -80,22 +82,22 @@ class Commands:
 
 
 def _options(record: Record | None, group: str, name: str) -> Options:
-    """The options of a group that a cell was measured with; of what was not measured, the entry's."""
+    """The options of a group with which a cell was measured; without a record, the name of the entry alone."""
     found = record.config.get(group) if record else None
-    if found and group == "model" and found.get("head") == HEAD:  # all runs of `train` call it so: their folders differ
+    if found and group == "model" and found.get("head") == HEAD:  # `train` calls every head so; their folders differ
         found = {**found, "head": f"{name.rpartition('head=')[2]}/{HEAD}"}
     return found or {"name": name.split("+")[0]}
 
 
 def _words(group: str, options: Options) -> list[str]:
-    """The entry of conf/, or a folder's path, and each option that differs from the entry (of a folder: local's)."""
+    """Words for the entry of conf/ or the folder's path, and for each option that differs from the entry."""
     name = options["name"]
     known = name in entries.choices(group)
     shipped = entries.entry(group, name if known else "local") if known or group in ("model", "dataset") else {}
     changed = {
         key: value
         for key, value in sorted(options.items())
-        if key in shipped and key not in NOT_SAID and value != shipped[key]
+        if key in shipped and key not in NOT_IN_COMMAND and value != shipped[key]
     }
     if known or not shipped:
         first = [f"{group}={name}"]
@@ -106,12 +108,12 @@ def _words(group: str, options: Options) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    """An option's value as Hydra reads it."""
+    """An option's value in the syntax of the command line."""
     if isinstance(value, list):
         return f"[{','.join(map(_value, value))}]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _line(words: Sequence[str]) -> str:
-    """The words as a shell takes them."""
+    """The command, quoted for a shell."""
     return shlex.join(["python", "-m", "harness", "run", *words])

@@ -1,15 +1,15 @@
-"""Where the numbers are from: for each model and data set, what was measured, when, with what, from which inputs."""
+"""Provenance: for each model and data set, what was measured, when, by which versions, and from which inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from harness.records import Record
-from harness.tables import Row, titles
+from harness.tables import Row, row_of, titles
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Origin:
 
     Attributes
     ----------
-    facts : (what, value): inputs, sizes, versions, hosts, commits; a value for each that differs among the cells
-    cells : one line for each cell: its options, seeds among them, when it was begun, and of which commit
+    facts : (name, values) of inputs, sizes, versions, hosts and commits; several values where the cells differ
+    cells : one line for each cell: its options (seeds among them), when it was started, and the commit
     """
 
     model: str
@@ -30,45 +30,41 @@ class Origin:
 
 
 def collected(records: Sequence[Record], rows: Sequence[Row], datasets: Sequence[str]) -> Iterator[Origin]:
-    """Of the records that the table shows, model by model."""
+    """The provenance of the records that the table shows, model by model."""
     place = {row: i for i, row in enumerate(rows)}
-    shown = [record for record in records if _row(record) in place]
+    shown = [record for record in records if row_of(record) in place]
     for model in dict.fromkeys(row.model for row in rows):
         for dataset in datasets:
-            some = [record for record in shown if (record.model, record.dataset) == (model, dataset)]
-            if some:
-                some.sort(key=lambda record: place[_row(record)])
-                notes = dict.fromkeys(note for record in some for note in record.notes)
+            chosen = [record for record in shown if (record.model, record.dataset) == (model, dataset)]
+            if chosen:
+                chosen.sort(key=lambda record: place[row_of(record)])
+                notes = dict.fromkeys(note for record in chosen for note in record.notes)
                 yield Origin(
                     titles.title(model),
                     dataset,
-                    _facts(some),
+                    _facts(chosen),
                     list(notes),
-                    pd.DataFrame([_cell(record) for record in some]),
+                    pd.DataFrame([_cell(record) for record in chosen]),
                 )
-
-
-def _row(record: Record) -> Row:
-    return Row(record.model, record.center, record.method)
 
 
 def _facts(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     inputs = {"weights": "Weights, sha256", "dataset": "Data (texts, queries, judgements), sha256"}
-    facts = [(title, _each(record.identity.get(key, "") for record in records)) for key, title in inputs.items()]
+    facts = [(title, _distinct(record.identity.get(key, "") for record in records)) for key, title in inputs.items()]
     sizes = [("Documents", "documents"), ("Document tokens", "document_tokens")]
-    facts += [(title, _each(_count(record.details.get(key)) for record in records)) for title, key in sizes]
+    facts += [(title, _distinct(_count(record.details.get(key)) for record in records)) for title, key in sizes]
     facts += [
-        ("Queries", _each(_count(len(record.per_query.get("queries", []))) for record in records)),
-        ("Model options", _each(_words(record.identity.get("model", {})) for record in records)),
-        ("Versions", _each(_words(record.versions, " ") for record in records)),
-        ("Host", _each(_words(record.host) for record in records)),
-        ("Commit", _each(record.commit for record in records)),
+        ("Queries", _distinct(_count(len(record.per_query.get("queries", []))) for record in records)),
+        ("Model options", _distinct(_words(record.identity.get("model", {})) for record in records)),
+        ("Versions", _distinct(_words(record.versions, " ") for record in records)),
+        ("Host", _distinct(_words(record.host) for record in records)),
+        ("Commit", _distinct(record.commit for record in records)),
     ]
     return [(title, values) for title, values in facts if values]
 
 
-def _each(values: Any) -> list[str]:
-    """The different values, without empty ones."""
+def _distinct(values: Iterable[Any]) -> list[str]:
+    """The distinct values as text, without empty ones."""
     return list(dict.fromkeys(str(value) for value in values if value))
 
 
@@ -89,7 +85,7 @@ def _cell(record: Record) -> dict[str, str]:
 
 
 def _words(options: Mapping[str, Any], between: str = "=") -> str:
-    """Options without their entry's name, which is said elsewhere."""
+    """Options as text, without the name of their entry, which has a column of its own."""
     return ", ".join(f"{key}{between}{_value(value)}" for key, value in options.items() if key != "name")
 
 

@@ -1,4 +1,4 @@
-"""The figures as SVG that stands in the page itself: no styles, no names and no addresses beyond it."""
+"""The figures as SVG elements of the page: without styles, and without ids or links that lead outside the figure."""
 
 from __future__ import annotations
 
@@ -17,30 +17,20 @@ from harness import figures
 from harness.figures import Inputs, style
 from harness.tables.titles import title
 
-CAPTIONS = {
-    "depth": "Mean NDCG@10 by rerank depth, for each method and centering, with PLAID's line (exact search's where "
-    "PLAID was not measured). The numbers are those of the table.",
-    "spectrum": "Share of each eigenvalue of the token vectors: the steeper, the fewer directions they fill.",
-    "cosines": "Pairwise cosines of token vectors: mass far from zero is a narrow cone, where projections see little.",
-    "buckets": "How evenly tokens fall into MUVERA's buckets and on SMVE's anchors; what is crowded separates nothing.",
-    "overlap": "How often two tokens share no anchor of SMVE, by their cosine.",
-    "agreement": "How well each first stage follows MaxSim: share of the exact top among its first k.",
-    "budget": "Quality by the size of the index and by the first stage's time, with each method's Pareto front.",
-}
-_NARROW = 300  # points: half a page's width, which a telephone shows whole
+_NARROW = 300  # points: half the width of a page, which fits on a phone
 _XLINK = "{http://www.w3.org/1999/xlink}"
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure.
+    """A figure of the page.
 
     Attributes
     ----------
-    name : that of its file, as `plot` calls it
-    group : the data set and model of a geometry; "" of what is made from records
-    wide : whether it needs a page's whole width
+    name : that of the file which `plot` would write
+    group : model and data set for a figure of a geometry; "" for one of records
+    wide : whether it needs the full width of a page
     """
 
     name: str
@@ -51,17 +41,18 @@ class Picture:
 
 
 def drawn(inputs: Inputs, notes: list[str]) -> Iterator[Picture]:
-    """Every figure that the records and geometries allow; `notes` says what is left out."""
+    """All figures of the records and geometries; a note on each that is left out is appended to `notes`."""
     groups = {
-        f"{one['dataset']}-{one['model']}": f"{title(one['model'])} on {one['dataset']}" for one in inputs.geometries
+        f"{geometry['dataset']}-{geometry['model']}": f"{title(geometry['model'])} on {geometry['dataset']}"
+        for geometry in inputs.geometries
     }
     with style.used():
-        every = ((kind, *one) for kind in CAPTIONS for one in figures.KINDS[kind].figures(inputs, notes))
-        for i, (kind, name, figure) in enumerate(every):
+        drawings = ((kind, *named) for kind in figures.KINDS for named in figures.KINDS[kind].figures(inputs, notes))
+        for i, (kind, name, figure) in enumerate(drawings):
             yield Picture(
                 name,
                 groups.get(name.removeprefix(f"{kind}-"), ""),
-                CAPTIONS[kind],
+                figures.KINDS[kind].caption,
                 inline(figure, f"figure{i}"),
                 bool(figure.get_figwidth() * 72 > _NARROW),
             )
@@ -76,13 +67,13 @@ def inline(figure: Figure, prefix: str) -> Markup:
     _strip(root)
     for element in root.iter():
         _plain(element, prefix)
-    joins = {"stroke-linejoin": "round", "stroke-linecap": "butt"}  # what the style that was taken out said
+    joins = {"stroke-linejoin": "round", "stroke-linecap": "butt"}  # the content of the removed style sheet
     root.attrib = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": described(figure), **joins}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
 def _strip(root: ElementTree.Element) -> None:
-    """Take out what is about the file, and the rule that would hold for the whole page."""
+    """Remove the metadata, and the style sheet, which would apply to the whole page."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in (f"{_SVG}metadata", f"{_SVG}style"):
@@ -90,9 +81,9 @@ def _strip(root: ElementTree.Element) -> None:
 
 
 def _plain(element: ElementTree.Element, prefix: str) -> None:
-    """Tags without namespaces, style as attributes (the page allows no style of its own), ids of this figure alone."""
+    """Tags without namespaces, styles as attributes (the page allows no others), ids that begin with `prefix`."""
     element.tag = element.tag.removeprefix(_SVG)
-    element.text = element.tail = None  # line breaks alone: letters are paths
+    element.text = element.tail = None  # only line breaks: letters are drawn as paths
     attributes: dict[str, str] = {}
     for key, value in element.attrib.items():
         key = key.removeprefix(_XLINK)
@@ -108,7 +99,7 @@ def _plain(element: ElementTree.Element, prefix: str) -> None:
 
 
 def described(figure: Figure) -> str:
-    """What a figure shows, in words: of each panel its axes, and of each line where it begins and ends."""
+    """What a figure shows, in words: the axes of each panel, and where each line begins and ends."""
     title = figure.get_suptitle()
     return " ".join([*([f"{title}."] if title else []), *(_panel(axes) for axes in figure.axes if axes.axison)])
 
@@ -116,8 +107,8 @@ def described(figure: Figure) -> str:
 def _panel(axes: Axes) -> str:
     names = [axes.get_title(), f"{axes.get_ylabel()} against {axes.get_xlabel()}"]
     words = ", ".join(" ".join(name.split()) for name in names if name)
-    said = [_ends(line) for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
-    return f"{words}: {'; '.join(said)}." if said else f"{words}."
+    lines = [_ends(line) for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    return f"{words}: {'; '.join(lines)}." if lines else f"{words}."
 
 
 def _ends(line: Line2D) -> str:

@@ -1,4 +1,4 @@
-"""Published numbers next to measured ones: the files of expected values, one after the other."""
+"""Published next to measured numbers: each file of published values with its verdicts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 from harness.records import Record
 from harness.tables import expected, titles
 from harness.tables.expected import VERDICTS, Check
-from harness.tables.titles import MISSING
+from harness.tables.formats import MISSING, signed
 
 
 @dataclass(frozen=True)
@@ -28,29 +28,29 @@ class Published:
 
 
 def compared(folder: Path, records: Sequence[Record]) -> Iterator[Published]:
-    """Every file of a folder against the records of all data sets."""
+    """Every file of a folder, compared with the records on all data sets."""
     for path in sorted(folder.glob("*.yaml")):
-        if found := list(expected.check_file(path, records)):
-            counts = Counter(one.verdict for one in found)
+        if checks := list(expected.check_file(path, records)):
+            counts = Counter(check.verdict for check in checks)
             yield Published(
-                found[0].source,
-                f"OK: up to {found[0].ok:g} points from the published number; NEAR: up to {found[0].near:g}.",
+                checks[0].source,
+                f"OK: up to {checks[0].ok:g} points from the published number; NEAR: up to {checks[0].near:g}.",
                 ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]),
-                pd.DataFrame([_line(one) for one in found]),
-                counts["MISSING"] < len(found),
+                pd.DataFrame([_line(check) for check in checks]),
+                counts["MISSING"] < len(checks),
             )
 
 
-def _line(one: Check) -> dict[str, str]:
-    missing = math.isnan(one.measured)
+def _line(check: Check) -> dict[str, str]:
+    missing = math.isnan(check.measured)
     return {
-        "Data sets": one.dataset,
-        "Model": titles.title(one.model),
-        "Center": one.center,
-        "Method": titles.method_title(one.method),
-        "rk": one.depth,
-        "Published": f"{one.expected:.2f}",
-        "Measured": MISSING if missing else f"{one.measured:.2f}",
-        "Difference": MISSING if missing else f"{round(one.measured - one.expected, 2) + 0.0:+.2f}",
-        "Verdict": one.verdict,
+        "Data sets": check.dataset,
+        "Model": titles.title(check.model),
+        "Center": check.center,
+        "Method": titles.method_title(check.method),
+        "rk": check.depth,
+        "Published": f"{check.expected:.2f}",
+        "Measured": MISSING if missing else f"{check.measured:.2f}",
+        "Difference": MISSING if missing else signed(check.measured - check.expected, 2),
+        "Verdict": check.verdict,
     }

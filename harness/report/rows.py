@@ -1,4 +1,4 @@
-"""The rows of the page's table: each with its means, its single data sets, what it cost and its commands."""
+"""The rows of the page's table: each with its means, its single data sets, its costs and its commands."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from harness.methods.registry import end_to_end
 from harness.report.cell_commands import Commands
 from harness.tables import MEAN, Marks, Row, costs, formats, plaid_mean, titles
 from harness.tables.costs import Cost
-from harness.tables.titles import MISSING
+from harness.tables.formats import MISSING
+from harness.tables.rows import PLAID
 
 STEPS = (0.5, 2, 5, 15)
-"""Percent points from which on a difference has its shade, of 1 to 4."""
+"""Percent points from which on a difference has the shade 1, 2, 3 and 4."""
 COST_COLUMNS = {"index": "Index", "first-stage": "First stage, ms / query", "rerank": "Rerank, ms / query"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as it is shown, the number that it is sorted by ("": none), and its difference to PLAID."""
+    """A value as it is shown, the number by which it is sorted ("": none), its difference to PLAID, and its shade."""
 
     text: str
     number: str = ""
@@ -32,7 +33,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """The means of a row, or its values on one data set (`name`): PLAID, one value for each depth, and the costs."""
+    """The means of a row, or its values on the data set `name`: PLAID, one value for each depth, and the costs."""
 
     name: str
     plaid: Cell
@@ -42,13 +43,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Block:
-    """A row of the table with everything that unfolds below it.
+    """A row of the table with all that unfolds below it.
 
     Attributes
     ----------
     row : its names, by which it is filtered
-    scope : what stands behind the model where the row is about some of the data sets only
-    commands : (for what, command) of the whole row, if there is one, and of each data set
+    scope : a suffix for the model of a row that covers only some of the data sets
+    commands : (name, command): for all data sets, if one command measures them all, and for each data set
     """
 
     row: Row
@@ -62,12 +63,12 @@ class Block:
 
 
 def blocks(inputs: Inputs, table: pd.DataFrame, marks: Marks, commands: Commands) -> list[Block]:
-    """Every row of a table (its long form); of PLAID and exact search, those that were measured."""
+    """The rows of a table, from its long form; methods without depths (PLAID, exact search) only if measured."""
     measured = costs.measured(inputs.records, inputs.rows, inputs.datasets)
-    lines = {key: some for key, some in table.groupby(["model", "center", "method"], sort=False)}
+    lines = dict(list(table.groupby(["model", "center", "method"], sort=False)))
     found = []
     for row in inputs.rows:
-        own = lines[row.model, titles.center_label(row.center), row.method]
+        own = lines[row.model, row.center, row.method]
         if not end_to_end(row.method) or own["ndcg10"].notna().any():
             plaid = _points(plaid_mean(table, own))
             found.append(_block(row, own, plaid, marks, measured.get(row, {}), commands))
@@ -78,20 +79,20 @@ def _block(
     row: Row, lines: pd.DataFrame, plaid: Cell, marks: Marks, cost: dict[str, Cost], commands: Commands
 ) -> Block:
     means, single = lines[lines["dataset"] == MEAN], lines[lines["dataset"] != MEAN]
-    whole = commands.of_row(row) if len(commands.datasets) > 1 else None
+    command = commands.of_row(row) if len(commands.datasets) > 1 else None
     return Block(
         row,
         titles.title(row.model),
-        titles.scope(single[single["ndcg10"].notna()]["dataset"].nunique(), commands.datasets),
+        formats.scope(single[single["ndcg10"].notna()]["dataset"].nunique(), commands.datasets),
         titles.center_label(row.center),
         titles.method_title(row.method),
         _line(MEAN, means, plaid, marks, costs.mean(list(cost.values())) if cost else None),
         [
-            _line(str(name), some, _points(some["plaid"].iloc[0]), {}, cost.get(str(name)))
-            for name, some in single.groupby("dataset", sort=False)
+            _line(str(name), values, _points(values["plaid"].iloc[0]), {}, cost.get(str(name)))
+            for name, values in single.groupby("dataset", sort=False)
         ],
         [
-            *([("all data sets", whole)] if whole else []),
+            *([("all data sets", command)] if command else []),
             *((name, commands.of_cell(row, name)) for name in commands.datasets),
         ],
     )
@@ -99,7 +100,7 @@ def _block(
 
 def _line(name: str, lines: pd.DataFrame, plaid: Cell, marks: Marks, cost: Cost | None) -> Line:
     values = [
-        _points(value, math.nan if method == "plaid" else delta, marks.get((model, center, method, depth), ""))
+        _points(value, math.nan if method == PLAID else delta, marks.get((model, center, method, depth), ""))
         for model, center, method, depth, _, value, _, delta in lines.itertuples(index=False)
     ]
     return Line(name, plaid, values, list(_costs(cost)))
@@ -128,7 +129,7 @@ def _number(value: float) -> str:
 
 
 def shade(delta: float) -> str:
-    """`even`, or which of the shades of a loss or a gain a difference to PLAID has: that of the number shown."""
+    """The CSS class of a difference to PLAID, as it is shown: `even`, or `loss` or `gain` with a shade from 1 to 4."""
     shown = abs(round(delta, 1))
     step = sum(shown >= least for least in STEPS)
     return "even" if step == 0 else f"{'loss' if delta < 0 else 'gain'}{step}"

@@ -1,1 +1,1 @@
-"""A record's cell measured again."""
+"""Measure the cell of a record again, and compare the two results."""

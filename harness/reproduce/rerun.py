@@ -1,10 +1,11 @@
-"""Reproduction: a record's cell measured again, into a folder of its own.
+"""Reproduction: measure the cell of a record again, into a folder of its own.
 
-The cell is that of the record's `config`. Of a path the record has the name alone, which is looked up under models_dir
-or data_dir. Folders are those of this machine, as for `run`. `harness.reproduce.verdict` compares the two.
+The cell is the one that the record's ``config`` describes. A record keeps only the last part of a path, which is looked
+up under models_dir or data_dir. All other folders are those of this machine, as for `run`. `harness.reproduce.verdict`
+compares the two results.
 
-A record may be a stranger's: its options are taken as plain values, never looked up (``${...}``), and none of them says
-which package or file of this machine is read.
+A record may come from a stranger. Its options are plain values: references (``${...}``) are refused, and no option
+chooses a package or file of this machine.
 """
 
 from __future__ import annotations
@@ -16,24 +17,25 @@ from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from harness import records
 from harness.cache.inventory import MARKERS
-from harness.config import compose, entries, names
+from harness.config import compose, entries
+from harness.config.names import safe_name
 from harness.measure.cells import Options
-from harness.measure.grouping import by_model, selected
+from harness.measure.failing import Failures
+from harness.measure.grouping import by_testbed
+from harness.measure.recording import SETTINGS
 from harness.measure.testbed import Testbed
 from harness.models import heads
 from harness.records import Record
-from harness.run import SETTINGS, measure
-from harness.system import locks
+from harness.run import measure
 from harness.system.errors import HarnessError
 
 GROUPS = ("model", "dataset", "center", "method")
-OURS = ("package", "folder", "files", "known_weights", "title", "builder", "packages")
-"""Options that say what is installed here and how it is known: those of conf/, whatever the record says."""
+LOCAL_OPTIONS = ("package", "folder", "files", "known_weights", "title", "builder", "packages")
+"""Options that describe this installation: they are taken from conf/, never from a record."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Repetition:
 
     Attributes
     ----------
-    cached : token vectors and index that the cache already had
+    cached : names of the token vectors and indexes that were already in the cache
     """
 
     record: Record
@@ -55,7 +57,7 @@ def read(path: Path) -> Record:
     Raises
     ------
     HarnessError
-        If there is none, or it is damaged or of another format.
+        If it does not exist, is damaged or has another format.
     """
     if not path.is_file():
         raise HarnessError(
@@ -77,20 +79,20 @@ def configuration(record: Record, overrides: Sequence[str]) -> DictConfig:
     Raises
     ------
     HarnessError
-        If the record's model, data set or options are not at hand, or an override is of another cell.
+        If the record's model, data set or options are not available, or an override would change the cell.
     """
-    given = _given(overrides)
+    given = _named_options(overrides)
     recorded = record.config
     _refuse_lookups("config", recorded)
     try:
-        names = {group: names.safe_name(group, recorded[group]["name"]) for group in GROUPS}
-        words = [f"{group}={_entry(group, name)}" for group, name in names.items()]
-        words += [f"{group}.path={names[group]}" for group in ("model", "dataset") if f"{group}=local" in words]
+        chosen = {group: safe_name(group, recorded[group]["name"]) for group in GROUPS}
+        words = [f"{group}={_entry(group, name)}" for group, name in chosen.items()]
+        words += [f"{group}.path={chosen[group]}" for group in ("model", "dataset") if f"{group}=local" in words]
         composed = compose.composed(compose.expand([*words, *overrides]))
         for group in GROUPS:
-            _take(composed, group, recorded[group], given)
-        whole = records.FINAL in record.ndcg10
-        asked = [record.candidates["asked"]] if whole else [int(depth) for depth in record.ndcg10]
+            _apply(composed, group, recorded[group], given)
+        end_to_end = records.FINAL in record.ndcg10
+        asked = [record.candidates["asked"]] if end_to_end else [int(depth) for depth in record.ndcg10]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise HarnessError(
             f"the record of {record.dataset}, {record.model} has no usable config ({type(error).__name__}: {error}): "
@@ -102,15 +104,15 @@ def configuration(record: Record, overrides: Sequence[str]) -> DictConfig:
 
 
 def _refuse_lookups(name: str, value: Any) -> None:
-    """Refuse text that the configuration would look up: in the environment, or wherever a resolver looks."""
+    """Refuse text that the configuration would resolve: from the environment, or by any other resolver."""
     if isinstance(value, str) and ("${" in value or value == "???"):
         raise HarnessError(f"the record's {name} is {value!r}: expected a plain value, nothing to be looked up.")
     if isinstance(value, (dict, list)):
-        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
-            _refuse_lookups(f"{name}.{key}", one)
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_lookups(f"{name}.{key}", part)
 
 
-def _given(overrides: Sequence[str]) -> set[str]:
+def _named_options(overrides: Sequence[str]) -> set[str]:
     """The options that overrides name."""
     parsed = compose.parse(compose.expand([*overrides, "experiment=null"]))[: len(overrides)]
     for override in parsed:
@@ -123,12 +125,12 @@ def _given(overrides: Sequence[str]) -> set[str]:
 
 
 def _entry(group: str, name: str) -> str:
-    """The entry of conf/ that a record's options began as."""
+    """The entry of conf/ that a record's options were made from."""
     return name if name in entries.choices(group) else "local"
 
 
-def _take(composed: DictConfig, group: str, recorded: Options, given: set[str]) -> None:
-    """Put a record's options of a group in place of the composed ones, unless they are given."""
+def _apply(composed: DictConfig, group: str, recorded: Options, given: set[str]) -> None:
+    """Replace the composed options of a group by those of the record, except the ones that overrides name."""
     known = composed[group]
     if group in ("center", "method") and (strange := sorted(recorded.keys() - known.keys())):
         raise HarnessError(
@@ -136,17 +138,17 @@ def _take(composed: DictConfig, group: str, recorded: Options, given: set[str]) 
             "not know: reproduce it with the version of its commit."
         )
     for key, value in recorded.items():
-        if f"{group}.{key}" in given or key not in known or key in OURS:
+        if f"{group}.{key}" in given or key not in known or key in LOCAL_OPTIONS:
             continue
         if key == "path" and value:
-            value = _found(group, value, composed.models_dir if group == "model" else composed.data_dir)
+            value = _folder(group, value, composed.models_dir if group == "model" else composed.data_dir)
         if key == "head" and value and value not in heads.shipped():
             raise HarnessError(f"the record's model has the head {value!r}, which is not shipped: set model.head=FILE.")
         OmegaConf.update(known, key, value)
 
 
-def _found(group: str, name: Any, folder: str | None) -> str:
-    """The folder of a name under models_dir or data_dir, in groups or not."""
+def _folder(group: str, name: Any, folder: str | None) -> str:
+    """The folder with a name in models_dir or data_dir, or in one of its subfolders."""
     if not isinstance(name, str) or PureWindowsPath(name).name != name or name == ".." or not name.isprintable():
         raise HarnessError(f"the record's {group}.path is {name!r}: expected the name of a folder alone.")
     root, option = Path(folder).expanduser() if folder else None, {"model": "models_dir", "dataset": "data_dir"}[group]
@@ -161,30 +163,28 @@ def _found(group: str, name: Any, folder: str | None) -> str:
 
 
 def repeat(configured: DictConfig) -> Repetition | None:
-    """Measure a configuration's cell; None if that failed, which was then said.
+    """Measure the cell of a configuration; None if that failed, in which case the error was logged.
 
     Raises
     ------
     HarnessError
-        If the data set or the model is not at hand.
+        If the data set or the model is not available.
     """
     with TemporaryDirectory(prefix="reproduce-") as folder:
-        ((options, choices),) = by_model([OmegaConf.merge(configured, {"results_dir": folder})])  # type: ignore[list-item]
-        if options["threads"]:
-            torch.set_num_threads(options["threads"])
-        testbed = Testbed(options, selected(options)[0])
-        before = _finished(testbed.cache)
-        with locks.measuring(testbed.cache, testbed.dataset_name, testbed.model_name):
-            failures = measure(testbed, choices)
-        if failures:
+        ((options, requests),) = by_testbed([OmegaConf.merge(configured, {"results_dir": folder})])  # type: ignore[list-item]
+        failures = Failures()
+        with Testbed.open(options, failures) as testbed:
+            before = _finished(options.cache)
+            measure(testbed, requests)
+        if failures.sentences:
             return None
         (found,) = records.read_all(Path(folder))
-        made = _finished(testbed.cache) - before
+        made = _finished(options.cache) - before
         cached = [store.path.name for store in (testbed.docs, testbed.queries) if store.path not in made]
         indexes = [
             path for path in made if path.parent.name == "plaid" and path.name.startswith(testbed.docs.path.name)
         ]
-        if choices[0].method["name"] == "plaid" and not indexes:
+        if requests[0].method.name == "plaid" and not indexes:
             cached.append("PLAID's index")
         return Repetition(found, cached)
 

@@ -1,10 +1,10 @@
-"""Whether a cell that was measured again gave what its record says.
+"""Whether a cell that was measured again has the scores of its record.
 
-    same              all scores (NDCG@10 of each query, recall, and their means), down to the last bit
-    within rounding   all of them differ by less than `ROUNDING`
-    different         one differs by more; or an input does, which makes it another cell
+    same              all scores (NDCG@10 of each query, recall, and their means) are equal to the last bit
+    within rounding   all scores differ by less than `ROUNDING`
+    different         a score differs by more, or an input differs, which makes it another cell
 
-Versions, host and commit are no inputs: where they differ, that is said whatever the verdict.
+Versions, host and commit are not inputs: differences in them are reported, but do not change the verdict.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from harness.records import Record
 from harness.tables import formats
 
 ROUNDING = 1e-6
-"""Of a score from 0 to 1: far above what the order of a sum changes, far below what one document out of place does."""
+"""A difference in scores from 0 to 1: far above that of sums in another order, far below that of a single swap."""
 SAME, WITHIN, DIFFERENT = "same", "within rounding", "different"
 
 
 @dataclass(frozen=True)
 class Depth:
-    """How much the scores at one depth differ.
+    """The differences in scores at one depth.
 
     Attributes
     ----------
-    mean : of the mean NDCG@10
-    largest : of one query's NDCG@10
-    recall : of the mean recall of the candidates
-    queries : how many queries' NDCG@10 differ
+    mean : difference in mean NDCG@10
+    largest : largest difference in the NDCG@10 of a query
+    recall : difference in the mean recall of the candidates
+    queries : number of queries whose NDCG@10 differs
     """
 
     depth: str
@@ -43,12 +43,12 @@ class Depth:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A record and the one that was measured now.
+    """A record (`then`) and that of the same cell, measured again (`now`).
 
     Attributes
     ----------
-    inputs, versions, host : "name: then, now", of what differs
-    depths : none if the queries or depths themselves are not the same
+    inputs, versions, host : "name: then, now" for each difference
+    depths : empty if the queries or depths themselves differ
     """
 
     then: Record
@@ -63,12 +63,12 @@ class Comparison:
         """`SAME`, `WITHIN` or `DIFFERENT`."""
         if self.inputs or not self.depths:
             return DIFFERENT
-        largest = max(max(abs(one.mean), one.largest, one.recall) for one in self.depths)
+        largest = max(max(abs(depth.mean), depth.largest, depth.recall) for depth in self.depths)
         return SAME if largest == 0 else WITHIN if largest < ROUNDING else DIFFERENT
 
 
 def compare(then: Record, now: Record) -> Comparison:
-    """Compare a record with the same cell's, measured now."""
+    """Compare a record with that of the same cell, measured again."""
     inputs = _differing(then.identity, now.identity)
     asked, asked_now = then.per_query["queries"], now.per_query["queries"]
     if asked != asked_now:
@@ -81,18 +81,18 @@ def compare(then: Record, now: Record) -> Comparison:
 
 
 def _depth(depth: str, then: Record, now: Record) -> Depth:
-    of_queries = [abs(a - b) for a, b in zip(then.per_query[depth], now.per_query[depth], strict=True)]
+    differences = [abs(a - b) for a, b in zip(then.per_query[depth], now.per_query[depth], strict=True)]
     return Depth(
         depth,
         now.ndcg10[depth] - then.ndcg10[depth],
-        max(of_queries),
+        max(differences),
         abs(now.candidate_recall.get(depth, 0.0) - then.candidate_recall.get(depth, 0.0)),
-        sum(value > 0 for value in of_queries),
+        sum(value > 0 for value in differences),
     )
 
 
 def _differing(then: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """What differs, options of options by their dotted names."""
+    """A line "name: then, now" for each option that differs; nested options have dotted names."""
     lines = []
     for key in [*then, *(key for key in now if key not in then)]:
         a, b = then.get(key), now.get(key)
@@ -104,20 +104,20 @@ def _differing(then: dict[str, Any], now: dict[str, Any], prefix: str = "") -> l
 
 
 def _short(value: Any) -> str:
-    """A value, of a sha256 its beginning."""
+    """A value as text; a sha256 is cut to its beginning."""
     text = "nothing" if value is None else str(value)
     return text[:12] if len(text) == 64 and " " not in text else text
 
 
 def text(comparison: Comparison, source: str) -> str:
-    """What the command line says of a comparison; `source` is where the token vectors came from."""
+    """A comparison as the command line prints it; `source` is where the token vectors came from."""
     then, verdict = comparison.then, comparison.verdict
     names = f"{then.dataset}  {then.model}  {then.center}  {then.method}"
-    said = [f"{names}, measured {then.started}, commit {then.commit[:12]}", f"Token vectors: {source}."]
+    facts = [f"{names}, measured {then.started}, commit {then.commit[:12]}", f"Token vectors: {source}."]
     for what, found in (("Inputs", comparison.inputs), ("Versions", comparison.versions), ("Host", comparison.host)):
         differ = "; ".join(found)
-        said.append(f"{what}: {f'differ (record, now): {differ}' if found else 'the same'}.")
-    shown = [_line(one, comparison) for one in comparison.depths]
+        facts.append(f"{what}: {f'differ (record, now): {differ}' if found else 'the same'}.")
+    shown = [_line(depth, comparison) for depth in comparison.depths]
     meaning = {
         SAME: "all scores, down to the last bit",
         WITHIN: f"all scores differ by less than {ROUNDING:g}",
@@ -125,17 +125,17 @@ def text(comparison: Comparison, source: str) -> str:
         if comparison.inputs
         else f"scores differ by {ROUNDING:g} or more",
     }
-    parts = ["\n".join(said), *([formats.pipes(pd.DataFrame(shown))] if shown else [])]
+    parts = ["\n".join(facts), *([formats.pipes(pd.DataFrame(shown))] if shown else [])]
     return "\n\n".join([*parts, f"Verdict: {verdict} ({meaning[verdict]})."])
 
 
-def _line(one: Depth, comparison: Comparison) -> dict[str, str]:
+def _line(depth: Depth, comparison: Comparison) -> dict[str, str]:
     return {
-        "Depth": one.depth,
-        "Record": f"{100 * comparison.then.ndcg10[one.depth]:.4f}",
-        "Now": f"{100 * comparison.now.ndcg10[one.depth]:.4f}",
-        "Difference": f"{one.mean:.2g}",
-        "Largest of a query": f"{one.largest:.2g}",
-        "Of recall": f"{one.recall:.2g}",
-        "Queries that differ": f"{one.queries} of {len(comparison.then.per_query['queries'])}",
+        "Depth": depth.depth,
+        "Record": f"{100 * comparison.then.ndcg10[depth.depth]:.4f}",
+        "Now": f"{100 * comparison.now.ndcg10[depth.depth]:.4f}",
+        "Difference": f"{depth.mean:.2g}",
+        "Largest of a query": f"{depth.largest:.2g}",
+        "Of recall": f"{depth.recall:.2g}",
+        "Queries that differ": f"{depth.queries} of {len(comparison.then.per_query['queries'])}",
     }

@@ -1,15 +1,15 @@
-"""How long cells that are not measured yet may take, from the phases of those that are.
+"""How long cells that are not measured yet may take, estimated from the phases of measured ones.
 
-Comparable are records of the same model and method (of the same model alone, for encoding) that were measured on a host
-with this CPU, number of cores and GPU. A phase of theirs is scaled by what it goes through:
+An estimate uses records of the same model and method (for encoding: of the same model) that were measured on a host
+with this CPU, number of cores and GPU. The time of a phase is scaled by the size that it is proportional to:
 
     encode_documents, <method>_encode_documents, center    document tokens
     encode_queries, <method>_encode_queries, evaluate      queries
-    <method>_search                                        queries x document tokens (PLAID: queries)
+    <method>_search                                        queries x document tokens (sublinear methods: queries)
     rerank                                                 queries x greatest depth
 
-and of several records, the median counts. Cells of one (model, data set) share encoding, codes, searches and the MaxSim
-pass: each counts once, as the longest. Where nothing is comparable there is no estimate.
+If there are several records, the median counts. Cells of one (model, data set) share encoding, codes, searches and the
+MaxSim pass: each of these counts once, with the longest time. Without a comparable record there is no estimate.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from harness.methods.registry import end_to_end
-from harness.records import Record
-from harness.records.failures import Names
+from harness.methods import registry
+from harness.records import CellKey, Record
+from harness.vectors.centering import KINDS
 
 ENCODING = ("encode_documents", "encode_queries")
 
 
 @dataclass(frozen=True)
 class Size:
-    """What phases go through; None: unknown."""
+    """The numbers that the time of a phase is proportional to; None: unknown."""
 
     tokens: int | None
     queries: int | None
@@ -39,31 +39,31 @@ class Size:
         if phase.endswith("encode_documents") or phase == "center":
             return self.tokens
         factor = {"rerank": self.depth}.get(phase, 1)
-        if phase.endswith("_search") and phase != "plaid_search":
+        if phase.endswith("_search") and not registry.traits(phase.removesuffix("_search")).sublinear:
             factor = self.tokens or 0
         return self.queries * factor if self.queries and factor else None
 
 
 def size_of(record: Record) -> Size:
-    """What a record's phases went through."""
+    """The size of the cell of a record."""
     return Size(record.details["document_tokens"], len(record.per_query["queries"]), record.candidates["asked"])
 
 
 def of_host(records: Sequence[Record], host: dict[str, Any]) -> list[Record]:
-    """The records that were measured on a host like this one."""
+    """The records that were measured on a host with the same CPU, cores and GPU."""
     keys = ("cpu", "cores", "gpu")
     return [record for record in records if all(record.host.get(key) == host.get(key) for key in keys)]
 
 
-def seconds_left(cells: Sequence[Names], size: Size, encoded: bool, records: Sequence[Record]) -> float | None:
+def seconds_left(cells: Sequence[CellKey], size: Size, encoded: bool, records: Sequence[Record]) -> float | None:
     """Seconds for some cells of one (model, data set); None: unknown.
 
     Parameters
     ----------
     encoded
-        Whether the token vectors are there.
+        Whether the token vectors are in the cache.
     records
-        What was measured on this host.
+        Those that were measured on a host like this one.
     """
     longest: dict[tuple[str, ...], float] = {}
     for _, model, center, method in cells:
@@ -83,22 +83,23 @@ def seconds_left(cells: Sequence[Names], size: Size, encoded: bool, records: Seq
 
 
 def _scaled(phase: str, size: Size, records: Sequence[Record]) -> float | None:
-    """The seconds of a phase at a size."""
+    """The median of the seconds of a phase, scaled to a size; None: unknown."""
     wanted = size.of(phase)
     rates = [
-        record.seconds[phase] / own
+        record.seconds[phase] / measured
         for record in records
-        if phase in record.seconds and (own := size_of(record).of(phase))
+        if phase in record.seconds and (measured := size_of(record).of(phase))
     ]
     return median(rates) * wanted if rates and wanted else None
 
 
 def _shared(phase: str, center: str, method: str) -> tuple[str, ...]:
-    """What counts once: cells with the same key have the phase in common."""
+    """The key of a phase: cells with equal keys share the phase, which then counts once."""
     if phase in ENCODING:
         return (phase,)
-    if phase in ("rerank", "exact_search"):
+    if phase == "rerank" or (phase.endswith("_search") and registry.traits(method).exhaustive):
         return ("maxsim",)
     if phase in ("center", "evaluate"):
         return phase, center, method
-    return phase, method, str(center == "none" or end_to_end(method))
+    kind = KINDS.get(registry.base_name(center))
+    return phase, method, str(kind and kind.documents)  # centerings that treat documents alike share codes and search

@@ -1,13 +1,13 @@
-"""Units: what one of several workers does of a sweep, in three waves.
+"""Jobs: what one of several workers does of a sweep, in three waves.
 
-    encode     help to encode a corpus, until no chunk of it is left for anybody
-    search     the candidates of one method's cells whose documents are encoded alike
+    encode     help to encode a corpus, until no chunk of it is left
+    search     the candidates of one method's cells that share their documents
     measure    MaxSim of all candidates of a (model, data set), and its records
 
 A wave begins when the one before it has ended. Workers share nothing but the cache, where each finds what the others
-have done (`harness.measure.artifacts`, `harness.vectors.build`): so results do not depend on who did what, and what a worker that
-was killed left undone is done by a later unit, at the latest by the one that measures. Whether a cell was measured, its
-record says (`Goal`), not the worker.
+have done (`harness.measure.artifacts`, `harness.vectors.build`). So results do not depend on which worker did what, and
+what a killed worker left undone is done by a later job, at the latest by the one that measures. Whether a cell was
+measured is read from its record (`Goal`), not from the worker.
 """
 
 from __future__ import annotations
@@ -16,23 +16,21 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
 from harness import records, run
-from harness.config.shards import CHUNK, parse
-from harness.measure import artifacts
-from harness.measure.artifacts import Files
+from harness.config.options import RunOptions
+from harness.config.shards import CHUNK
+from harness.measure import artifacts, results
+from harness.measure.artifacts import CellFiles
 from harness.measure.cells import Cell, Options, Request
-from harness.measure.grouping import alike, by_model, selected
-from harness.measure.pending import is_measured
+from harness.measure.failing import Failures
+from harness.measure.grouping import by_testbed, keys_of, share_documents
+from harness.measure.pending import State, pending, state_of
 from harness.measure.testbed import Testbed
-from harness.records import failures as failed
-from harness.records import results_dir
-from harness.records.failures import Names
+from harness.records import CellKey, failures
 from harness.system import locks
 from harness.system.errors import HarnessError
 
@@ -43,92 +41,100 @@ _HELPERS = 16  # at most, of one corpus: each takes chunk after chunk, so that f
 
 
 @dataclass(frozen=True)
-class Unit:
+class Job:
     """A piece of work on one (model, data set).
 
     Attributes
     ----------
     step : one of `STEPS`
-    names : of the cells it works for
+    keys : the cells it works for
     """
 
     step: str
-    options: Options
-    dataset: Options
+    options: RunOptions
     requests: list[Request]
-    names: list[Names]
+    keys: list[CellKey]
 
     @property
     def title(self) -> str:
         """What it does, for messages."""
-        return f"{self.step} {self.names[0][0]}  {self.names[0][1]}"
+        return f"{self.step} {self.keys[0].dataset}  {self.keys[0].model}"
+
+
+FileState = tuple[int, int] | None
+"""(inode, mtime in ns) of a file, to notice a rewrite; None if it does not exist."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a unit is to measure: a cell, or its part on a shard.
+    """What a job is to measure: a cell, or its part on a shard.
 
     Attributes
     ----------
-    kept : of a shard, where its stages may be: there is a place for each kind of device, which is the worker's
-    before : the states of its record, and of the last file of each of `kept`, when it was planned
+    testbed : the one of the process that plans, which knows where records are
+    copies : of a shard, where its artifacts may be: there is a place for each type of device, which the worker knows
+    before : the states of its record, and of the last file of each of `copies`, when it was planned
     """
 
-    unit: Unit
+    job: Job
     cell: Cell
-    kept: list[Files]
-    before: list[State]
+    testbed: Testbed
+    copies: list[CellFiles]
+    before: list[FileState]
 
     @classmethod
-    def of(cls, unit: Unit, cell: Cell, testbed: Testbed) -> Goal:
+    def of(cls, job: Job, cell: Cell, testbed: Testbed) -> Goal:
         """A goal as it is now, when nothing of it has been done."""
-        failed.clear(results_dir(unit.options["results_dir"]), cell.names)  # that it failed before says nothing now
-        place = cell.files.base.relative_to(testbed.stages)
-        kept = [] if testbed.shard.is_whole else [Files(folder / place) for folder in testbed.stages_anywhere]
-        return cls(unit, cell, kept, _states(unit.options, cell, kept))
+        failures.clear(testbed.options.results, cell.key)  # a failure of an earlier run says nothing about this one
+        place = cell.files.base.relative_to(testbed.artifacts)
+        copies = [] if testbed.shard.is_full else [CellFiles(folder / place) for folder in testbed.artifacts_anywhere]
+        return cls(job, cell, testbed, copies, _states(testbed, cell, copies))
 
     @property
     def is_reached(self) -> bool:
-        """Whether it is there; made anew, if that was asked for."""
-        options, cell, shard = self.unit.options, self.cell, parse(self.unit.options["shard"])
-        now = _states(options, cell, self.kept)
-        of_record, *of_kept = [not cell.anew or new != old for new, old in zip(now, self.before, strict=True)]
-        if not shard.is_whole:
-            there = [one for one, is_new in zip(self.kept, of_kept, strict=True) if is_new and _can_be_read(one, cell)]
-            if not there:
+        """Whether its result exists; with ``overwrite=true``, only if it was written after planning."""
+        cell, shard, now = self.cell, self.testbed.shard, _states(self.testbed, self.cell, self.copies)
+        record_counts, *counts = [not cell.overwrite or new != old for new, old in zip(now, self.before, strict=True)]
+        if not shard.is_full:
+            written = [
+                copy for copy, is_new in zip(self.copies, counts, strict=True) if is_new and _is_readable(copy, cell)
+            ]
+            if not written:
                 return False
-            if not any(all(of.are_there(cell.whole) for of in artifacts.of_shards(one, shard)) for one in there):
-                return True  # not the last one, which makes the record
+            if not any(_is_last(copy, cell, self.testbed) for copy in written):
+                return True  # the last shard makes the record
         try:
-            return of_record and is_measured(options, cell)
-        except HarnessError:  # the record is damaged: whoever tries to measure the cell says so
+            return record_counts and state_of(self.testbed, cell) is State.DONE
+        except HarnessError:  # the process that measures the cell reports a damaged record
             return False
 
     @property
     def failure(self) -> str | None:
-        """What it failed with; None if nobody says."""
-        return failed.read(results_dir(self.unit.options["results_dir"]), self.cell.names)
+        """What its cell failed with; None if no worker has noted a failure."""
+        return failures.read(self.testbed.options.results, self.cell.key)
 
 
-def _can_be_read(one: Files, cell: Cell) -> bool:
-    """Whether a shard's stages are there, and no other's; of damaged ones, whoever tries to measure says so."""
+def _is_last(files: CellFiles, cell: Cell, testbed: Testbed) -> bool:
+    """Whether all shards of a cell have their artifacts beside these."""
+    return all(part.exist(cell.end_to_end) for part in artifacts.of_shards(files, testbed.shard))
+
+
+def _is_readable(files: CellFiles, cell: Cell) -> bool:
+    """Whether a shard's artifacts exist and are undamaged; damaged ones are reported by the process that uses them."""
     try:
-        artifacts.read(one, cell.whole)
+        results.read(files, cell.end_to_end)
     except HarnessError:
         return False
     return True
 
 
-State = tuple[int, int] | None
-"""Of a file: another after it was written again; None where there is none."""
+def _states(testbed: Testbed, cell: Cell, copies: Sequence[CellFiles]) -> list[FileState]:
+    record = records.record_path(testbed.options.results, *cell.key)
+    last = [files.candidates if cell.end_to_end else files.maxsim for files in copies]
+    return [_state(path) for path in [record, *last]]
 
 
-def _states(options: Options, cell: Cell, kept: Sequence[Files]) -> list[State]:
-    record = records.record_path(results_dir(options["results_dir"]), *cell.names)
-    return [_state(record), *(_state(one.candidates if cell.whole else one.maxsim) for one in kept)]
-
-
-def _state(path: Path) -> State:
+def _state(path: Path) -> FileState:
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -136,103 +142,96 @@ def _state(path: Path) -> State:
     return found.st_ino, found.st_mtime_ns
 
 
-def planned(configs: Sequence[DictConfig], failures: list[str]) -> tuple[dict[str, list[Unit]], list[Goal]]:
-    """The units of each wave, and what they are to reach.
-
-    Parameters
-    ----------
-    failures
-        Gets a sentence for each cell that cannot be planned.
-    """
-    waves: dict[str, list[Unit]] = {step: [] for step in STEPS}
+def plan(configs: Sequence[DictConfig], noted: Failures) -> tuple[dict[str, list[Job]], list[Goal]]:
+    """The jobs of each wave, and what they are to reach; a cell that cannot be planned is `noted`."""
+    waves: dict[str, list[Job]] = {step: [] for step in STEPS}
     goals: list[Goal] = []
-    for options, chosen in by_model(configs):
-        for dataset in selected(options):
-            noted = partial(run.noting, failures, results_dir(options["results_dir"]))
-            with noted(*run.title_and_names(options, dataset, chosen)):
-                testbed = Testbed(options, dataset)
-                if not (cells := run.unfinished(testbed, chosen, noted)):
-                    continue
-                for unit in _of(testbed, cells):
-                    waves[unit.step].append(unit)
-                goals += [Goal.of(waves[MEASURE][-1], cell, testbed) for cell in cells]
+    for options, requests in by_testbed(configs):
+        with noted.collect(options.results, keys_of(options, requests), options.title):
+            testbed = Testbed(options, noted)
+            cells = pending(testbed, requests)
+            if not cells:
+                continue
+            for job in _jobs(testbed, cells):
+                waves[job.step].append(job)
+            goals += [Goal.of(waves[MEASURE][-1], cell, testbed) for cell in cells]
     return waves, goals
 
 
-def _of(testbed: Testbed, cells: list[Cell]) -> list[Unit]:
-    """The units of one (model, data set); the last one measures."""
-    config = {**_absolute(testbed.config, *PATHS), "model": _absolute(testbed.config["model"], "path", "head")}
-    config["progress"] = False  # the bars of several workers in one terminal are a muddle
-    dataset = _absolute(testbed.dataset_options, "path")
+def _jobs(testbed: Testbed, cells: list[Cell]) -> list[Job]:
+    """The jobs of one (model, data set); the last one measures."""
+    given = testbed.options.given
+    absolute = {**_absolute(given, *PATHS), "model": _absolute(given["model"], "path", "head")}
+    absolute["progress"] = False  # the bars of several workers in one terminal are a muddle
+    options = RunOptions.of(absolute, _absolute(testbed.options.dataset, "path"))
 
-    def unit(step: str, some: list[Cell]) -> Unit:
-        return Unit(step, config, dataset, [cell.request for cell in some], [cell.names for cell in some])
+    def job(step: str, group: Sequence[Cell]) -> Job:
+        return Job(step, options, [cell.request for cell in group], [cell.key for cell in group])
 
     chunks = -(-len(testbed.rows) // CHUNK)
-    helpers = 0 if testbed.is_encoded or not testbed.shard.is_whole else min(chunks, _HELPERS)
-    searches = [some for some in alike(cells) if not all(cell.files.candidates.exists() for cell in some)]
-    if testbed.config["overwrite"]:
-        searches = []  # what counts only if it is made anew is made once, where it counts
-        log.info("overwrite=true: all cells of %s, %s are one worker's", testbed.dataset_name, testbed.model_name)
+    helpers = 0 if testbed.is_encoded or not testbed.shard.is_full else min(chunks, _HELPERS)
+    searches = [group for group in share_documents(cells) if not all(cell.files.candidates.exists() for cell in group)]
+    if options.overwrite:
+        searches = []  # what is computed again is computed once, by the job that measures
+        log.info("overwrite=true: one worker measures all cells of %s, %s", testbed.dataset_name, testbed.model_name)
     return [
-        *(unit(ENCODE, cells) for _ in range(helpers)),
-        *(unit(SEARCH, some) for some in searches),
-        unit(MEASURE, cells),
+        *(job(ENCODE, cells) for _ in range(helpers)),
+        *(job(SEARCH, group) for group in searches),
+        job(MEASURE, cells),
     ]
 
 
 def _absolute(options: Options, *names: str) -> Options:
-    """Options whose paths are those of this process also where a worker has another folder to begin with."""
+    """Options with absolute paths, which a worker with another current folder understands."""
     paths = {name: Path(options[name]).expanduser() for name in names if options.get(name)}
     return {**options, **{name: str(path.absolute()) for name, path in paths.items() if path.exists()}}
 
 
 @contextmanager
 def announced(goals: Sequence[Goal]) -> Iterator[None]:
-    """Say for the time of a block that their cells are being measured, also while no worker is at work."""
+    """Announce for the time of a block that their cells are being measured, also while no worker is at work."""
     with ExitStack() as stack:
-        for cache, *testbed in sorted({(goal.unit.options["cache_dir"], *goal.cell.names[:2]) for goal in goals}):
-            stack.enter_context(locks.measuring(Path(cache).expanduser(), *testbed))
+        for cache, *names in sorted({(goal.job.options.cache, *goal.cell.key[:2]) for goal in goals}):
+            stack.enter_context(locks.measuring(cache, *names))
         yield
 
 
-def do(unit: Unit, threads: int) -> None:
-    """Do a unit's work; what fails is kept for its cells (`harness.records.failures`).
+def do(job: Job, threads: int) -> None:
+    """Do a job's work; failures are noted for its cells (`harness.measure.failing`).
 
     Parameters
     ----------
     threads
-        A worker's share, where the option ``threads`` names no number.
+        A worker's share of the cores, where the option ``threads`` names no number.
     """
-    torch.set_num_threads(unit.options["threads"] or threads)
-    noted = partial(run.noting, [], results_dir(unit.options["results_dir"]))
-    with noted(unit.title, unit.names):
-        testbed = Testbed(unit.options, unit.dataset)
-        with locks.measuring(testbed.cache, testbed.dataset_name, testbed.model_name):
-            if unit.step == ENCODE:
+    noted = Failures()
+    with noted.collect(job.options.results, job.keys, job.title):
+        with Testbed.open(replace(job.options, threads=job.options.threads or threads), noted) as testbed:
+            if job.step == ENCODE:
                 testbed.help_encode()
-            elif unit.step == SEARCH:
-                for some in alike(run.unfinished(testbed, unit.requests, noted)):  # as they are by now
-                    run.search(testbed, some, noted)
+            elif job.step == SEARCH:
+                for group in share_documents(pending(testbed, job.requests)):  # as they are by now
+                    with testbed.collect(group):
+                        run.find_candidates(testbed, group)
             else:
-                run.measure(testbed, unit.requests)
+                run.measure(testbed, job.requests)
 
 
-def undone(goals: Sequence[Goal]) -> list[Unit]:
-    """Units for the goals that nobody has reached and that nobody says have failed."""
+def undone(goals: Sequence[Goal]) -> list[Job]:
+    """Jobs for the goals that were not reached and that have no noted failure."""
     left: dict[int, list[Goal]] = {}
     for goal in goals:
         if not goal.is_reached and not goal.failure:
-            left.setdefault(id(goal.unit), []).append(goal)
+            left.setdefault(id(goal.job), []).append(goal)
     return [
-        replace(some[0].unit, requests=[goal.cell.request for goal in some], names=[goal.cell.names for goal in some])
-        for some in left.values()
+        replace(group[0].job, requests=[goal.cell.request for goal in group], keys=[goal.cell.key for goal in group])
+        for group in left.values()
     ]
 
 
 def missed(goals: Sequence[Goal]) -> list[str]:
-    """A sentence for each goal that was not reached though the units have ended."""
+    """A sentence for each goal that was not reached though the jobs have ended."""
     killed = (
         "its worker ended before it was measured (was it killed, or out of memory?): run again to go on from there."
     )
-    return [f"{'  '.join(goal.cell.names)}: {goal.failure or killed}" for goal in goals if not goal.is_reached]
+    return [f"{goal.cell.title}: {goal.failure or killed}" for goal in goals if not goal.is_reached]

@@ -1,4 +1,4 @@
-"""Many workers: the units of a sweep, wave by wave, through the Hydra launcher that was chosen."""
+"""Many workers: the jobs of a sweep, wave by wave, through the Hydra launcher that was chosen."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ from harness.config import compose, hydra
 from harness.system.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.sweep.jobs import Goal, Unit
+    from harness.sweep.jobs import Goal, Job
 
 log = logging.getLogger(__name__)
 PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 """Launcher -> its plugin's package, hydra-NAME-launcher."""
 DEFAULTS: dict[str, dict[str, object]] = {
-    "joblib": {"n_jobs": 2, "pre_dispatch": "n_jobs", "batch_size": 1},  # a unit is long: each when a worker is free
+    "joblib": {
+        "n_jobs": 2,
+        "pre_dispatch": "n_jobs",
+        "batch_size": 1,
+    },  # a job is long: it starts when a worker is free
     "ray": {
         "ray.init.include_dashboard": "false",
         "ray.init.num_cpus": "null",
@@ -83,6 +87,7 @@ def run(launcher: str, launched_by: Sequence[str], options: DictConfig, cells: S
     HarnessError
         If Ray cannot be started or reached.
     """
+    from harness.measure.failing import Failures
     from harness.sweep import jobs
 
     if not cells:
@@ -90,8 +95,8 @@ def run(launcher: str, launched_by: Sequence[str], options: DictConfig, cells: S
     words = ["-m", *launched_by, compose.quoted(f"cache_dir={cells[0].cache_dir}")]
     if launcher == "submitit_local":  # which starts at once all that it is given
         words.append(f"hydra.sweeper.max_batch_size={max(1, cores() // threads(options))}")
-    failures: list[str] = []
-    waves, goals = jobs.planned(cells, failures)
+    failures = Failures()
+    waves, goals = jobs.plan(cells, failures)
     if launcher == "ray" and any(waves.values()):
         _connect(options.ray)
     with jobs.announced(goals):
@@ -103,9 +108,9 @@ def run(launcher: str, launched_by: Sequence[str], options: DictConfig, cells: S
     if ray := sys.modules.get("ray"):
         ray.shutdown()  # the launcher leaves it connected, and would take it for the next sweep's
     missed = jobs.missed(goals)
-    for text in missed:  # the workers have said it, but not all of them to this terminal
+    for text in missed:  # the workers have reported it, but not all of them to this terminal
         log.error("error: %s", text)
-    return failures + missed
+    return failures.sentences + missed
 
 
 def _check(launcher: str, options: Any) -> None:
@@ -147,7 +152,7 @@ def _connect(options: Any) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         raise HarnessError(
             f"cannot start Ray, or reach it at {address} ({reason(error)}): expected the HOST:PORT that `ray start "
-            "--head` has said, or none (hydra.launcher.ray.init.address=null) for workers on this machine."
+            "--head` printed, or none (hydra.launcher.ray.init.address=null) for workers on this machine."
         ) from error
     wanted, largest = threads({"ray": options}), max(node["Resources"].get("CPU", 0) for node in ray.nodes())
     if wanted > largest:
@@ -155,23 +160,23 @@ def _connect(options: Any) -> None:
 
 
 def _quiet() -> None:
-    """Have Ray tell nobody of this run, and us of every cell."""
+    """Turn off Ray's usage reports and its removal of repeated log lines."""
     for name in ("RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS"):
         os.environ.setdefault(name, "0")
 
 
 def _launch_again(words: Sequence[str], goals: Sequence[Goal]) -> None:
-    """Have done what no worker lived to do.
+    """Launch the jobs whose workers died again.
 
-    With some launchers the end of one worker is that of the others, or of those that would come after it: so all units
-    that are left are launched together as long as that gets some done, and then each alone, where it takes none along.
+    With some launchers the death of one worker ends the others, or keeps later ones from starting. So all jobs that are
+    left are launched together as long as that gets some of them done, and then each by itself.
     """
     from harness.sweep import jobs
 
     left, alone = jobs.undone(goals), False
     while left:
-        log.info("tried again, as no worker has done it: %s%s", _counted(left), ", one by one" if alone else "")
-        for wave in [[unit] for unit in left] if alone else [left]:
+        log.info("launched again, as their workers died: %s%s", _counted(left), ", one by one" if alone else "")
+        for wave in [[job] for job in left] if alone else [left]:
             _launch(words, wave)
         before, left = left, jobs.undone(goals)
         if alone or len(before) == 1:
@@ -179,8 +184,8 @@ def _launch_again(words: Sequence[str], goals: Sequence[Goal]) -> None:
         alone = len(left) == len(before)
 
 
-def _counted(units: Sequence[Unit]) -> str:
-    return f"{len(units)} unit{'s' if len(units) != 1 else ''}"
+def _counted(wave: Sequence[Job]) -> str:
+    return f"{len(wave)} job{'s' if len(wave) != 1 else ''}"
 
 
 def _with_defaults(launcher: str, of_hydra: Sequence[str]) -> list[str]:
@@ -191,23 +196,23 @@ def _with_defaults(launcher: str, of_hydra: Sequence[str]) -> list[str]:
 
 
 class _Work:
-    """What Hydra calls in a worker; it gets there, with the units of its wave, as a pickle of this process."""
+    """What Hydra calls in a worker; it is sent there, with the jobs of its wave, as a pickle of this process."""
 
-    def __init__(self, wave: list[Unit]) -> None:
+    def __init__(self, wave: list[Job]) -> None:
         self.wave = wave
 
     def __call__(self, config: DictConfig) -> None:
         from harness.sweep import jobs
 
-        jobs.do(self.wave[config.unit], threads(HydraConfig.get().launcher))
+        jobs.do(self.wave[config.job_number], threads(HydraConfig.get().launcher))
 
 
-def _launch(words: Sequence[str], wave: list[Unit]) -> None:
-    """Have the units of a wave done; a worker that is killed leaves its own undone, and the next wave goes on."""
+def _launch(words: Sequence[str], wave: list[Job]) -> None:
+    """Have the jobs of a wave done; a worker that is killed leaves its own undone, and the next wave goes on."""
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what happened, and does not print it and exit
     try:
-        hydra.through_hydra([*words, f"+unit=range(0,{len(wave)})"], _Work(wave))
+        hydra.through_hydra([*words, f"+job_number=range(0,{len(wave)})"], _Work(wave))
     except Exception as error:
         log.error("a worker ended early (%s); the others' work is kept", reason(error))
     finally:
@@ -217,14 +222,14 @@ def _launch(words: Sequence[str], wave: list[Unit]) -> None:
 
 
 def reason(error: Exception) -> str:
-    """What a launcher says of a worker's end, in a line: the error that its trace ends with, if it is one."""
+    """Why a worker ended, in a line: the error at the end of the launcher's trace, if there is one."""
     lines = str(error).strip().splitlines()
     errors = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception)\b", line)]
     return ": ".join([type(error).__name__, *(errors[-1:] or lines[:1])])
 
 
 def cores() -> int:
-    """Cores that this process may use: of a container or a job of a cluster's, maybe fewer than the machine has."""
+    """Cores that this process may use: in a container or a cluster's job, maybe fewer than the machine has."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
@@ -232,7 +237,7 @@ def cores() -> int:
 
 
 def threads(options: Any) -> int:
-    """Threads of a worker, from the options of its launcher: together they take the cores, and no more."""
+    """Threads of a worker, from the options of its launcher: all workers together use the cores, and no more."""
     if "n_jobs" in options:  # joblib: processes of one machine; -1 is one for each core
         return max(1, cores() // (options.n_jobs if options.n_jobs > 0 else cores()))
     if "ray" in options:

@@ -1,8 +1,10 @@
-"""How far an experiment is: which of its cells are done, running, failed or missing, and what is left of it.
+"""How far an experiment is: which cells are done, running, failed or missing, and how long the rest may take.
 
-Done is a cell whose record has all depths that are asked for; whether its inputs are those of now is for `run` to say,
-which reads data and weights for it. Running: a live process measures cells of its (model, data set). Failed: its last
-run left a sentence in results_dir/failures.
+done      the record has all rerank depths that are asked for. `run` also checks the inputs, for which it reads data
+          and weights
+running   a live process measures cells of the same (model, data set)
+failed    the last run left a message in results_dir/failures
+missing   all others
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ from omegaconf import DictConfig
 
 from harness import records
 from harness.config.names import model_name, safe_name
-from harness.measure.cells import Options, names_of
+from harness.config.options import results_dir
+from harness.measure.cells import Options
 from harness.measure.grouping import by_model, selected
 from harness.measure.pending import has_depths
-from harness.records import Record, failures, results_dir
-from harness.records.failures import Names
+from harness.records import CellKey, Record, failures
 from harness.sweep.estimate import Size, of_host, seconds_left
 from harness.system import locks, provenance
 from harness.system.device import device
@@ -35,145 +37,169 @@ DONE, RUNNING, FAILED, MISSING = STATES = ("done", "running", "failed", "missing
 
 @dataclass(frozen=True)
 class Progress:
-    """The cells of one (model, data set).
+    """The cells of one (model, data set): a line of the table.
 
     Attributes
     ----------
     states : cell -> one of `STATES`
-    said : cell -> what it failed with
-    seconds : that the cells take which are left and of which something comparable was measured
-    unknown : how many are left of which nothing was
-    guessed : whether the length of the data set's documents is that of other data sets
+    errors : failed cell -> the message of its failure
+    seconds : estimate for those cells that are left and for which something comparable was measured
+    unknown : number of cells that are left and have no estimate
+    is_rough : whether the estimate assumes that the data set's documents are as long as those of other data sets
     """
 
     dataset: str
     model: str
-    states: dict[Names, str]
-    said: dict[Names, str]
+    states: dict[CellKey, str]
+    errors: dict[CellKey, str]
     seconds: float
     unknown: int
-    guessed: bool
+    is_rough: bool
 
     @property
-    def left(self) -> list[Names]:
+    def left(self) -> list[CellKey]:
         """The cells that are not done."""
-        return [one for one, state in self.states.items() if state != DONE]
+        return [cell for cell, state in self.states.items() if state != DONE]
 
     @property
-    def missing_of_some(self) -> list[Names]:
-        """The cells that are missing, where others are not."""
-        found = [one for one, state in self.states.items() if state == MISSING]
-        return found if len(found) < len(self.states) else []
+    def missing_of_some(self) -> list[CellKey]:
+        """The missing cells; none if all cells are missing."""
+        missing = [cell for cell, state in self.states.items() if state == MISSING]
+        return missing if len(missing) < len(self.states) else []
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of one model's configurations: where results and cache are, and what was measured before."""
+
+    options: Options
+    model: str
+    results: Path
+    cache: Path
+    records: list[Record]
+    comparable: list[Record]
+    running: set[tuple[str, str]]
+
+    @classmethod
+    def of(cls, options: Options) -> _Known:
+        """Read the records and locks that belong to some options."""
+        results, cache = results_dir(options["results_dir"]), Path(options["cache_dir"]).expanduser()
+        measured = list(records.read_all(results))
+        comparable = of_host(measured, provenance.host(device(options["device"])))
+        return cls(
+            options, model_name(options["model"]), results, cache, measured, comparable, locks.measured_now(cache)
+        )
 
 
 def progress(configs: Sequence[DictConfig]) -> list[Progress]:
-    """How far the cells of some configurations are, in the order in which `run` takes them; each counts once.
+    """How far the cells of some configurations are, in the order in which `run` takes them; each cell counts once.
 
     Raises
     ------
     HarnessError
-        If a record is damaged, or a name cannot be a file's.
+        If a record is damaged, or a name cannot be that of a file.
     """
-    found: list[Progress] = []
-    for options, choices in by_model(configs):
-        results, cache = results_dir(options["results_dir"]), Path(options["cache_dir"]).expanduser()
-        known, measured = list(records.read_all(results)), locks.measured_now(cache)
-        comparable = of_host(known, provenance.host(device(options["device"])))
-        model = model_name(options["model"])
+    lines: list[Progress] = []
+    counted: set[CellKey] = set()
+    for options, requests in by_model(configs):
+        known = _Known.of(options)
         for entry in selected(options):
             dataset = safe_name("dataset", entry["name"])
-            counted = {cell for one in found for cell in one.states}
-            names = [one for one in dict.fromkeys(names_of(dataset, model, c) for c in choices) if one not in counted]
-            if not names:
-                continue
-            said = {one: text for one in names if (text := failures.read(results, one))}
-            states = {one: _state(one, results, options["depths"], said, (dataset, model) in measured) for one in names}
-            left = [one for one, state in states.items() if state != DONE]
-            stores = _stores(cache, options["model"]["name"], dataset)
-            of_dataset = [record for record in known if record.dataset == dataset]
-            encoded = bool(stores) or any(record.model == model for record in of_dataset)
-            size = _size(entry, options["depths"], model, of_dataset, stores)
-            if guessed := size.tokens is None:
-                size = replace(size, tokens=_guess(entry, model, known))
-            estimated = [one for one in left if seconds_left([one], size, encoded, comparable) is not None]
-            seconds = seconds_left(estimated, size, encoded, comparable) or 0.0
-            failed = {one: text for one, text in said.items() if states[one] == FAILED}
-            unknown = len(left) - len(estimated)
-            found.append(Progress(dataset, model, states, failed, seconds, unknown, guessed and unknown < len(left)))
-    return found
+            names = dict.fromkeys(request.key(dataset, known.model) for request in requests)
+            cells = [cell for cell in names if cell not in counted]
+            counted |= {*cells}
+            if cells:
+                lines.append(_line(cells, entry, dataset, known))
+    return lines
 
 
-def _state(cell: Names, results: Path, depths: list[int], said: dict[Names, str], measured: bool) -> str:
-    path = records.record_path(results, *cell)
-    if path.exists() and has_depths(records.read(path), depths):
+def _line(cells: Sequence[CellKey], entry: Options, dataset: str, known: _Known) -> Progress:
+    """The progress of the cells of one data set."""
+    errors = {cell: text for cell in cells if (text := failures.read(known.results, cell))}
+    is_running = (dataset, known.model) in known.running
+    states = {cell: _state(cell, known, cell in errors, is_running) for cell in cells}
+    left = [cell for cell, state in states.items() if state != DONE]
+    failed = {cell: text for cell, text in errors.items() if states[cell] == FAILED}
+    seconds, unknown, is_rough = _time_left(left, entry, dataset, known)
+    return Progress(dataset, known.model, states, failed, seconds, unknown, is_rough)
+
+
+def _state(cell: CellKey, known: _Known, has_failed: bool, is_running: bool) -> str:
+    path = records.record_path(known.results, *cell)
+    if path.exists() and has_depths(records.read(path), known.options["depths"]):
         return DONE
-    return RUNNING if measured else FAILED if cell in said else MISSING
+    return RUNNING if is_running else FAILED if has_failed else MISSING
+
+
+def _time_left(cells: Sequence[CellKey], entry: Options, dataset: str, known: _Known) -> tuple[float, int, bool]:
+    """Seconds for the cells that have an estimate, the number of those that have none, and whether it is rough."""
+    stores = _stores(known.cache, known.options["model"]["name"], dataset)
+    on_dataset = [record for record in known.records if record.dataset == dataset]
+    is_encoded = bool(stores) or any(record.model == known.model for record in on_dataset)
+    size = _size(entry, known.options["depths"], known.model, on_dataset, stores)
+    if is_rough := size.tokens is None:
+        size = replace(size, tokens=_tokens_as_elsewhere(entry, known.model, known.records))
+    estimated = [cell for cell in cells if seconds_left([cell], size, is_encoded, known.comparable) is not None]
+    seconds = seconds_left(estimated, size, is_encoded, known.comparable) or 0.0
+    return seconds, len(cells) - len(estimated), is_rough and bool(estimated)
 
 
 def _stores(cache: Path, model: str, dataset: str) -> list[Path]:
-    """The complete stores of a (model, data set)'s whole corpus, by their names."""
-    return [path for path in cache.glob(f"tokens/{model}-{dataset}-documents-{'[0-9a-f]' * 16}/{META}")]
+    """The markers of the complete token stores of a (model, data set)'s whole corpus."""
+    return list(cache.glob(f"tokens/{model}-{dataset}-documents-{'[0-9a-f]' * 16}/{META}"))
 
 
-def _size(entry: Options, depths: list[int], model: str, of_dataset: list[Record], stores: list[Path]) -> Size:
-    """What is known of a data set's size: from a record (best of the same model), or a store."""
-    nearest = sorted(of_dataset, key=lambda record: record.model != model)
+def _size(entry: Options, depths: list[int], model: str, on_dataset: list[Record], stores: list[Path]) -> Size:
+    """The size of a data set: from a record, preferably of the same model, or from a token store."""
+    nearest = sorted(on_dataset, key=lambda record: record.model != model)
     try:
-        kept = [int(json.loads(path.read_text())["tokens"]) for path in stores]
+        stored = [int(json.loads(path.read_text())["tokens"]) for path in stores]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HarnessError(f"a token store is damaged ({error}): `python -m harness cache verify` names it.") from error
-    tokens = [record.details["document_tokens"] for record in nearest[:1]] or kept
+    tokens = [record.details["document_tokens"] for record in nearest[:1]] or stored
     queries = [entry.get("queries"), *(len(record.per_query["queries"]) for record in nearest)]
     return Size(tokens[0] if tokens else None, next((count for count in queries if count), None), depths[-1])
 
 
-def _guess(entry: Options, model: str, known: list[Record]) -> int | None:
-    """Document tokens of a data set that was never encoded: its documents, as long as those of the others are."""
-    alike = [one for one in known if one.model == model] or known
-    counts = {one.dataset: (one.details["document_tokens"], one.details.get("documents")) for one in alike}
+def _tokens_as_elsewhere(entry: Options, model: str, measured: list[Record]) -> int | None:
+    """Document tokens of a data set that was never encoded, if its documents are as long as those of others."""
+    same_model = [record for record in measured if record.model == model] or measured
+    counts = {
+        record.dataset: (record.details["document_tokens"], record.details.get("documents")) for record in same_model
+    }
     lengths = [tokens / documents for tokens, documents in counts.values() if documents]
     return round(entry["docs"] * median(lengths)) if entry.get("docs") and lengths else None
 
 
 def table(found: Sequence[Progress]) -> str:
-    """One line for each (model, data set), what failed, what is missing beside what is not, and what is left in all.
-
-    In Markdown.
-    """
+    """Markdown: a line for each (model, data set), the failures, the missing cells of what has begun, and the total."""
     lines = [
         {
-            "Model": one.model,
-            "Data set": one.dataset,
-            **{state.capitalize(): str(sum(s == state for s in one.states.values())) for state in STATES},
-            "Time left": _duration([one]),
+            "Model": line.model,
+            "Data set": line.dataset,
+            **{state.capitalize(): str(list(line.states.values()).count(state)) for state in STATES},
+            "Time left": _time_left_in_words([line]),
         }
-        for one in found
+        for line in found
     ]
-    failed = ["  ".join(cell) + f": {text}" for one in found for cell, text in one.said.items()]
-    missing = ["  ".join(cell) for one in found for cell in one.missing_of_some]
+    failed = ["  ".join(cell) + f": {text}" for line in found for cell, text in line.errors.items()]
+    missing = ["  ".join(cell) for line in found for cell in line.missing_of_some]
     parts = [formats.pipes(pd.DataFrame(lines))]
-    for title, some in (("Failed", failed), ("Missing, of what has begun", missing)):
-        if some:
-            parts.append(f"{title}:\n" + "\n".join(some))
-    states = [state for one in found for state in one.states.values()]
-    total = f"{states.count(DONE)} of {len(states)} cells done. Time left: {_duration(found)}."
+    for title, items in (("Failed", failed), ("Missing, of what has begun", missing)):
+        if items:
+            parts.append(f"{title}:\n" + "\n".join(items))
+    states = [state for line in found for state in line.states.values()]
+    total = f"{states.count(DONE)} of {len(states)} cells done. Time left: {_time_left_in_words(found)}."
     return "\n\n".join([*parts, total])
 
 
-def _duration(found: Sequence[Progress]) -> str:
-    """What is left of some lines."""
-    left, unknown = sum(len(one.left) for one in found), sum(one.unknown for one in found)
+def _time_left_in_words(found: Sequence[Progress]) -> str:
+    """The time left for some lines: "about" if the size of their data sets is known, "roughly" if it is assumed."""
+    left, unknown = sum(len(line.left) for line in found), sum(line.unknown for line in found)
     if not left:
         return "none"
     if unknown == left:
         return "unknown"
-    about = "roughly" if any(one.guessed for one in found) else "about"
+    about = "roughly" if any(line.is_rough for line in found) else "about"
     others = f", and unknown for {unknown} cell{'s' if unknown > 1 else ''}" if unknown else ""
-    return f"{about} {duration(sum(one.seconds for one in found))}{others}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in a unit that suits them."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{about} {formats.duration(sum(line.seconds for line in found))}{others}"

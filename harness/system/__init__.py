@@ -1,1 +1,1 @@
-"""What touches the machine: errors, files, locks, threads, progress, the device, provenance."""
+"""Everything that touches the machine: errors, messages, files, locks, threads, progress, the device, provenance."""

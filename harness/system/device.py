@@ -1,10 +1,14 @@
-"""The device that computes."""
+"""The device that computes, and the one place that chooses between twins: implementations for the CPU and the GPU."""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import torch
 
 from harness.system.errors import HarnessError
+
+Implementation = TypeVar("Implementation")
 
 
 def device(option: str) -> torch.device:
@@ -12,3 +16,8 @@ def device(option: str) -> torch.device:
     if option == "cuda" and not torch.cuda.is_available():
         raise HarnessError("device=cuda, but torch sees no GPU here: set device=cpu, or device=auto.")
     return torch.device("cuda" if option == "cuda" or (option == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def twin(device: torch.device, cpu: Implementation, gpu: Implementation) -> Implementation:
+    """The implementation for a device, of two that do the same: modules with the same functions, or classes."""
+    return gpu if device.type == "cuda" else cpu

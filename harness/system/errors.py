@@ -1,4 +1,4 @@
-"""One exception for everything a user can put right: its text is the one sentence that the command line prints."""
+"""One exception for every problem that a user can solve; the command line prints its text, one sentence."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 class HarnessError(Exception):
-    """Bad input or a broken environment: what was found, what was expected, what to do."""
+    """Bad input or a broken environment. The text says what was found, what was expected, and what to do."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> HarnessError:
-    """The error for a name that is not among the known ones, with the nearest of them."""
+    """The error for a name that is not known; it suggests the most similar one."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "."

@@ -1,4 +1,8 @@
-"""Small file habits used everywhere: write to a temporary name, then rename; hash what names a cache folder."""
+"""Files: written under a temporary name and then renamed, checked when they are read, hashed to name cache folders.
+
+A CRC-32 finds accidental damage, and is cheap enough to check at every read. A sha256 identifies content: files with
+the same sha256 are the same file, so that it can stand in the name of a cache folder or in a record.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,9 @@ from harness.system.errors import HarnessError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to; afterwards `path` holds either its old content or all of the new."""
+    """A file to write to. Afterwards `path` has either its old content or all of the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Of no other process, be it on another machine that writes here too.
+    # The name is unique: another process, maybe on another machine, may write the same file.
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -36,34 +40,34 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text`, all of it or nothing."""
+    """Write all of `text`, or nothing."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """`write_text` of a JSON object, one line per top-level key: readable, and small in a diff."""
+    """Write a JSON object, one line per top-level key, so that it is readable and its diffs are small."""
     lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(item, ensure_ascii=False)}" for key, item in value.items())
     write_text(path, "{\n" + lines + "\n}\n")
 
 
 def sealed(value: dict[str, Any]) -> dict[str, Any]:
-    """A JSON object with a last entry ``crc32``, of all others."""
+    """The object with one more entry, ``crc32``: the checksum of all others."""
     return {**value, "crc32": _crc(value)}
 
 
 def unsealed(content: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The object that was sealed; one without ``crc32``, from before there was any, is taken as it is.
+    """The object that was `sealed`. Objects without ``crc32`` (written by early versions) are not checked.
 
     Parameters
     ----------
     names
-        All entries that it may have.
+        All entries that the object may have.
 
     Raises
     ------
     ValueError
-        If it is not what was sealed.
+        If it has another entry, or fails its checksum.
     """
     value = {key: entry for key, entry in content.items() if key != "crc32"}
     if strange := sorted(value.keys() - names):
@@ -78,7 +82,7 @@ def _crc(value: dict[str, Any]) -> int:
 
 
 def write_arrays(path: Path, **arrays: Any) -> None:
-    """Write named arrays as one .npz file, all of it or nothing; its last line is the CRC-32 of all before it."""
+    """Write named arrays as one .npz file, or nothing. A last line holds the CRC-32 of all bytes before it."""
     archive = io.BytesIO()
     np.savez(archive, **arrays)
     content = archive.getbuffer()
@@ -93,7 +97,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     Raises
     ------
     HarnessError
-        If a single bit of the file is another than was written.
+        If the file cannot be read, or a single bit of it has changed.
     """
     try:
         content = memoryview(path.read_bytes())
@@ -107,7 +111,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _checksum(content: Any) -> bytes:
-    """A line that may follow a zip archive: readers of zip look for the archive's end before it."""
+    """A line with the CRC-32. It may follow a zip archive: zip readers search backwards for the end of the archive."""
     return b"crc32 %08x\n" % zlib.crc32(content)
 
 
@@ -115,20 +119,20 @@ _CHECKSUM_BYTES = len(_checksum(b""))
 
 
 def append(file: IO[bytes], data: bytes) -> None:
-    """Write and wait for the disk, so that nothing written later can outlive it in a power cut."""
+    """Write, and wait until the data is on the disk: after a power cut, nothing written later exists without it."""
     file.write(data)
     file.flush()
     os.fsync(file.fileno())
 
 
 def flush(path: Path) -> None:
-    """Wait until a file that someone else wrote is on the disk."""
+    """Wait until a file that other code wrote is on the disk."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
 
 def digest(value: Any) -> str:
-    """sha256 of a JSON-able value, keys sorted."""
+    """sha256 of a value as JSON, keys sorted."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

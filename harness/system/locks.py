@@ -1,12 +1,13 @@
-"""Locks: what a live process is working on. A lock is free as soon as its process has ended, however it ended.
+"""Locks: what live processes are working on. A lock is free again when its process ends, even if it is killed.
 
-    NAME.lock beside NAME                        NAME is being written: one process does it, the others wait
+    NAME.lock beside NAME                        NAME is being written by one process; the others wait
     cache_dir/tokens/NAME/parts/*.lock           chunks of a store are being encoded
     cache_dir/locks/<data set>/<model>/*.lock    cells of a (model, data set) are being measured
     cache_dir/stages/**/maxsim*.lock             MaxSim of a (model, data set) is being computed
     results_dir/locks/**/<method>.lock           a cell's record is being written
 
-A lock file is empty, and stays where processes wait on it: who waits on one that was taken away waits for nobody.
+Lock files are empty, and files that processes wait for are never deleted: a process waiting on a deleted file would
+never be woken.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FOLDER = "locks"
 
 
 def of(path: Path) -> Path:
-    """The lock file of a store or an index."""
+    """The lock file for a store or an index."""
     return path.with_name(path.name + ".lock")
 
 
@@ -39,30 +40,35 @@ def is_held(lock: Path) -> bool:
             return False
     except Timeout:
         return True
-    except FileNotFoundError:  # it went, with its folder
+    except FileNotFoundError:  # it was deleted, together with its folder
         return False
 
 
 @contextmanager
 def held(lock: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock for the time of a block, after waiting for whoever holds it; gives whether it was to be had.
+    """Hold a lock during a block, after waiting for the process that holds it. Gives whether the lock is held.
 
     Parameters
     ----------
     wait
-        False: do not wait, so that it may not be had.
+        False: do not wait; the block then runs without the lock if another process holds it.
+
+    Raises
+    ------
+    HarnessError
+        If the lock file cannot be written.
     """
     mine = FileLock(lock)
     try:
         while not mine.is_locked:
             lock.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):  # the folder went while we waited: whoever took it away was done with it
+            with suppress(FileNotFoundError):  # another process finished and deleted the folder while we waited
                 try:
                     mine.acquire(blocking=False)
                 except Timeout:
                     if not wait:
                         break
-                    log.info("waiting for another process, which is at %s", lock.name.removesuffix(".lock"))
+                    log.info("waiting for another process that is working on %s", lock.name.removesuffix(".lock"))
                     mine.acquire()
     except OSError as error:
         raise HarnessError(
@@ -77,7 +83,7 @@ def held(lock: Path, wait: bool = True) -> Iterator[bool]:
 
 @contextmanager
 def announced(folder: Path) -> Iterator[None]:
-    """Say for the time of a block that this process works in a folder; several may."""
+    """Mark a folder as in use during a block; several processes may do so at once."""
     lock = folder / f"{uuid4().hex}.lock"
     try:
         with held(lock):
@@ -93,11 +99,11 @@ def is_busy(folder: Path) -> bool:
 
 @contextmanager
 def measuring(cache: Path, dataset: str, model: str) -> Iterator[None]:
-    """Say for the time of a block that cells of a (model, data set) are being measured; several processes may."""
+    """Mark a (model, data set) as being measured during a block; several processes may do so at once."""
     with announced(cache / FOLDER / dataset / model):
         yield
 
 
 def measured_now(cache: Path) -> set[tuple[str, str]]:
-    """The (data set, model) whose cells live processes are measuring."""
+    """The pairs (data set, model) that live processes are measuring."""
     return {lock.parts[-3:-1] for lock in (cache / FOLDER).glob("*/*/*.lock") if is_held(lock)}  # type: ignore[misc]

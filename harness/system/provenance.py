@@ -1,4 +1,4 @@
-"""Where a result was made: versions, commit, host."""
+"""What a result was made with: versions of packages, the commit of the code, the host."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PACKAGES = (*ENCODERS, "fast-plaid", "numpy", "numba", "ranx", "hydra-core")
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
-    """Versions of Python, this harness, and everything that touches a number."""
+    """Versions of Python, of this harness, and of every package that influences a number."""
     names = ("late-interaction-harness", *PACKAGES)
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
 
 @lru_cache(maxsize=1)
 def encoders() -> dict[str, str]:
-    """Versions of the packages that turn texts into token vectors."""
+    """Versions of the packages that encode texts."""
     return {name: _version(name) for name in ENCODERS}
 
 
@@ -39,7 +39,7 @@ def _version(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def code() -> str:
-    """sha256 of the harness's own source."""
+    """sha256 of the harness's own source files."""
     root = Path(__file__).resolve().parents[1]
     hasher = sha256()
     for path in sorted(root.rglob("*.py")):
@@ -49,7 +49,10 @@ def code() -> str:
 
 @lru_cache(maxsize=1)
 def commit() -> str:
-    """The checkout's commit, with ``+`` if harness, options or lock differ from it; ``unknown`` outside git."""
+    """The commit that is checked out, or ``unknown`` outside git.
+
+    A ``+`` follows if the code, the options or the lock file differ from it.
+    """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():  # installed, perhaps inside another project's checkout
         return "unknown"

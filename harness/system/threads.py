@@ -1,7 +1,7 @@
-"""Pieces of work spread over threads, each on one core.
+"""Work divided among threads, one per core.
 
-BLAS and numba let go of Python's lock, so that plain threads suffice. While they run, BLAS keeps to one thread in each:
-a product is made and used up on one core, in that core's cache, and no result depends on the number of threads.
+BLAS and numba release Python's global lock, so plain threads suffice. Meanwhile each BLAS call uses one thread only: a
+product is computed and used on one core, in that core's cache, and no result depends on the number of threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 def map_threads(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> list[Result]:
-    """`work` of each piece, in order, on as many threads as torch has (the option ``threads``)."""
+    """Results of `work` for each piece, in order, on as many threads as torch uses (the option ``threads``)."""
     count = torch.get_num_threads()
     with _controller().limit(limits=1, user_api="blas"):
         pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
@@ -27,7 +27,9 @@ def map_threads(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> lis
             return list(pool.map(work, pieces))
         finally:
             pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(count)  # torch's setting is one thread's, MKL's below it is everybody's
+            torch.set_num_threads(
+                count
+            )  # torch's setting belongs to one thread, but MKL's, which it sets too, to the process
 
 
 def chunks(count: int, size: int) -> list[range]:
@@ -37,4 +39,4 @@ def chunks(count: int, size: int) -> list[range]:
 
 @lru_cache(maxsize=1)
 def _controller() -> ThreadpoolController:
-    return ThreadpoolController()  # looks through all loaded libraries: once
+    return ThreadpoolController()  # once, as it searches all loaded libraries

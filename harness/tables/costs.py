@@ -1,16 +1,19 @@
-"""What the rows of a table cost: bytes of the index, seconds of its making, milliseconds of a query.
+"""What the rows of a table cost: size of the index, time to build it, time per query.
 
-    index         `index` of a record's bytes: what the first stage searches, as it is or would be kept (of exact
+    index         bytes: ``index`` of the record's bytes, the size on disk of what the first stage searches (for exact
                   search: the token vectors)
-    encode        `encode_documents` of its seconds: the documents' token vectors, by the model; for all methods alike
-    build         `<method>_encode_documents`: the method's codes or index of them (exact search has none)
-    first stage   `<method>_encode_queries` + `<method>_search`, by the queries that were searched: what a query takes
-                  in a batch of all, from its token vectors to the first k documents
-    rerank        `rerank`, by the queries: the one MaxSim pass to the greatest depth
+    encode        seconds: ``encode_documents``, the time in which the model encodes the documents; the same for all
+                  methods
+    build         seconds: ``<method>_encode_documents``, the time in which the method encodes or indexes the token
+                  vectors (none for exact search)
+    first stage   milliseconds per query: ``<method>_encode_queries`` + ``<method>_search``, divided by the queries that
+                  were searched together; from a query's token vectors to its first k documents
+    rerank        milliseconds per query: ``rerank``, the one MaxSim pass to the greatest depth
 
-Left out are the model's encoding of the queries, the means of centerings, and the evaluation. Cells that are measured
-together share phases: their first stages are one search, recognized by equal seconds, over the queries of all of them;
-their MaxSim pass is over the pairs of all, exact search included, and so an upper bound for each.
+Not included are the time in which the model encodes queries, the means that centerings subtract, and the evaluation.
+Cells that are measured together share phases. Their first stages are one search over the queries of all these cells,
+which is recognized by equal seconds. Their MaxSim pass scores the pairs of all these cells, exact search included, so
+that its time is an upper bound for each.
 """
 
 from __future__ import annotations
@@ -22,17 +25,18 @@ from statistics import fmean
 
 import pandas as pd
 
-from harness.methods.registry import end_to_end
+from harness.methods.registry import base_name, end_to_end
 from harness.records import Record
-from harness.tables import MEAN, Row, Section
-from harness.tables.formats import decimals, size
-from harness.tables.per_query import scores
-from harness.tables.titles import center_label, method_title, scope, title
+from harness.tables.formats import decimals, scope, size
+from harness.tables.layouts import Section
+from harness.tables.rows import Row, by_row
+from harness.tables.table import MEAN
+from harness.tables.titles import center_label, method_title, title
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One cell's, or a mean over data sets; NaN where there is no such phase. Times are wall clock."""
+    """The cost of a cell, or a mean over data sets; NaN for a phase that it does not have. Times are wall clock."""
 
     index_bytes: float
     encode_seconds: float
@@ -45,12 +49,12 @@ NAMES = [field.name for field in fields(Cost)]
 
 
 Costs = dict[Row, dict[str, Cost]]
-"""Row -> data set -> cost, of what was measured."""
+"""Row -> data set -> cost; only what was measured."""
 
 
 def measured(records: Sequence[Record], rows: Sequence[Row], datasets: Sequence[str]) -> Costs:
-    """What each row cost on each data set that it has."""
-    found = {(Row(r.model, r.center, r.method), r.dataset): r for r in records}
+    """The cost of each row on each data set that was measured for it."""
+    found = by_row(records)
     return {
         row: {name: _cost(found[row, name], records) for name in datasets if (row, name) in found}
         for row in rows
@@ -59,11 +63,8 @@ def measured(records: Sequence[Record], rows: Sequence[Row], datasets: Sequence[
 
 
 def _cost(record: Record, records: Sequence[Record]) -> Cost:
-    method, seconds, queries = (
-        record.method.split("+")[0],
-        record.seconds,
-        len(scores(record, next(iter(record.ndcg10)))),
-    )
+    method, seconds = base_name(record.method), record.seconds
+    queries = len(record.query_scores(next(iter(record.ndcg10))))
     first_stage = seconds.get(f"{method}_encode_queries", 0.0) + seconds.get(f"{method}_search", math.nan)
     return Cost(
         index_bytes=float(record.bytes.get("index", math.nan)),
@@ -75,31 +76,31 @@ def _cost(record: Record, records: Sequence[Record]) -> Cost:
 
 
 def _searched_together(record: Record, records: Sequence[Record], phase: str) -> int:
-    """How many cells' queries one search was over: seconds to the last digit are of the same search."""
+    """How many cells shared a search: seconds that are equal to the last digit come from the same search."""
     cell = (record.dataset, record.model, record.method, record.seconds.get(phase))
     return sum((r.dataset, r.model, r.method, r.seconds.get(phase)) == cell for r in records)
 
 
 def mean(costs: Sequence[Cost]) -> Cost:
-    """The mean of each cost over data sets; NaN where one of them has none."""
+    """The mean of each cost over data sets; NaN if one of them lacks it."""
     return Cost(*map(fmean, zip(*map(astuple, costs), strict=True)))
 
 
 def sections(costs: Costs, records: Sequence[Record], datasets: Sequence[str]) -> list[Section]:
-    """The table of costs, if there are any: one line for each row, means over its data sets."""
+    """The table of costs: one line for each row, means over its data sets; no section if nothing was measured."""
     lines = []
-    for row, each in costs.items():
-        one = mean(list(each.values()))
+    for row, by_dataset in costs.items():
+        cost = mean(list(by_dataset.values()))
         lines.append(
             {
-                "Model": title(row.model) + scope(len(each), datasets),
+                "Model": title(row.model) + scope(len(by_dataset), datasets),
                 "Center": center_label(row.center),
                 "Method": method_title(row.method),
-                "Index": size(one.index_bytes),
-                "Encode, s": decimals(one.encode_seconds, 1),
-                "Build, s": decimals(one.build_seconds, 1),
-                "First stage, ms / query": decimals(one.first_stage_ms, 2),
-                "Rerank, ms / query": decimals(one.rerank_ms, 2),
+                "Index": size(cost.index_bytes),
+                "Encode, s": decimals(cost.encode_seconds, 1),
+                "Build, s": decimals(cost.build_seconds, 1),
+                "First stage, ms / query": decimals(cost.first_stage_ms, 2),
+                "Rerank, ms / query": decimals(cost.rerank_ms, 2),
             }
         )
     return [Section("Cost, means over the data sets.", pd.DataFrame(lines), _remarks(costs, records))] if lines else []
@@ -129,12 +130,13 @@ def _host(record: Record) -> str:
 
 
 def columns(table: pd.DataFrame, costs: Costs, datasets: Sequence[str]) -> pd.DataFrame:
-    """A long form with the costs of each line's row on its data set; a mean over fewer data sets is left empty."""
+    """A long form with the cost of each line; the mean of a row that lacks a data set is empty."""
     values = {}
-    for row, each in costs.items():
-        whole = {MEAN: mean(list(each.values()))} if len(each) == len(datasets) else {}
-        for name, one in {**each, **whole}.items():
-            values[row.model, center_label(row.center), row.method, name] = astuple(one)
+    for row, by_dataset in costs.items():
+        complete = len(by_dataset) == len(datasets)
+        means = {MEAN: mean(list(by_dataset.values()))} if complete else {}
+        for name, cost in {**by_dataset, **means}.items():
+            values[row.model, row.center, row.method, name] = astuple(cost)
     nothing = (math.nan,) * len(NAMES)
     keys = table[["model", "center", "method", "dataset"]].itertuples(index=False, name=None)
     added = pd.DataFrame([values.get(key, nothing) for key in keys], columns=NAMES, index=table.index)

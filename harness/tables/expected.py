@@ -1,16 +1,16 @@
-"""Measured values against expected ones: results/expected/*.yaml, with source and tolerance.
+"""Measured against published values: the files results/expected/*.yaml.
 
-An expected file:
+Such a file has a source, tolerances and rows:
 
-    source: where the numbers are from
-    suite: beir8                       # the data sets of a mean; a row may name one of its own (dataset: scifact)
+    source: where the numbers were published
+    suite: beir8                       # means are over these data sets; a row may name a single one (dataset: scifact)
     tolerance: {ok: 0.05, near: 0.3}   # percent points: OK up to ok, NEAR up to near, FAIL beyond
     depths: [0, 50, 100, 200, 400, 1000]
     rows:
       - {model: lateon, center: "no", method: muvera, plaid: 55.28, ndcg10: [2.89, 9.46, 12.53, 15.87, 20.29, 27.52]}
 
-`ndcg10`, in percent points, has one value for each depth (one for plaid and exact); `plaid` is checked as a cell of
-its own.
+``center`` is a label of the table's column: "no", "yes" or "own". ``ndcg10``, in percent points, has one value for each
+depth (a single one for a method without depths, such as plaid and exact). ``plaid`` is checked as a cell of its own.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from harness.config.entries import entry
 from harness.methods.registry import end_to_end
 from harness.records import Record
 from harness.system.errors import HarnessError
-from harness.tables import MEAN, Row, long_form
-from harness.tables.titles import CENTERS
+from harness.tables.rows import PLAID, Row
+from harness.tables.table import MEAN, long_form
+from harness.vectors.centering import KINDS
 
 VERDICTS = ("OK", "NEAR", "FAIL", "MISSING")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One expected cell, where the expectation is from, and what was measured (NaN: nothing)."""
+    """One expected cell with its source and tolerances, and the measured value (NaN if it was not measured)."""
 
     file: str
     source: str
@@ -55,7 +56,7 @@ class Check:
         """OK, NEAR, FAIL or MISSING."""
         if math.isnan(self.measured):
             return "MISSING"
-        # Both sides have two decimals in print; a difference of exactly the tolerance is within it.
+        # Published values have two decimals; a difference of exactly the tolerance is within it.
         off = abs(self.measured - self.expected) - 1e-9
         return "OK" if off <= self.ok else "NEAR" if off <= self.near else "FAIL"
 
@@ -68,7 +69,13 @@ class Check:
 
 
 def check_file(path: Path, records: Sequence[Record]) -> Iterator[Check]:
-    """Every cell of an expected file."""
+    """Every cell of an expected file.
+
+    Raises
+    ------
+    HarnessError
+        If the file does not have the form that the module describes.
+    """
     try:
         expected: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         suite = entry("suite", expected["suite"])["datasets"]
@@ -87,7 +94,8 @@ def check_file(path: Path, records: Sequence[Record]) -> Iterator[Check]:
                 yield Check(path.name, source, name, row["model"], center, method, depth, value, measured, ok, near)
     except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise HarnessError(
-            f"{path} is not a file of expected values ({type(error).__name__}: {error}): see harness/checks.py."
+            f"{path} is not a file of expected values ({type(error).__name__}: {error}): expected source, suite, "
+            "tolerance, depths and rows, as the other files in results/expected have them."
         ) from error
 
 
@@ -101,7 +109,7 @@ def _cells(row: dict[str, Any], depths: Sequence[str]) -> dict[tuple[str, str, s
         raise ValueError(f"{len(values)} values for {len(depths)} depths")
     cells = {(method, center, depth): float(value) for depth, value in zip(depths, values, strict=True)}
     if "plaid" in row:
-        cells["plaid", "no", ""] = float(row["plaid"])
+        cells[PLAID, KINDS["none"].label, ""] = float(row["plaid"])
     return cells
 
 
@@ -115,7 +123,7 @@ def _measured(
     scope: str | None,
 ) -> float:
     """The measured value; NaN unless it is over exactly the expected data sets."""
-    name = {label: key for key, label in CENTERS.items()}[center]
+    name = {kind.label: name for name, kind in KINDS.items()}[center]
     table = long_form(records, [Row(model, name, method)], datasets, [int(depth)] if depth else [])
     lines = table[table["dataset"] == (scope or MEAN)]
     complete = not table[table["dataset"] != MEAN]["ndcg10"].isna().any()
@@ -123,7 +131,7 @@ def _measured(
 
 
 def summary(checks: Sequence[Check]) -> pd.DataFrame:
-    """Number of cells of each verdict, by file."""
+    """Number of cells with each verdict, by file."""
     frame = pd.DataFrame([(c.file, c.verdict) for c in checks], columns=["file", "verdict"])
     return (
         frame.groupby("file")["verdict"]

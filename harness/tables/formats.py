@@ -1,12 +1,17 @@
-"""Numbers and lines of strings as text: Markdown, LaTeX, signs, sizes."""
+"""Numbers and lines of strings as text: Markdown, LaTeX, signs, sizes, times."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
-from harness.tables.titles import MISSING
+MISSING = "–"
+"""Stands for a value that was not measured."""
+UNITS = ("bytes", "kB", "MB", "GB", "TB")
+DAY = 86_400
+"""Seconds."""
 
 
 def pipes(lines: pd.DataFrame) -> str:
@@ -16,7 +21,7 @@ def pipes(lines: pd.DataFrame) -> str:
 
 
 def tabular(lines: pd.DataFrame, columns: str | None = None) -> str:
-    """A LaTeX tabular (booktabs) of strings; `columns` None: all to the left."""
+    """A LaTeX tabular (booktabs) of strings; `columns` None: all aligned to the left."""
 
     def escaped(text: object) -> str:
         return str(text).replace("_", r"\_").replace("%", r"\%").replace("–", "--")
@@ -25,12 +30,14 @@ def tabular(lines: pd.DataFrame, columns: str | None = None) -> str:
     return style.to_latex(hrules=True, column_format=columns or "l" * len(lines.columns))
 
 
-def signed(delta: float) -> str:
-    """One decimal and a sign; +0.0 for what rounds to nothing."""
-    return f"{round(delta, 1) + 0.0:+.1f}"
+def signed(delta: float, digits: int = 1) -> str:
+    """A number with its sign; +0.0 for one that rounds to zero from either side."""
+    return f"{round(delta, digits) + 0.0:+.{digits}f}"
 
 
-UNITS = ("bytes", "kB", "MB", "GB", "TB")
+def decimals(value: float, digits: int) -> str:
+    """A number with fixed decimals, or `MISSING` for NaN."""
+    return MISSING if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def size(count: float) -> str:
@@ -41,6 +48,19 @@ def size(count: float) -> str:
     return f"{count:.0f} bytes" if power == 0 else f"{count / 1000**power:.1f} {UNITS[power]}"
 
 
-def decimals(value: float, digits: int) -> str:
-    """A number, or what stands for one that is missing."""
-    return MISSING if math.isnan(value) else f"{value:.{digits}f}"
+def duration(seconds: float) -> str:
+    """Seconds in a unit that suits their number."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def age(seconds: float) -> str:
+    """Seconds in the largest unit of which there are two or more; "now" below two minutes."""
+    units = {"days": DAY, "hours": 3600, "minutes": 60}
+    return next((f"{seconds / unit:.0f} {name}" for name, unit in units.items() if seconds >= 2 * unit), "now")
+
+
+def scope(count: int, datasets: Sequence[str]) -> str:
+    """A suffix for the model of a row that covers only some of the data sets; "" if it covers none or all."""
+    return f" [{count} of {len(datasets)} sets]" if 0 < count < len(datasets) else ""

@@ -1,12 +1,12 @@
-"""Whether the differences of a table are more than chance: each row against PLAID, and methods with each other.
+"""Whether the differences of a table are more than chance: each row against PLAID, and methods against each other.
 
-Two families of tests, each with Holm's correction of its own:
+There are two families of tests, each with its own Holm correction:
 
     to PLAID    every difference in brackets
     methods     for each (model, centering), every pair of methods at the same rerank depth
 
-A comparison is paired by query id, over the data sets that both have. Where one of them was measured there, but not at
-the depth, there is none, as the table has no mean.
+A test is paired by query id, over the data sets on which both sides were measured. There is no test if one of them was
+measured on such a data set, but not at the depth: the table has no mean there either.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ import numpy as np
 import pandas as pd
 
 from harness.evaluation.significance import Comparison, compare_all, holm
-from harness.methods.registry import end_to_end
+from harness.methods.registry import base_name, end_to_end
 from harness.records import FINAL, Record
 from harness.system.errors import HarnessError
 from harness.system.threads import chunks
-from harness.tables import KEY, MEAN, Row
-from harness.tables.per_query import scores
-from harness.tables.titles import center_label
+from harness.tables.rows import PLAID, Row, by_row
+from harness.tables.table import KEY, MEAN, depths_of
 
 LEVEL = 0.05
-TIE = 1e-9  # NDCG@10, 0 to 1
+TIE = 1e-9  # difference in NDCG@10 (0 to 1) up to which two queries count as tied
 RESAMPLES = 10_000
 _AT_ONCE = 64  # pairs that share their resamples, which take 16 bytes for each pair
 TESTED = ["versus", "p", "ci_low", "ci_high", "wins", "ties", "losses", "n_queries"]
@@ -37,7 +36,7 @@ COUNTS = TESTED[-4:]
 
 @dataclass(frozen=True)
 class Pair:
-    """A row and what it is compared with, at one rerank depth ("": neither has one)."""
+    """Two rows that are compared at one rerank depth; "" if neither has depths."""
 
     row: Row
     other: Row
@@ -46,11 +45,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Tested:
-    """What the test of a pair gave.
+    """The result of a pair's test.
 
     Attributes
     ----------
-    datasets : those that both have
+    datasets : those on which both rows were measured
     difference : row minus other, percent points; its p is not corrected
     p : corrected for the family
     wins, ties, losses : queries on which the row is above, equal to and below the other
@@ -67,7 +66,7 @@ class Tested:
     @property
     def key(self) -> tuple[str, str, str, str]:
         """Model, center, method and depth, as in the table's long form."""
-        return self.pair.row.model, center_label(self.pair.row.center), self.pair.row.method, self.pair.depth
+        return self.pair.row.model, self.pair.row.center, self.pair.row.method, self.pair.depth
 
     @property
     def differs(self) -> bool:
@@ -76,27 +75,27 @@ class Tested:
 
 
 def to_plaid(rows: Sequence[Row], depths: Sequence[int]) -> list[Pair]:
-    """Every row at every depth, with PLAID."""
+    """Every row at every depth, against PLAID."""
     return [
-        Pair(row, Row(row.model, "none", "plaid"), depth)
+        Pair(row, Row(row.model, "none", PLAID), depth)
         for row in rows
-        if row.method != "plaid"
-        for depth in ([""] if end_to_end(row.method) else list(map(str, depths)))
+        if row.method != PLAID
+        for depth in depths_of(row, depths)
     ]
 
 
 def between_methods(rows: Sequence[Row], depths: Sequence[int]) -> list[Pair]:
-    """Every two methods of a (model, centering) that have rerank depths, at each of them.
+    """Every two first stages of a (model, centering), at each rerank depth.
 
-    A method stands with its shipped options; with its variants only where these are all that there is of it. All
-    variants of a grid against all others would be thousands of tests, of which the correction leaves nothing.
+    A method takes part with its shipped options, and with its variants only if it was not measured with the shipped
+    ones. A grid of variants, all against all, would make thousands of tests, and none would survive the correction.
     """
     shipped = {(row.model, row.center, row.method) for row in rows}
     stages = [
         row
         for row in rows
         if not end_to_end(row.method)
-        and ("+" not in row.method or (row.model, row.center, row.method.split("+")[0]) not in shipped)
+        and ("+" not in row.method or (row.model, row.center, base_name(row.method)) not in shipped)
     ]
     return [
         Pair(first, second, str(depth))
@@ -107,24 +106,24 @@ def between_methods(rows: Sequence[Row], depths: Sequence[int]) -> list[Pair]:
 
 
 def tested(pairs: Sequence[Pair], records: Iterable[Record], datasets: Sequence[str]) -> list[Tested]:
-    """Test the pairs that were measured on a data set at least, and correct their p values together.
+    """Test the pairs that were both measured on at least one data set, and correct their p values as one family.
 
     Raises
     ------
     HarnessError
-        If two records of a data set are of different queries.
+        If two records of a data set have different queries.
     """
-    found = {(Row(r.model, r.center, r.method), r.dataset): r for r in records}
+    found = by_row(records)
     measured = [(pair, differences) for pair in pairs if (differences := _differences(pair, found, datasets))]
-    tests = _compared([differences for _, differences in measured])
+    tests = _tests([differences for _, differences in measured])
     return [
-        Tested(pair, tuple(differences), test, p, *_counted(differences))
+        Tested(pair, tuple(differences), test, p, *_wins_ties_losses(differences))
         for (pair, differences), test, p in zip(measured, tests, holm([test.p for test in tests]), strict=True)
     ]
 
 
 def _differences(pair: Pair, found: dict[tuple[Row, str], Record], datasets: Sequence[str]) -> dict[str, np.ndarray]:
-    """Data set -> float64 [queries]: differences in NDCG@10, 0 to 1; empty where nothing can be compared."""
+    """Data set -> float64 [queries]: differences in NDCG@10, -1 to 1; empty if a depth was not measured."""
     differences = {}
     for name in datasets:
         first, second = found.get((pair.row, name)), found.get((pair.other, name))
@@ -137,11 +136,11 @@ def _differences(pair: Pair, found: dict[tuple[Row, str], Record], datasets: Seq
 
 
 def _paired(first: Record, depth: str, second: Record, other_depth: str) -> np.ndarray:
-    """First minus second on each query, in an order of ids that no record decides."""
-    left, right = scores(first, depth), scores(second, other_depth)
+    """First minus second on each query, float64 [queries], sorted by query id: independent of the records' order."""
+    left, right = first.query_scores(depth), second.query_scores(other_depth)
     if left.keys() != right.keys():
         raise HarnessError(
-            f"the records of model '{first.model}' on '{first.dataset}' are of different queries: {first.method} "
+            f"the records of model '{first.model}' on '{first.dataset}' have different queries: {first.method} "
             f"(center {first.center}) has {len(left)}, {second.method} (center {second.center}) has {len(right)}, and "
             f"{len(left.keys() & right.keys())} are in both, expected the same in both: measure both again with "
             "overwrite=true."
@@ -149,26 +148,26 @@ def _paired(first: Record, depth: str, second: Record, other_depth: str) -> np.n
     return np.array([left[query] - right[query] for query in sorted(left)])
 
 
-def _compared(differences: Sequence[dict[str, np.ndarray]]) -> list[Comparison]:
-    """Each one's test, in percent points; those on the same data sets share their resamples."""
-    alike: dict[tuple[tuple[str, int], ...], list[int]] = {}
+def _tests(differences: Sequence[dict[str, np.ndarray]]) -> list[Comparison]:
+    """The test of each pair, in percent points; pairs on the same data sets share their resamples."""
+    groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
     for i, sets in enumerate(differences):
-        alike.setdefault(tuple((name, len(values)) for name, values in sets.items()), []).append(i)
+        groups.setdefault(tuple((name, len(values)) for name, values in sets.items()), []).append(i)
     tests: dict[int, Comparison] = {}
-    for sizes, every in alike.items():
-        for some in chunks(len(every), _AT_ONCE):
-            members = [every[i] for i in some]
+    for sizes, indices in groups.items():
+        for chunk in chunks(len(indices), _AT_ONCE):
+            members = [indices[i] for i in chunk]
             columns = {name: 100 * np.stack([differences[i][name] for i in members], axis=1) for name, _ in sizes}
             tests |= dict(zip(members, compare_all(columns, resamples(len(differences))), strict=True))
     return [tests[i] for i in range(len(differences))]
 
 
 def resamples(family: int) -> int:
-    """So many that the smallest p, 1 / (resamples + 1), stays below the level when it is multiplied by the family."""
+    """Enough resamples that the smallest p, 1 / (resamples + 1), stays below the level after the correction."""
     return max(RESAMPLES, 100 * family)
 
 
-def _counted(differences: dict[str, np.ndarray]) -> tuple[int, int, int]:
+def _wins_ties_losses(differences: dict[str, np.ndarray]) -> tuple[int, int, int]:
     values = np.concatenate(list(differences.values()))
     wins, losses = int((values > TIE).sum()), int((values < -TIE).sum())
     return wins, len(values) - wins - losses, losses
@@ -177,30 +176,31 @@ def _counted(differences: dict[str, np.ndarray]) -> tuple[int, int, int]:
 def columns(
     table: pd.DataFrame, records: Sequence[Record], rows: Sequence[Row], datasets: Sequence[str], depths: Sequence[int]
 ) -> pd.DataFrame:
-    """The long form with what each difference to PLAID was tested to be, and behind it a line for each pair of methods.
+    """The long form with the test of each difference to PLAID, followed by a line for each pair of methods.
 
-    Each data set has families of its own, and so have the means; those over fewer sets are left empty. `versus` is what
-    `delta`, `p` (corrected), the ends of the 95 % interval (percent points) and the counts of queries are against.
+    Each data set has its own families of tests, and so have the means; the mean of a pair that lacks a data set is left
+    empty. ``versus`` names the other method of ``delta``, ``p`` (corrected), the 95 % interval (percent points) and the
+    counts of queries.
     """
 
     def lines(pairs: Sequence[Pair]) -> pd.DataFrame:
-        found = [
-            [*one.key, scope, one.difference.delta, *_values(one)]
-            for scope, sets in [*((name, [name]) for name in datasets), (MEAN, datasets)]
-            for one in tested(pairs, records, sets)
-            if len(one.datasets) == len(sets)
+        values = [
+            [*test.key, name, test.difference.delta, *_values(test)]
+            for name, members in [*((name, [name]) for name in datasets), (MEAN, datasets)]
+            for test in tested(pairs, records, members)
+            if len(test.datasets) == len(members)
         ]
-        return pd.DataFrame(found, columns=[*KEY, "dataset", "delta", *TESTED])
+        return pd.DataFrame(values, columns=[*KEY, "dataset", "delta", *TESTED])
 
     place = [*KEY, "dataset"]
     with_plaid = table.merge(lines(to_plaid(rows, depths)).drop(columns="delta"), how="left", on=place)
     with_others = table[[*place, "ndcg10"]].merge(lines(between_methods(rows, depths)), on=place)
-    together = pd.concat([with_plaid, with_others], ignore_index=True)
-    return together.astype(dict.fromkeys(COUNTS, "Int64"))
+    combined = pd.concat([with_plaid, with_others], ignore_index=True)
+    return combined.astype(dict.fromkeys(COUNTS, "Int64"))
 
 
-def _values(one: Tested) -> list[object]:
+def _values(test: Tested) -> list[object]:
     """The columns `TESTED`."""
-    test = one.difference
-    counts = (one.wins, one.ties, one.losses, test.n_queries)
-    return [one.pair.other.method, one.p, test.ci_low, test.ci_high, *counts]
+    difference = test.difference
+    counts = (test.wins, test.ties, test.losses, difference.n_queries)
+    return [test.pair.other.method, test.p, difference.ci_low, difference.ci_high, *counts]

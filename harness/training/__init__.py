@@ -1,8 +1,13 @@
-"""Straight-through (STE) regularization: train a model whose token vectors survive MUVERA's or SMVE's projection.
+"""Straight-through (STE) regularization: training a model whose token vectors survive MUVERA's or SMVE's projection.
 
-    L = (1 - alpha) * contrastive(MaxSim) + alpha * contrastive(dot products of projected codes)
+L = (1 - alpha) * contrastive(MaxSim) + alpha * contrastive(dot products of projected codes)
 
-`pairs` reads training data and keeps the suite's test sets out of it; `codes` are the projections of
-`harness.methods`, differentiable; `loss` puts both terms together; `cached` serves the vectors of a frozen backbone;
-`validate` measures the held-out split; `train` is the command.
+pairs       training data, without the test sets of the suite
+codes       the projections of `harness.methods`, differentiable
+loss        both terms
+encoding    texts to batches and token vectors; `cached` reads the vectors of a frozen backbone
+validate    NDCG@10 on the held-out split
+folder      the files of a run
+trainer     one run of the sentence-transformers trainer
+train       the command
 """

@@ -1,11 +1,11 @@
-"""A frozen backbone's vectors, read from the cache in place of texts that are tokenized: minutes of training on a CPU.
+"""Batches of the frozen backbone's vectors, read from the cache, so that training a head takes minutes on a CPU.
 
-`CachedCollator` stands in for PyLate's `ColBERTCollator`. For each column of texts (``query``, ``positive``, ...) it
-makes the features that `harness.training.loss` takes:
+`CachedCollator` replaces PyLate's `ColBERTCollator`. For each column of texts (``query``, ``positive``, ...) it makes
+the features that `harness.training.loss` expects:
 
     <column>_token_embeddings   float32 [texts, length, hidden]: kept tokens only, padded with zeros
-    <column>_attention_mask     int64 [texts, length]
-    <column>_input_ids          int64 [texts, 1]: the text's row; by its name sentence-transformers knows a column
+    <column>_attention_mask     int64 [texts, length]: 1 for tokens, 0 for padding
+    <column>_input_ids          int64 [texts, 1]: the text's row; sentence-transformers finds columns by this name
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any
 
 import torch
 
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 
 class CachedCollator:
-    """Columns of texts to the backbone's vectors of their tokens.
+    """Makes batches: for each column of texts, the backbone's vectors of their tokens.
 
     Parameters
     ----------
     queries, documents
-        Each text's row, and the store with the rows.
+        The row of each text, and the token vectors with these rows.
     """
 
     def __init__(
-        self, queries: tuple[dict[str, int], TokenStore], documents: tuple[dict[str, int], TokenStore]
+        self, queries: tuple[dict[str, int], TokenVectors], documents: tuple[dict[str, int], TokenVectors]
     ) -> None:
         self.queries, self.documents = queries, documents
         self.valid_label_columns: list[str] = []
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
-        """Collate some examples into a batch."""
+        """A batch of the examples in `features`."""
         batch: dict[str, Any] = {"return_loss": True}
         for column in features[0]:
             if column == "dataset_name":

@@ -1,22 +1,22 @@
 """MUVERA's and SMVE's codes with straight-through gradients.
 
-Forward: exactly the codes of `harness.methods` (same random parts from the same seed, same definitions). Their
-discrete step is which bucket a token falls into (MUVERA), or which anchors it keeps (SMVE): a 0/1 membership m(x).
-Backward: m is replaced by a soft s(x) of the same shape,
+Forward: exactly the codes of `harness.methods`, with the same definitions and, for the same seed, the same random
+numbers. Their discrete step is a 0/1 membership m(x): the bucket that a token falls into (MUVERA), or the anchors that
+it keeps (SMVE). Backward: m is replaced by a soft membership s(x) of the same shape,
 
     m_ste = m + (s - stop_gradient(s))
 
     MUVERA   s_b = prod_j sigmoid(+-slope h_j.x) over the bits j of bucket b = softmax_b(slope sum_j bit_j(b) h_j.x)
     SMVE     s_a = sigmoid(slope (a.x - t)), t halfway between the k-th and the (k + 1)-th largest projection
 
-(Bengio et al., arXiv 1308.3432, estimate gradients of discrete steps this way.) Without a slope the backward is hard:
-membership is a constant, and gradients reach a token only through the values that it puts into its buckets or anchors.
+Bengio et al. (arXiv 1308.3432) estimate gradients of discrete steps in this way. Without a slope the backward pass is
+hard: membership is constant, and gradients reach a token only through the values that it adds to its buckets or
+anchors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from harness.methods.muvera import FixedDimensionalEncoding, Muvera
 from harness.methods.smve import Smve, SparseEncoding
 from harness.system.errors import HarnessError
 
-_NEAR = 4  # SMVE: gradients reach this many times k anchors of a token; beyond them the sigmoid is flat
+_NEAR = 4  # SMVE: gradients reach the 4 k nearest anchors of a token; beyond them the sigmoid is flat
 _CPU = torch.device("cpu")
 
 
@@ -38,13 +38,15 @@ class Codes(nn.Module):
     Parameters
     ----------
     slope
-        Of the soft membership in the backward pass; None: hard.
+        Slope of the soft membership in the backward pass; None: hard.
 
     Attributes
     ----------
+    method : the method with the same codes
     unit : mean squared length of the code of one random unit vector; scores divided by it are on MaxSim's scale
     """
 
+    method: ClassVar[type[Method]]
     unit: float
 
     def __init__(self, slope: float | None) -> None:
@@ -54,8 +56,19 @@ class Codes(nn.Module):
     def forward(
         self, tokens: Float[torch.Tensor, "texts length dim"], mask: Bool[torch.Tensor, "texts length"], is_query: bool
     ) -> Float[torch.Tensor, "texts size"]:
-        """Codes of centered texts, sums for queries, means for documents; `mask` is False at padding."""
+        """Codes of centered texts: sums for queries, means for documents. `mask` is False at padding."""
         raise NotImplementedError
+
+    @classmethod
+    def check(cls, options: dict[str, Any]) -> None:
+        """Refuse options that the method does not accept; its constructor checks them and computes nothing.
+
+        Raises
+        ------
+        HarnessError
+            With the options and what is expected.
+        """
+        cls.method(**options)
 
     def _straight_through(self, hard: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
         return hard + (soft - soft.detach())
@@ -71,6 +84,7 @@ class Codes(nn.Module):
 class MuveraCodes(Codes):
     """MUVERA's fixed dimensional encodings (`harness.methods.muvera`)."""
 
+    method = Muvera
     planes: torch.Tensor
     projections: torch.Tensor
     patterns: torch.Tensor
@@ -91,7 +105,7 @@ class MuveraCodes(Codes):
     def forward(
         self, tokens: Float[torch.Tensor, "texts length dim"], mask: Bool[torch.Tensor, "texts length"], is_query: bool
     ) -> Float[torch.Tensor, "texts size"]:
-        """As `Codes.forward`; empty buckets of documents are filled."""
+        """As `Codes.forward`; empty buckets of documents take the nearest token."""
         shape = (*tokens.shape[:2], self.repetitions)
         sides = (tokens @ self.planes).view(*shape, self.bits)
         bucket = ((sides > 0) * (1 << torch.arange(self.bits, device=tokens.device))).sum(dim=-1)
@@ -110,10 +124,10 @@ class MuveraCodes(Codes):
         return sums.flatten(1)
 
     def _nearest(self, bucket: torch.Tensor, mask: torch.Tensor, projected: torch.Tensor) -> torch.Tensor:
-        """For every bucket, the projection of the token nearest in Hamming distance, the first on ties.
+        """For every bucket, the projection of the token that is nearest in Hamming distance; the first on ties.
 
-        The minimum of (distance, token) as one number, distance * length + token; one bit at a time, each bucket looks
-        at the one across that bit.
+        This is the minimum of (distance, token), as one number distance * length + token. One pass per bit compares
+        each bucket with the bucket that differs in this bit alone.
         """
         length, buckets = bucket.shape[1], len(self.patterns)
         with torch.no_grad():
@@ -133,6 +147,7 @@ class MuveraCodes(Codes):
 class SmveCodes(Codes):
     """SMVE's sparse codes (`harness.methods.smve`), as dense rows."""
 
+    method = Smve
     anchors: torch.Tensor
 
     def __init__(
@@ -141,7 +156,7 @@ class SmveCodes(Codes):
         super().__init__(slope)
         encoding = SparseEncoding(dim, width, keep, repetitions, anchors, seed, _CPU)
         self.keep, self.width, self.repetitions = keep, width, repetitions
-        sets = torch.stack([torch.from_numpy(one.matrix) for one in encoding.sets])
+        sets = torch.stack([torch.from_numpy(anchor_set.matrix) for anchor_set in encoding.sets])
         self.register_buffer("anchors", sets, persistent=False)  # [repetitions, dim, w]
         self.unit = self._measure_unit(dim)
 
@@ -149,9 +164,12 @@ class SmveCodes(Codes):
         self, tokens: Float[torch.Tensor, "texts length dim"], mask: Bool[torch.Tensor, "texts length"], is_query: bool
     ) -> Float[torch.Tensor, "texts size"]:
         """As `Codes.forward`."""
-        return torch.cat([self._of_set(tokens, mask, is_query, anchors) for anchors in self.anchors], dim=1)
+        return torch.cat([self._codes_of_set(tokens, mask, is_query, anchors) for anchors in self.anchors], dim=1)
 
-    def _of_set(self, tokens: torch.Tensor, mask: torch.Tensor, is_query: bool, anchors: torch.Tensor) -> torch.Tensor:
+    def _codes_of_set(
+        self, tokens: torch.Tensor, mask: torch.Tensor, is_query: bool, anchors: torch.Tensor
+    ) -> torch.Tensor:
+        """Codes [texts, w] on one of the independent sets of anchors, [dim, w]."""
         text, place = mask.nonzero(as_tuple=True)
         near = self.keep if self.slope is None else min(_NEAR * self.keep, self.width)
         values, chosen = (tokens[text, place] @ anchors).topk(near, dim=1)  # largest first
@@ -167,19 +185,25 @@ class SmveCodes(Codes):
         return codes.view(len(tokens), self.width)
 
 
+_KINDS: dict[str, type[MuveraCodes] | type[SmveCodes]] = {"ste_muvera": MuveraCodes, "ste_smve": SmveCodes}
+"""Name of an entry of conf/objective -> its codes."""
+
+
 def make(objective: dict[str, Any], dim: int) -> Codes | None:
-    """The codes of an entry of conf/objective; None for ``contrastive``."""
-    kinds: dict[str, tuple[Callable[..., Method], Callable[..., Codes]]] = {
-        "ste_muvera": (Muvera, MuveraCodes),
-        "ste_smve": (Smve, SmveCodes),
-    }
-    if objective["name"] not in kinds:
+    """The codes for an entry of conf/objective; None for ``contrastive``, which has none.
+
+    Raises
+    ------
+    HarnessError
+        If the entry's options make no codes.
+    """
+    kind = _KINDS.get(objective["name"])
+    if kind is None:
         return None
-    method, codes = kinds[objective["name"]]
     try:
-        method(**objective["codes"])  # which says what is wrong with options that make no codes
-        return codes(dim, **objective["codes"], slope=objective["slope"])
+        kind.check(objective["codes"])
+        return kind(dim, **objective["codes"], slope=objective["slope"])
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise HarnessError(
-            f"objective.codes={objective['codes']} makes no codes of {dim} dimensions ({error})."
+            f"objective.codes={objective['codes']} makes no codes for {dim} dimensions ({error}): change these options."
         ) from error

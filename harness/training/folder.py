@@ -1,9 +1,9 @@
-"""The folder of a training run: what is in it, what may be replaced, where a stopped run goes on.
+"""The folder of a training run: its files, when it may be replaced, and where a stopped run resumes.
 
-started.json        what the result depends on; its presence says that the folder is a run's
-checkpoints/        the last two, to resume from; gone when the run is finished
-head.safetensors    the trained projection (train.trainable=head), for model.head=
-model/              the whole model as PyLate saves it, for model.path= (train.save_model=false: not)
+started.json        everything that the result depends on; marks the folder as belonging to a training run
+checkpoints/        the last two, to resume from; deleted when the run is finished
+head.safetensors    the trained projection (train.trainable=head), for model.head=FILE
+model/              the complete model as PyLate saves it, for model.path=FOLDER (unless train.save_model=false)
 log.jsonl           loss, both terms, learning rate, validation
 training.json       options, data, validation before and after, versions, host; written last
 """
@@ -37,12 +37,12 @@ _MEANS = "means.safetensors"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that holds one run and nothing else.
+    """A folder for one run and nothing else.
 
     Attributes
     ----------
-    identity : what the result depends on
-    replaces : whether an older run in it is to be thrown away
+    identity : everything that the result depends on
+    replaces : whether `begin` deletes an older run in the folder
     """
 
     path: Path
@@ -51,23 +51,30 @@ class RunFolder:
 
     @classmethod
     def of(cls, path: Path, identity: dict[str, Any], inputs: list[str], overwrite: bool) -> RunFolder:
-        """The folder at `path`, checked; nothing in it is touched.
+        """The folder at `path`, after checking it; nothing in it is changed.
+
+        Parameters
+        ----------
+        inputs
+            Files and folders that the run reads.
+        overwrite
+            Whether an older run may be replaced.
 
         Raises
         ------
         HarnessError
-            If it holds another run (unless `overwrite`), something that is no run, or one of the run's `inputs`.
+            If the folder has another run (unless `overwrite`), other files, or one of the `inputs`.
         """
         for name in inputs:
             if Path(name).expanduser().resolve().is_relative_to(path.resolve()):
-                raise HarnessError(f"train.output={path} holds {name}, which the run reads: choose another folder.")
+                raise HarnessError(f"train.output={path} contains {name}, which the run reads: choose another folder.")
         if path.exists() and not path.is_dir():
-            raise HarnessError(f"train.output={path} is a file: choose a folder.")
+            raise HarnessError(f"train.output={path} is a file, expected a folder: choose another name.")
         if not path.exists() or not any(path.iterdir()):
             return cls(path, identity, replaces=False)
         found = _read(path / STARTED)
         if found is None:
-            raise HarnessError(f"{path} is not empty and holds no training run: set train.output to another folder.")
+            raise HarnessError(f"{path} has files that belong to no training run: set train.output to another folder.")
         differs = sorted(name for name in identity if found.get(name) != identity[name])
         if differs and not overwrite:
             raise HarnessError(
@@ -78,11 +85,17 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether this very run is there, whole."""
+        """Whether this run is complete."""
         return not self.replaces and (self.path / DONE).exists()
 
     def begin(self) -> None:
-        """Make it this run's folder; of an older run, what a run writes is removed."""
+        """Mark the folder as this run's, after deleting the files of an older run if it `replaces` one.
+
+        Raises
+        ------
+        HarnessError
+            If the folder cannot be written.
+        """
         try:
             if self.replaces:
                 for name in (DONE, HEAD, LOG):
@@ -96,12 +109,12 @@ class RunFolder:
             ) from error
 
     def keep_means(self, step: int, means: dict[str, torch.Tensor]) -> None:
-        """Write the running means beside a checkpoint, which is usable from then on."""
+        """Write the running means beside the checkpoint of a step, which makes it usable."""
         with replacing(self.path / CHECKPOINTS / f"checkpoint-{step}" / _MEANS) as file:
             file.write(save({name: value.contiguous() for name, value in means.items()}))
 
     def checkpoint(self) -> tuple[Path, dict[str, torch.Tensor]] | None:
-        """The last usable checkpoint and its running means, if there is one.
+        """The last usable checkpoint and its running means; None if there is none.
 
         Raises
         ------
@@ -122,7 +135,7 @@ class RunFolder:
             ) from error
 
     def finish(self, facts: dict[str, Any]) -> None:
-        """Write the completion marker, and remove what only a stopped run needs."""
+        """Write training.json, the completion marker, and delete the checkpoints."""
         write_json(self.path / DONE, {"identity": self.identity, **facts})
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 

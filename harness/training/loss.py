@@ -1,10 +1,12 @@
 """The loss L = (1 - alpha) * contrastive(MaxSim) + alpha * contrastive(codes), for PyLate and sentence-transformers.
 
-Query i's positive is document i; all other documents of the batch, positives of others and hard negatives alike, are
-negatives. Scores are divided by the query's number of tokens, so that a temperature means the same for short and long
-queries; cross-entropy over documents. MaxSim sees the model's own unit vectors; codes see centered ones: ``corpus``
-subtracts the documents' mean from both sides, ``own`` each side's own. The means are running ones over batches, each of
-one source, where the evaluation has those of one corpus.
+Each term is a cross-entropy over the documents of a batch. The positive of query i is document i; all other documents,
+positives of other queries and hard negatives alike, are its negatives. Scores are divided by the number of query
+tokens, so that a temperature means the same for short and long queries.
+
+MaxSim uses the model's own unit vectors. Codes use centered ones: ``corpus`` subtracts the documents' mean from both
+sides, ``own`` subtracts from each side its own mean. These are running means over batches, each from one source,
+whereas the evaluation has the means of one corpus.
 """
 
 from __future__ import annotations
@@ -23,14 +25,19 @@ _PIECE = 1 << 26  # similarities held at once: 256 MiB of float32
 
 
 class TokenMeans(nn.Module):
-    """The means that centering subtracts while a model trains; constants for the gradient.
+    """The means that centering subtracts during training. Gradients do not pass through them.
 
     Parameters
     ----------
     center
-        ``none``, ``corpus`` (joint: the documents' mean for both sides) or ``own``.
+        ``none``, ``corpus`` (the documents' mean for both sides) or ``own``.
     momentum
-        Of the running mean: mean = momentum * mean + (1 - momentum) * the batch's; 0: the batch's own mean.
+        mean = momentum * mean + (1 - momentum) * mean of the batch; 0: always the mean of the batch.
+
+    Attributes
+    ----------
+    documents, queries : the running means, [dim]
+    seen : number of batches
     """
 
     documents: torch.Tensor
@@ -52,21 +59,21 @@ class TokenMeans(nn.Module):
         documents: Float[torch.Tensor, "docs tokens dim"],
         document_mask: Bool[torch.Tensor, "docs tokens"],
     ) -> None:
-        """Take a batch into the means."""
+        """Update the running means with a batch; masks are False at padding."""
         momentum = self.momentum if self.seen else 0.0
         for mean, tokens, mask in ((self.queries, queries, query_mask), (self.documents, documents, document_mask)):
             mean.lerp_(tokens[mask].mean(dim=0).to(mean.dtype), 1 - momentum)
         self.seen += 1
 
     def shifts(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is subtracted from queries, and from documents."""
+        """The vectors to subtract: from queries, and from documents."""
         if self.center == "none":
             return torch.zeros_like(self.queries), torch.zeros_like(self.documents)
         return (self.queries if self.center == "own" else self.documents), self.documents
 
 
 class STEContrastive(nn.Module):
-    """The loss; give it to `SentenceTransformerTrainer` with PyLate's `ColBERTCollator`.
+    """The loss, for `SentenceTransformerTrainer` with the batches of PyLate's `ColBERTCollator`.
 
     Parameters
     ----------
@@ -75,13 +82,13 @@ class STEContrastive(nn.Module):
     codes
         Straight-through projections (`harness.training.codes`); None: MaxSim alone.
     means
-        Centering of the codes.
+        Means for centering the tokens of the codes.
     alpha
         Weight of the codes' term.
     temperature, code_temperature
-        Of the two cross-entropies.
+        Temperatures of the two cross-entropies.
 
-    Source: model card of lightonai/LateOn-regularized, which names the loss and not its temperatures.
+    Source: the model card of lightonai/LateOn-regularized, which gives the loss but not its temperatures.
     """
 
     def __init__(
@@ -100,18 +107,18 @@ class STEContrastive(nn.Module):
     def forward(
         self, sentence_features: Iterable[dict[str, torch.Tensor]], labels: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """The two terms, weighted; their sum is the loss.
+        """The two weighted terms, ``maxsim`` and ``codes``; their sum is the loss.
 
         Parameters
         ----------
         sentence_features
-            Queries, positives and any number of groups of negatives, as PyLate's collator (or
-            `harness.training.cached`) makes them, each of as many texts as there are queries.
+            Queries, positives and any number of groups of negatives, all of the same size, from PyLate's collator or
+            `harness.training.cached`.
         labels
-            Not used: the first group of documents is the positives.
+            Not used: the first group of documents are the positives.
         """
-        asked, *groups = sentence_features
-        queries, query_mask = self._tokens(asked, is_query=True)
+        query_features, *groups = sentence_features
+        queries, query_mask = self._tokens(query_features, is_query=True)
         documents, document_mask = _joined([self._tokens(group, is_query=False) for group in groups])
         with torch.autocast(queries.device.type, enabled=False):  # scores and codes in float32, as in the evaluation
             return self._terms(queries, query_mask, documents, document_mask)
@@ -131,9 +138,9 @@ class STEContrastive(nn.Module):
         if self.codes is not None and self.alpha > 0:
             if self.training:
                 self.means.update(queries, query_mask, documents, document_mask)
-            of_queries, of_documents = self.means.shifts()
-            query_codes = self.codes(queries - of_queries, query_mask, True)
-            document_codes = self.codes(documents - of_documents, document_mask, False)
+            query_mean, document_mean = self.means.shifts()
+            query_codes = self.codes(queries - query_mean, query_mask, True)
+            document_codes = self.codes(documents - document_mean, document_mask, False)
             scores = query_codes @ document_codes.T / (self.codes.unit * lengths)
             terms["codes"] = self.alpha * _contrastive(scores / self.code_temperature)
         return terms
@@ -141,9 +148,9 @@ class STEContrastive(nn.Module):
     def _tokens(
         self, features: dict[str, torch.Tensor], is_query: bool
     ) -> tuple[Float[torch.Tensor, "texts length dim"], Bool[torch.Tensor, "texts length"]]:
-        """Unit token vectors of a group of texts, and which of them count: those that `harness.vectors.encode` keeps."""
-        model = getattr(self.model, "module", self.model)  # (Distributed)DataParallel's
-        if "token_embeddings" in features:  # a frozen backbone's, kept tokens only
+        """Unit token vectors of texts, and the mask of tokens that count, as in `harness.vectors.forward`."""
+        model = getattr(self.model, "module", self.model)  # the model inside (Distributed)DataParallel
+        if "token_embeddings" in features:  # from a frozen backbone, tokens that count only
             tokens = heads.forward(model, features["token_embeddings"])
             mask = features["attention_mask"].bool()
         else:
@@ -162,10 +169,10 @@ def maxsim(
     documents: Float[torch.Tensor, "docs tokens dim"],
     document_mask: Bool[torch.Tensor, "docs tokens"],
 ) -> Float[torch.Tensor, "queries docs"]:
-    """MaxSim of all queries with all documents; padding takes no part, whatever the sign of the similarities.
+    """MaxSim of all queries with all documents, without the padding (similarities may be negative).
 
-    The nearest document tokens are found without gradient; gradients go through their dot products alone, which is the
-    gradient of the maximum (of the first of equal ones) at the cost of a lookup in place of two large products.
+    The nearest document tokens are found without gradient. Gradients pass only through the dot products with them,
+    which is the gradient of the maximum (the first of equal ones). This replaces two large products by a lookup.
     """
     flat, owner = queries[query_mask], query_mask.nonzero()[:, 0]
     count, length, dim = documents.shape
@@ -185,7 +192,7 @@ def _contrastive(scores: Float[torch.Tensor, "queries docs"]) -> torch.Tensor:
 
 
 def _joined(groups: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Groups of texts as one, padded to the longest."""
+    """The tokens and masks of all groups as one, padded to the longest text."""
     longest = max(mask.shape[1] for _, mask in groups)
     tokens = [nn.functional.pad(t, (0, 0, 0, longest - t.shape[1])) for t, _ in groups]
     masks = [nn.functional.pad(mask, (0, longest - mask.shape[1])) for _, mask in groups]

@@ -1,14 +1,15 @@
-"""Training pairs from data sets in the BEIR layout, with the test sets of the suite kept out of them.
+"""Training pairs from data sets in the BEIR layout, without the test sets of the suite.
 
-A pair is a query, one relevant document, and one negative: a document judged not relevant where there is one, else
-another document of the same source. Kept out are
+A pair is a query, one relevant document, and one negative: a document judged not relevant if there is one, else another
+document of the same source. From every source are removed
 
-- queries whose text is that of a test query of an excluded data set;
-- documents that are, or largely repeat, a document judged relevant for such a query: at least half of their 8-grams of
-  words occur in relevant documents (a text of fewer than 8 words must be all of a relevant text).
+- queries with the text of a test query of an excluded data set;
+- documents that equal or largely repeat a document judged relevant for such a query: at least half of their 8-grams of
+  words occur in relevant documents (a text of fewer than 8 words is compared as a whole).
 
-The validation split is by document: a share of the documents, drawn by hash, is neither a positive nor a negative in
-training (nor is another document of the same text), and their queries are the validation queries.
+The validation split is by document. A share of the documents, drawn by hash, is held out: neither they nor documents
+with the same text are positives or negatives in training. The validation queries are those whose relevant documents are
+all held out.
 """
 
 from __future__ import annotations
@@ -26,24 +27,26 @@ from harness.config.entries import entry
 from harness.data import beir, download, loading
 from harness.data.dataset import Dataset
 from harness.system.errors import HarnessError
+from harness.system.messages import warn_once
+from harness.system.progress import bar
 
 log = logging.getLogger(__name__)
 _GRAM = 8
-_DRAWS = 100  # of a negative, before a query goes without
+_DRAWS = 100  # attempts to draw a negative, before a query is skipped
 Triple = tuple[str, str, str]
-"""The texts of a query, of a relevant document and of a negative."""
+"""The texts of a query, a relevant document and a negative."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a model is trained and validated on.
+    """The data for training and validation.
 
     Attributes
     ----------
     triples : source -> (query, positive, negative) texts
-    validation : held-out queries over their documents and others of the same sources
-    removed : source -> {"queries": ..., "documents": ...} that an excluded data set has
-    checked : the excluded data sets that were at hand
+    validation : held-out queries, with their documents and others of the same sources
+    removed : source -> {"queries": ..., "documents": ...}, numbers removed because excluded data sets have them
+    checked : the excluded data sets that were available
     """
 
     triples: dict[str, list[Triple]]
@@ -53,24 +56,24 @@ class TrainingData:
 
     @property
     def queries(self) -> dict[str, str]:
-        """All query texts, named by themselves."""
+        """All query texts; the id of a text is the text."""
         trained = (query for triples in self.triples.values() for query, _, _ in triples)
         return {text: text for text in sorted({*trained, *self.validation.queries.values()})}
 
     @property
     def documents(self) -> dict[str, str]:
-        """All document texts, named by themselves."""
+        """All document texts; the id of a text is the text."""
         trained = (text for triples in self.triples.values() for triple in triples for text in triple[1:])
         return {text: text for text in sorted({*trained, *self.validation.docs.values()})}
 
     @property
     def count(self) -> int:
-        """Training pairs."""
+        """Number of training pairs."""
         return sum(map(len, self.triples.values()))
 
 
 class Excluded:
-    """The test queries and the relevant documents of some data sets."""
+    """The test queries of data sets, and the documents that are relevant for them."""
 
     def __init__(self, tests: list[Dataset]) -> None:
         self.queries = {normal(text) for test in tests for text in test.queries.values()}
@@ -81,77 +84,78 @@ class Excluded:
                 self.grams |= grams(test.docs[doc])
 
     def has_query(self, text: str) -> bool:
-        """Whether it is a test query."""
+        """Whether the text is that of a test query."""
         return normal(text) in self.queries
 
     def has_document(self, text: str) -> bool:
-        """Whether at least half of it is in relevant documents."""
+        """Whether at least half of the text's 8-grams occur in relevant documents."""
         found = grams(text)
         return 2 * len(found & self.grams) >= len(found)
 
 
 def normal(text: str) -> str:
-    """Words alone, in lower case."""
+    """The words of a text in lower case, without punctuation."""
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def grams(text: str) -> set[int]:
-    """Hashes of the runs of `_GRAM` words of a text; of all of it, if it is shorter."""
+    """Hashes of the runs of `_GRAM` words in a text; one hash of all words if there are fewer."""
     words = normal(text).split()
     return {hash(tuple(words[i : i + _GRAM])) for i in range(max(1, len(words) - _GRAM + 1))}
 
 
-def load(options: dict[str, Any], data_dir: str | None, cache: Path) -> TrainingData:
-    """The training data of an entry of conf/train_data.
+def load(options: dict[str, Any], data_dir: str | None, cache: Path, show: bool = False) -> TrainingData:
+    """The training data of an entry of conf/train_data; `show`: whether progress is shown.
 
     Raises
     ------
     HarnessError
-        If a source is missing, or nothing is left to train or to validate on.
+        If a source is missing, or no pairs are left for training or for validation.
     """
     sources = options["sources"]
     if not sources and options.get("path"):
         sources = {Path(options["path"]).expanduser().resolve().name: options}
     if not sources:
         raise HarnessError("train_data names no sources: set train_data.path to a folder in the BEIR layout.")
-    tests = list(_tests(options["exclude"], data_dir, cache))
-    excluded = Excluded(tests)
-    every = []
-    for name, source in sources.items():
-        path = loading.folder({"name": name, "path": source.get("path")}, data_dir, cache)
-        every.append(_Source(beir.read_folder(name, path, source["split"], None), options, excluded))
-    held_texts = {text for source in every for text in source.held_texts}
-    triples = {source.name: source.triples(sources[source.name]["pairs"], held_texts) for source in every}
-    held_out = [item for source in every for item in source.held_out]
-    rest = {name: text for source in every for name, text in source.others.items()}
-    removed = {source.name: source.removed for source in every}
+    tests = list(_tests(options["exclude"], data_dir, cache, show))
+    read = []
+    with bar("select training pairs", len(sources), show, "sources") as progress:
+        excluded = Excluded(tests)
+        for name, source in sources.items():
+            path = loading.folder({"name": name, "path": source.get("path")}, data_dir, cache, show)
+            read.append(_Source(beir.read_folder(name, path, source["split"], None), options, excluded))
+            progress.update()
+    held_texts = {text for source in read for text in source.held_texts}
+    triples = {source.name: source.triples(sources[source.name]["pairs"], held_texts) for source in read}
+    held_out = [query for source in read for query in source.held_out]
+    rest = {name: text for source in read for name, text in source.others.items()}
+    removed = {source.name: source.removed for source in read}
     data = TrainingData(triples, _validation(held_out, rest, options), removed, [test.name for test in tests])
     if not data.count or not data.validation.queries:
         raise HarnessError(
             f"train_data={options['name']} has {data.count} training pairs and {len(data.validation.queries)} "
-            "validation queries: expected some of both; give it more pairs, or another train_data.validation_share."
+            "validation queries, expected at least one of each: add pairs, or change train_data.validation_share."
         )
     return data
 
 
 class _Source:
-    """One source, split into training and held-out documents."""
+    """One source of pairs, its documents split into training and held-out ones."""
 
-    def __init__(self, read: Dataset, options: dict[str, Any], excluded: Excluded) -> None:
-        self.name, self.options = read.name, options
-        banned = {doc for doc, text in read.docs.items() if excluded.has_document(text)}
-        asked = {query for query, text in read.queries.items() if excluded.has_query(text)}
-        self.removed = {"queries": len(asked), "documents": len(banned)}
+    def __init__(self, data: Dataset, options: dict[str, Any], excluded: Excluded) -> None:
+        self.name, self.options = data.name, options
+        banned = {doc for doc, text in data.docs.items() if excluded.has_document(text)}
+        tested = {query for query, text in data.queries.items() if excluded.has_query(text)}
+        self.removed = {"queries": len(tested), "documents": len(banned)}
         share = options["validation_share"]
-        held = {doc for doc in read.docs if _draw(options["seed"], self.name, doc) < share} - banned
-        self.docs = {doc: text for doc, text in read.docs.items() if doc not in banned and text}
-        self.queries = [query for query in read.queries if query not in asked]
+        self.held = {doc for doc in data.docs if _draw(options["seed"], self.name, doc) < share} - banned
+        self.docs = {doc: text for doc, text in data.docs.items() if doc not in banned and text}
+        self.queries = [query for query in data.queries if query not in tested]
         self.queries.sort(key=lambda query: _draw(options["seed"], self.name, query))
-        self.texts, self.qrels = read.queries, read.qrels
-        self.held = held
+        self.texts, self.qrels = data.queries, data.qrels
 
     def _positives(self, query: str) -> list[str]:
-        """Its relevant documents, if all of them may be used, else none."""
+        """The relevant documents of a query; none if one of them was removed."""
         judged = self.qrels[query]
         positives = [doc for doc, score in judged.items() if score >= 1]
         return positives if all(doc in self.docs for doc in positives) else []
@@ -162,7 +166,7 @@ class _Source:
         return {self.docs[doc] for doc in self.held if doc in self.docs}
 
     def triples(self, most: int, held_texts: set[str]) -> list[Triple]:
-        """At most `most` queries with a relevant document and a negative, none of which has a held-out text."""
+        """At most `most` queries with a relevant document and a negative; no document has a held-out text."""
         trainable = {doc: text for doc, text in self.docs.items() if text not in held_texts}
         names = list(trainable)
         rng = np.random.default_rng([self.options["seed"], *self.name.encode()])
@@ -188,7 +192,7 @@ class _Source:
 
     @property
     def held_out(self) -> list[tuple[str, str, dict[str, str]]]:
-        """(name, query, relevant documents) of queries all of whose relevant documents are held out."""
+        """Queries whose relevant documents are all held out: (name, text, name of document -> its text)."""
         found = []
         for query in self.queries:
             positives = self._positives(query)
@@ -199,14 +203,14 @@ class _Source:
 
     @property
     def others(self) -> dict[str, str]:
-        """All usable documents."""
+        """All documents that were not removed, by name."""
         return {f"{self.name}/{doc}": text for doc, text in self.docs.items()}
 
 
 def _validation(
     held_out: list[tuple[str, str, dict[str, str]]], rest: dict[str, str], options: dict[str, Any]
 ) -> Dataset:
-    """At most as many queries and documents as asked for, each source in proportion."""
+    """The validation split: at most as many queries and documents as configured, in proportion to the sources."""
     seed = options["seed"]
     chosen = sorted(held_out, key=lambda item: _draw(seed, "query", item[0]))[: options["validation_queries"]]
     docs = {name: text for _, _, relevant in chosen for name, text in relevant.items()}
@@ -222,16 +226,17 @@ def _validation(
     )
 
 
-def _tests(names: list[str], data_dir: str | None, cache: Path) -> list[Dataset]:
+def _tests(names: list[str], data_dir: str | None, cache: Path, show: bool) -> list[Dataset]:
+    """The excluded data sets that are available."""
     found = []
     for name in names:
         try:
-            found.append(loading.load(entry("dataset", name), data_dir, cache))
+            found.append(loading.load(entry("dataset", name), data_dir, cache, show))
         except download.Absent:
-            log.warning("train_data: the data set %s is not at hand: nothing of it can be kept out", name)
+            warn_once(log, "train_data: the data set %s is not available, so its test set cannot be left out", name)
     return found
 
 
 def _draw(seed: int, *words: str) -> float:
-    """A number in [0, 1) that depends on the words alone."""
+    """A number in [0, 1) that depends on the seed and the words alone."""
     return int.from_bytes(sha256("\0".join([str(seed), *words]).encode()).digest()[:8], "big") / 2**64

@@ -1,7 +1,7 @@
-"""The held-out split while a model trains: NDCG@10 of exact MaxSim, and of each first stage by itself (rk=0).
+"""Validation while a model trains: NDCG@10 on the held-out split, by exact MaxSim and by each first stage alone (rk=0).
 
-Every number is of the centerings that training does not fix: ``none``, ``corpus`` and ``own`` (mu_Q from training
-queries). Projection seeds are those of conf/method, not the ones that are trained through.
+First stages are measured under every centering, whichever the training uses; mu_Q is the mean of training queries. The
+random seeds of the projections are those of conf/method, not the ones that gradients pass through.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from harness.methods.method import Method
 from harness.methods.muvera import Muvera
 from harness.methods.smve import Smve
 from harness.ranking.resources import Resources
+from harness.system.files import digest
+from harness.training.pairs import TrainingData
 from harness.vectors import centering
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
-SMVE = {"width": 4096, "keep": 16}  # a sixteenth of the default's cost
-Stores = tuple[TokenStore, TokenStore, TokenStore]
-"""Token vectors of the validation's documents and queries, and of queries for mu_Q."""
+SMVE = {"width": 4096, "keep": 16}  # a sixteenth of the default's cost: validation must be quick
+Stores = tuple[TokenVectors, TokenVectors, TokenVectors]
+"""Token vectors of the documents, of the queries, and of the queries for mu_Q."""
+_MEAN_QUERIES = 500
 
 
 class Validation:
@@ -34,7 +37,7 @@ class Validation:
     Parameters
     ----------
     stores
-        Gives the token vectors as the model makes them now.
+        Encodes the split with a model as it is now.
     """
 
     def __init__(self, data: Dataset, stores: Callable[[Any], Stores], resources: Resources) -> None:
@@ -43,7 +46,11 @@ class Validation:
         self.methods: dict[str, Method] = {"muvera": Muvera(**muvera), "smve": Smve(**{**smve, **SMVE})}
 
     def measure(self, model: Any) -> dict[str, float]:
-        """``exact``, ``muvera_none``, ... -> NDCG@10; ``cosine`` -> mean pairwise cosine of document tokens."""
+        """Name -> value of each measure.
+
+        ``exact``, ``muvera_none``, ``smve_own`` and so on are NDCG@10; ``cosine`` is the mean pairwise cosine of
+        document tokens.
+        """
         documents, queries, others = self.stores(model)
         mean = centering.token_mean(documents)
         found = {"exact": self._ndcg(Exact(), documents, queries)}
@@ -53,6 +60,12 @@ class Validation:
             found |= {f"{name}_{kind}": self._ndcg(method, *sides) for name, method in self.methods.items()}
         return {**found, "cosine": Moments.of(documents).mean_pairwise_cosine}
 
-    def _ndcg(self, method: Method, documents: TokenStore, queries: TokenStore) -> float:
+    def _ndcg(self, method: Method, documents: TokenVectors, queries: TokenVectors) -> float:
         rows = method.search(documents, queries, CUT, self.resources).ranking.rows
         return float(np.mean(self.evaluator.ndcg10(rows)))
+
+
+def mean_queries(data: TrainingData) -> list[str]:
+    """The training queries whose mean token vector is mu_Q in the validation: at most 500, chosen by hash."""
+    trained = {query for triples in data.triples.values() for query, _, _ in triples}
+    return sorted(trained, key=digest)[:_MEAN_QUERIES]

@@ -1,1 +1,1 @@
-"""Token vectors: encoded, stored, centered."""
+"""Token vectors: encoding, storing and centering them."""

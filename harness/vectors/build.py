@@ -1,13 +1,13 @@
-"""Writing a TokenStore: chunk by chunk, by all processes that want it, resumed after a stop.
+"""Building a `TokenStore`: chunk by chunk, by one or more processes together, resumed after a stop.
 
-The corpus never sits in a Python list. While building, the store's folder (`harness.vectors.store`) also holds
+Only one chunk is in memory at a time. During the build, the folder of the store (`harness.vectors.store`) also has
 
-    parts/START-STOP.npz    an encoded chunk; parts/START-STOP.npz.lock is held by the process that encodes it
-    journal.jsonl           the inputs, then one line per chunk that was appended: rows, tokens, CRC-32
+    parts/START-STOP.npz    an encoded chunk; the process that encodes it holds parts/START-STOP.npz.lock
+    journal.jsonl           the inputs, then one line per appended chunk: rows, tokens, CRC-32
 
-Each process takes the next chunk that nobody has encoded or is encoding. When there is none left, one process appends
-the chunks to the store in order; each goes once its bytes are on the disk and its line is in the journal. meta.json,
-the completion marker, comes last.
+Each process takes the next chunk that no process has encoded or is encoding. After the last one, one process appends
+the chunks to the store, in order. A part is deleted once its bytes are on the disk and its line is in the journal.
+meta.json, the completion marker, is written last.
 """
 
 from __future__ import annotations
@@ -35,19 +35,24 @@ Encode = Callable[[int, int], Sequence[np.ndarray]]
 def build_store(
     path: Path, ids: Sequence[str], encode: Encode, identity: dict[str, Any], chunk: int = 1024
 ) -> TokenStore:
-    """The store at `path`: opened if complete, else built, together with whoever else is building it.
+    """Open the store at `path`, after building it (together with other processes) if it is not complete.
 
     Parameters
     ----------
     path
         Folder of the store; its name should depend on `identity`.
     ids
-        Names of the rows, for messages; their number is the number of rows.
+        One id per row, for messages.
     encode
         Called once per chunk of at most `chunk` rows.
     identity
-        Everything that changes the bytes. What a journal of another identity names is encoded anew, a complete store
-        of another is an error.
+        Everything that changes the bytes. Chunks in the journal of another identity are encoded again.
+
+    Raises
+    ------
+    HarnessError
+        If the store cannot be written, is damaged, is complete but has another identity, or `encode` returns vectors
+        that are not finite or differ in dimension.
     """
     try:
         while not is_complete(path):
@@ -60,7 +65,7 @@ def build_store(
         raise _unwritable(path, error) from error
     if (path / PARTS).exists():
         (path / JOURNAL).unlink(missing_ok=True)
-        shutil.rmtree(path / PARTS, ignore_errors=True)  # locks that nobody needs any more
+        shutil.rmtree(path / PARTS, ignore_errors=True)  # lock files that no process needs any more
     store = open_store(path)
     if store.meta["identity"] != identity:
         raise HarnessError(f"the token store {path} was made from other inputs: delete that folder and run again.")
@@ -70,12 +75,12 @@ def build_store(
 def fill(
     path: Path, ids: Sequence[str], encode: Encode, identity: dict[str, Any], chunk: int = 1024, wait: bool = False
 ) -> None:
-    """Encode the chunks of a store that no process has encoded; parameters as in `build_store`.
+    """Encode the chunks of a store that are still missing; for the other parameters, see `build_store`.
 
     Parameters
     ----------
     wait
-        Whether to wait for the chunks that other processes are encoding, and to encode those that they give up.
+        Whether to wait for chunks that other processes are encoding, and to encode those that they did not finish.
     """
     try:
         if is_complete(path):
@@ -89,8 +94,8 @@ def fill(
                 with locks.held(locks.of(part), wait) as mine:
                     if not mine or start in appended or part.exists() or is_complete(path):
                         continue
-                    # Read after the part was looked for, which goes when it was appended.
-                    appended = {one["start"] for one in _journal(path, len(ids), identity, chunk)}
+                    # Read only now: a part may have been appended, and deleted, before we looked for it.
+                    appended = {entry["start"] for entry in _journal(path, len(ids), identity, chunk)}
                     if start not in appended:
                         _encode(part, ids[start : start + chunk], encode, start, identity)
     except OSError as error:
@@ -100,12 +105,12 @@ def fill(
 def _unwritable(path: Path, error: OSError) -> HarnessError:
     return HarnessError(
         f"cannot write the token store {path} ({error.strerror or error}): free some space, or set cache_dir to a "
-        "folder that can be written; finished chunks are kept and nothing incomplete is used."
+        "folder that can be written; finished chunks are kept, and nothing incomplete is used."
     )
 
 
 def _part(path: Path, start: int, items: int, chunk: int) -> Path:
-    """Where a chunk is between its encoding and its turn."""
+    """The file of a chunk that is encoded and not yet appended."""
     return path / PARTS / f"{start}-{min(start + chunk, items)}.npz"
 
 
@@ -120,7 +125,7 @@ def _encode(part: Path, ids: Sequence[str], encode: Encode, start: int, identity
 
 
 def _assemble(path: Path, items: int, identity: dict[str, Any], chunk: int) -> None:
-    """Append all chunks that are there in order; the store is complete if none is missing."""
+    """Append the encoded chunks in order; if none is missing, complete the store."""
     chunks = _journal(path, items, identity, chunk)
     if not _fit(path, chunks):
         chunks = []
@@ -135,10 +140,12 @@ def _assemble(path: Path, items: int, identity: dict[str, Any], chunk: int) -> N
         length_file.truncate(chunks[-1]["stop"] * 4 if chunks else 0)
         for start in range(chunks[-1]["stop"] if chunks else 0, items, chunk):
             part = _part(path, start, items, chunk)
-            if not part.exists():  # someone deleted it: begin again
+            if not part.exists():  # it was deleted: the caller encodes it again
                 return
             arrays = read_arrays(part)
-            if str(arrays.get("of")) != digest([identity, start]):  # of other inputs or rows: encode it anew
+            if str(arrays.get("of")) != digest(
+                [identity, start]
+            ):  # made from other inputs or rows: the caller encodes it again
                 part.unlink()
                 return
             chunks.append(_append(arrays, start, chunks, token_file, length_file, journal))
@@ -163,13 +170,13 @@ def _append(
     length_file: Any,
     journal: Any,
 ) -> dict[str, Any]:
-    """Put a chunk behind those `before` it, and give its line of the journal."""
+    """Append a chunk after those `before` it, and return its entry in the journal."""
     tokens, lengths, seconds = arrays["tokens"], arrays["lengths"], float(arrays["seconds"])
     dim = before[-1]["dim"] if before else tokens.shape[1]
     if tokens.shape[1] != dim:
         raise HarnessError(
             f"the token vectors of rows {start} to {start + len(lengths) - 1} have dimension {tokens.shape[1]}, those "
-            f"before them {dim}: all texts must be encoded by one model of one dimension."
+            f"before them {dim}: all texts must be encoded by one model."
         )
     append(token_file, tokens.tobytes())
     append(length_file, lengths.tobytes())
@@ -181,7 +188,7 @@ def _append(
 
 
 def _fit(path: Path, chunks: list[dict[str, Any]]) -> bool:
-    """Whether the bytes of all chunks that the journal names are those that were appended."""
+    """Whether the bytes of all chunks in the journal still have their CRC-32."""
     lengths, first = np.fromfile(path / LENGTHS, dtype="<i4") if chunks else np.empty(0), 0
     for c in chunks:
         tokens = read_tokens(path, first, first + c["tokens"], c["dim"])
@@ -192,15 +199,15 @@ def _fit(path: Path, chunks: list[dict[str, Any]]) -> bool:
 
 
 def _journal(path: Path, items: int, identity: dict[str, Any], chunk: int) -> list[dict[str, Any]]:
-    """The chunks that were appended; none if the journal is damaged, of other inputs, or names bytes that are missing.
+    """The entries of the appended chunks; none if the journal is damaged, has other inputs, or bytes are missing.
 
-    Damage that leaves it plausible is found by `_fit`.
+    `_fit` finds damage that leaves the journal plausible.
     """
     try:
         header, *lines = (path / JOURNAL).read_text().splitlines(keepends=True)
         if json.loads(header) != {"identity": identity, "chunk": chunk}:
             return []
-        chunks = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may have been cut off
+        chunks = [json.loads(line) for line in lines if line.endswith("\n")]  # the last line may be cut off
         rows = [(start, min(start + chunk, items)) for start in range(0, items, chunk)]
         if [(c["start"], c["stop"]) for c in chunks] != rows[: len(chunks)] or len({c["dim"] for c in chunks}) > 1:
             return []
@@ -215,15 +222,17 @@ def _journal(path: Path, items: int, identity: dict[str, Any], chunk: int) -> li
 
 
 def _checked(rows: Sequence[np.ndarray], ids: Sequence[str]) -> np.ndarray:
-    """The rows of one chunk as one finite float16 [tokens, dim]."""
+    """The rows of a chunk as one float16 [tokens, dim], after checking their shapes and that they are finite."""
     if len(rows) != len(ids):
-        raise HarnessError(f"the encoder gave {len(rows)} token matrices for {len(ids)} texts: it is not usable.")
+        raise HarnessError(
+            f"the encoder returned {len(rows)} token matrices, expected {len(ids)}, one per text: correct the encoder."
+        )
     dim = rows[0].shape[-1]
     for name, row in zip(ids, rows, strict=True):
         if row.ndim != 2 or row.shape[1] != dim:
             raise HarnessError(
                 f"the token vectors of '{name}' have shape {tuple(row.shape)}, expected [tokens, {dim}]: "
-                "all texts must be encoded by one model of one dimension."
+                "all texts must be encoded by one model."
             )
         if not np.isfinite(row).all() or (np.abs(row) > np.finfo("<f2").max).any():
             raise HarnessError(

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from harness.config.shards import CHUNK
 from harness.system.threads import chunks, map_threads
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenVectors
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,25 @@ class Centering:
     queries: Float[np.ndarray, " dim"] | None = None
     renormalize: bool = False
 
-    def apply_documents(self, docs: TokenStore) -> TokenStore:
+    def apply_documents(self, docs: TokenVectors) -> TokenVectors:
         """The store's rows, centered as they are read."""
         return _shifted(docs, self.documents, self.renormalize)
 
-    def apply_queries(self, queries: TokenStore) -> TokenStore:
+    def apply_queries(self, queries: TokenVectors) -> TokenVectors:
         """The store's rows, centered as they are read."""
         return _shifted(queries, self.queries, self.renormalize)
 
 
-def token_sums(store: TokenStore) -> Float[np.ndarray, "chunks dim"]:
+def token_sums(store: TokenVectors) -> Float[np.ndarray, "chunks dim"]:
     """Sums of the token vectors of every `CHUNK` rows, in float64.
 
     In chunks, so that the same numbers are added in the same order whether a corpus is in one piece or in shards.
     """
 
-    def some(rows: range) -> np.ndarray:
+    def sums_of(rows: range) -> np.ndarray:
         return store.rows(rows.start, rows.stop).tokens.sum(axis=0, dtype=np.float64)
 
-    return np.array(map_threads(some, chunks(len(store), CHUNK))).reshape(-1, store.dim)
+    return np.array(map_threads(sums_of, chunks(len(store), CHUNK))).reshape(-1, store.dim)
 
 
 def mean_of(sums: Sequence[Float[np.ndarray, "_ dim"]], tokens: int) -> Float[np.ndarray, " dim"]:
@@ -56,7 +56,7 @@ def mean_of(sums: Sequence[Float[np.ndarray, "_ dim"]], tokens: int) -> Float[np
     return (np.concatenate(sums).sum(axis=0) / max(1, tokens)).astype(np.float32)
 
 
-def token_mean(store: TokenStore) -> Float[np.ndarray, " dim"]:
+def token_mean(store: TokenVectors) -> Float[np.ndarray, " dim"]:
     """Mean over all token vectors of a store, float32 [dim]."""
     return mean_of([token_sums(store)], int(store.offsets[-1]))
 
@@ -71,6 +71,8 @@ class Kind:
     space : what the token vectors are called under it, in tables and figures of geometry
     documents, queries : the mean that is subtracted from this side, ``mu_D`` or ``mu_Q``; None: nothing
     in_card : whether the table of the model card has it
+    words : what it does, for remarks
+    legend : the label of a line in figures; "": the same as `space`
     """
 
     label: str
@@ -78,6 +80,8 @@ class Kind:
     documents: str | None
     queries: str | None
     in_card: bool = False
+    words: str = ""
+    legend: str = ""
 
     @property
     def needs_document_mean(self) -> bool:
@@ -92,15 +96,15 @@ class Kind:
 
 MU_D, MU_Q = "mu_D", "mu_Q"
 KINDS = {
-    "none": Kind("no", "raw", None, None, in_card=True),
-    "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True),
-    "own": Kind("own", "own", MU_D, MU_Q),
+    "none": Kind("no", "raw", None, None, in_card=True, words="as the model gives them"),
+    "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True, words="less the documents' mean"),
+    "own": Kind("own", "own", MU_D, MU_Q, words="each side centered by its own mean", legend="own mean"),
 }
-"""The kinds, by the names of the entries of conf/center, in the order of tables. A new one is a line here and an entry."""
+"""The kinds, by the names of the entries of conf/center, in the order of tables: a new kind is a line and an entry."""
 
 
 def fit(
-    kind: str, mu_d: Float[np.ndarray, " dim"] | None, mean_queries: TokenStore | None, renormalize: bool
+    kind: str, mu_d: Float[np.ndarray, " dim"] | None, mean_queries: TokenVectors | None, renormalize: bool
 ) -> Centering:
     """The centering of one kind.
 
@@ -125,13 +129,25 @@ def fit(
     return Centering(means[chosen.documents], means[chosen.queries], renormalize)
 
 
+def order(name: str) -> tuple[int, str]:
+    """The key by which centerings are sorted: the order of `KINDS`, then their names; unknown ones last."""
+    base = name.split("+")[0]
+    return (list(KINDS).index(base) if base in KINDS else len(KINDS), name)
+
+
+def in_card(name: str) -> bool:
+    """Whether the card has a centering or the one that a variant was made from; an unknown one counts as such."""
+    base = name.split("+")[0]
+    return base not in KINDS or KINDS[base].in_card
+
+
 def label(name: str) -> str:
     """The label of a centering in tables, with the options of a variant behind it."""
     base, *options = name.split("+")
     return "+".join([KINDS[base].label if base in KINDS else base, *options])
 
 
-def _shifted(store: TokenStore, mean: np.ndarray | None, renormalize: bool) -> TokenStore:
+def _shifted(store: TokenVectors, mean: np.ndarray | None, renormalize: bool) -> TokenVectors:
     if mean is None:
         return store
 

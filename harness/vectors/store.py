@@ -1,20 +1,20 @@
-"""TokenStore: the token vectors of many texts as one memory map of float16 plus lengths.
+"""Token vectors of many texts: `TokenVectors`, on disk (`TokenStore`) or in memory (`StoreInMemory`).
 
-A store is a folder:
+A store on disk is a folder:
 
-    tokens.f16      float16, little endian, shape [tokens, dim]: the texts' tokens one after the other
-    lengths.i32     int32, shape [items]: tokens of each text, in row order
-    meta.json       written last: the store is complete if and only if this file is there
+    tokens.f16      float16, little endian, shape [tokens, dim]: the tokens of the first text, of the second, and so on
+    lengths.i32     int32, shape [items]: number of tokens of each text, in row order
+    meta.json       written last: the store is complete if and only if this file exists
 
-`harness.vectors.build` writes it. Opening checks sizes and every chunk's CRC-32, so that neither a half-written nor a
-damaged store is believed.
+`harness.vectors.build` writes it. Opening a store checks sizes and the CRC-32 of every chunk: a half-written or damaged
+store is never used.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,13 +29,12 @@ from harness.system.files import unsealed
 
 FORMAT = 1
 TOKENS, LENGTHS, META = "tokens.f16", "lengths.i32", "meta.json"
-ENTRIES = ("format", "identity", "dim", "items", "tokens", "seconds", "chunks")
-"""Of meta.json, beside its checksum."""
+ENTRIES = ("format", "identity", "dim", "items", "tokens", "seconds", "chunks")  # of meta.json
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some consecutive rows of a store, as float32."""
+    """Consecutive rows, as float32."""
 
     start: int
     tokens: np.ndarray  # float32 [tokens, dim]
@@ -43,7 +42,7 @@ class Block:
 
     @property
     def stop(self) -> int:
-        """One past the last row."""
+        """Row after the last one."""
         return self.start + len(self.lengths)
 
     @property
@@ -52,86 +51,62 @@ class Block:
         return np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
 
 
-class TokenStore:
-    """Immutable ragged token vectors on disk.
-
-    Blocks are read, not mapped, so that the memory they take is theirs alone and given back.
+class TokenVectors(ABC):
+    """Immutable token vectors of texts; a row is one text.
 
     Attributes
     ----------
-    flat : float16 memory map [tokens, dim], for whom it must be all at once (PLAID)
-    offsets : int64 [items + 1]; row i is ``flat[offsets[i]:offsets[i + 1]]``
-    meta : what ``meta.json`` holds (``dim``, ``items``, ``tokens``, ``seconds``, ``identity``, ``chunks``)
+    dim : dimension of a token vector
+    offsets : int64 [rows + 1]; the tokens of row i have the numbers ``offsets[i]`` to ``offsets[i + 1] - 1``
     """
 
-    def __init__(self, path: Path, meta: dict[str, Any], lengths: np.ndarray) -> None:
-        self.path, self.meta = path, meta
+    def __init__(self, dim: int, lengths: np.ndarray) -> None:
+        self.dim = dim
         self.offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        self._transform: Callable[[np.ndarray], np.ndarray] | None = None
-        self._parts: Sequence[TokenStore] | None = None
+
+    @abstractmethod
+    def _read(self, first: int, last: int) -> np.ndarray:
+        """float32 [last - first, dim]: a copy of consecutive tokens."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     @property
-    def dim(self) -> int:
-        """Dimension of a token vector."""
-        return int(self.meta["dim"])
-
-    @property
     def lengths(self) -> np.ndarray:
-        """int64 [items]: tokens of each row."""
+        """int64 [rows]: number of tokens of each row."""
         return np.diff(self.offsets)
 
     @property
-    def parts(self) -> Sequence[TokenStore]:
-        """What it is `stacked` of; itself, if it is not."""
-        return self._parts or [self]
+    def parts(self) -> Sequence[TokenVectors]:
+        """The token vectors that were `stacked`, or just these."""
+        return [self]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the token vectors on disk."""
+        """Bytes of the token vectors as float16."""
         return int(self.offsets[-1]) * self.dim * 2
 
-    @cached_property
-    def flat(self) -> np.ndarray:
-        """float16 [tokens, dim], mapped into memory when first asked for."""
-        if self.offsets[-1] == 0:  # an empty file cannot be mapped
-            return np.empty((0, self.dim), dtype="<f2")
-        # Copy on write, which nobody does: torch has no read-only tensors and warns of them.
-        return np.memmap(self.path / TOKENS, dtype="<f2", mode="c", shape=(int(self.offsets[-1]), self.dim))
-
     def __getitem__(self, row: int) -> np.ndarray:
-        """float32 [tokens, dim]: one row, transformed."""
+        """float32 [tokens, dim]: one row."""
         return self.rows(row, row + 1).tokens
 
     def rows(self, start: int, stop: int) -> Block:
-        """Consecutive rows, transformed."""
-        first, last = int(self.offsets[start]), int(self.offsets[stop])
-        # torch widens float16 ten times as fast as numpy does.
-        tokens = torch.from_numpy(self._read(first, last)).to(torch.float32, copy=True).numpy()
-        if self._transform is not None:
-            tokens = self._transform(tokens)
+        """Rows start to stop - 1, copied: the caller may overwrite them."""
+        tokens = self._read(int(self.offsets[start]), int(self.offsets[stop]))
         return Block(start, tokens, np.diff(self.offsets[start : stop + 1]))
 
-    def _read(self, first: int, last: int) -> np.ndarray:
-        """[last - first, dim]: some consecutive tokens as they are stored."""
-        return read_tokens(self.path, first, last, self.dim)
+    def map(self, transform: Callable[[np.ndarray], np.ndarray]) -> TokenVectors:
+        """A view that passes rows through `transform` (float32 [tokens, dim] to the same shape) when they are read.
 
-    def map(self, transform: Callable[[np.ndarray], np.ndarray] | None) -> TokenStore:
-        """A view whose rows pass through `transform` (float32 [t, dim] to the same; it may overwrite) when read."""
-        if self._transform is not None:
-            raise ValueError("a transformed view cannot be transformed again")
-        view = copy.copy(self)
-        view._transform, view._parts = transform, None
-        return view
+        `transform` may overwrite what it gets.
+        """
+        return _Transformed(self, transform)
 
     def blocks(self, token_bytes: int, row_bytes: int, budget: int, tile: int = 1) -> Iterator[Block]:
-        """All rows in order, in blocks that cost at most `budget` bytes (a dearer single row is a block of its own).
+        """All rows in order, in blocks that cost at most `budget` bytes; a row that costs more is a block of its own.
 
-        A block costs `token_bytes` for each of its tokens and `row_bytes` for each of its rows. Where the budget
-        allows, it begins and ends at a multiple of `tile` rows, so that what is computed tile by tile does not depend
-        on the budget, down to the last bit.
+        A block costs `token_bytes` per token and `row_bytes` per row. Where the budget allows, it begins and ends at a
+        multiple of `tile` rows, so that results computed tile by tile are the same for every budget, to the last bit.
         """
         cost = self.offsets * token_bytes + np.arange(len(self) + 1) * row_bytes
         start = 0
@@ -144,18 +119,91 @@ class TokenStore:
             start = stop
 
 
+class TokenStore(TokenVectors):
+    """Token vectors in a folder, as float16.
+
+    Blocks are read, not mapped into memory: their memory is freed with them.
+
+    Attributes
+    ----------
+    meta : content of ``meta.json`` (``dim``, ``items``, ``tokens``, ``seconds``, ``identity``, ``chunks``)
+    flat : float16 memory map [tokens, dim], for callers that need the whole matrix (PLAID)
+    """
+
+    def __init__(self, path: Path, meta: dict[str, Any], lengths: np.ndarray) -> None:
+        super().__init__(int(meta["dim"]), lengths)
+        self.path, self.meta = path, meta
+
+    def _read(self, first: int, last: int) -> np.ndarray:
+        return _float32(read_tokens(self.path, first, last, self.dim))
+
+    @cached_property
+    def flat(self) -> np.ndarray:
+        """float16 [tokens, dim], mapped into memory when it is first used."""
+        if self.offsets[-1] == 0:  # an empty file cannot be mapped
+            return np.empty((0, self.dim), dtype="<f2")
+        # Copy on write, although nothing writes: torch has no read-only tensors and warns about such arrays.
+        return np.memmap(self.path / TOKENS, dtype="<f2", mode="c", shape=(int(self.offsets[-1]), self.dim))
+
+
+class StoreInMemory(TokenVectors):
+    """Token vectors in one array.
+
+    Parameters
+    ----------
+    tokens : [tokens, dim], all texts one after the other
+    lengths : [rows], number of tokens of each text
+    parts : the token vectors that were copied, if these are `stacked`
+    """
+
+    def __init__(self, tokens: np.ndarray, lengths: np.ndarray, parts: Sequence[TokenVectors] = ()) -> None:
+        super().__init__(tokens.shape[1], lengths)
+        self._tokens, self._parts = tokens, parts
+
+    @property
+    def parts(self) -> Sequence[TokenVectors]:
+        """As `TokenVectors.parts`."""
+        return self._parts or [self]
+
+    def _read(self, first: int, last: int) -> np.ndarray:
+        return _float32(self._tokens[first:last])
+
+
+class _Transformed(TokenVectors):
+    """A view of other token vectors (`TokenVectors.map`)."""
+
+    def __init__(self, source: TokenVectors, transform: Callable[[np.ndarray], np.ndarray]) -> None:
+        super().__init__(source.dim, source.lengths)
+        self._source, self._transform = source, transform
+
+    def _read(self, first: int, last: int) -> np.ndarray:
+        return self._transform(self._source._read(first, last))
+
+
+def stacked(sources: Sequence[TokenVectors]) -> TokenVectors:
+    """All rows of the first, then all of the second, and so on, copied into memory.
+
+    Code whose last bits depend on what is computed together must go through the `parts` one by one.
+    """
+    if len(sources) == 1:
+        return sources[0]
+    blocks = [source.rows(0, len(source)) for source in sources]
+    tokens, lengths = np.concatenate([b.tokens for b in blocks]), np.concatenate([b.lengths for b in blocks])
+    return StoreInMemory(tokens, lengths, sources)
+
+
 def is_complete(path: Path) -> bool:
-    """Whether the store in a folder was finished."""
+    """Whether the store in a folder is complete."""
     return (path / META).exists()
 
 
 def open_store(path: Path) -> TokenStore:
-    """Open a complete store after checking all of it.
+    """Open a complete store, after checking all of it.
 
     Raises
     ------
     HarnessError
-        If the store is incomplete or damaged, with the folder to delete.
+        If it is incomplete or damaged, with the folder to delete.
     """
     remedy = f"delete the folder {path} and run again"
     try:
@@ -164,8 +212,7 @@ def open_store(path: Path) -> TokenStore:
             raise HarnessError(f"the token store {path} has format {meta['format']}, expected {FORMAT}: {remedy}.")
         sizes = {TOKENS: meta["tokens"] * meta["dim"] * 2, LENGTHS: meta["items"] * 4}
         for name, expected in sizes.items():
-            found = (path / name).stat().st_size
-            if found != expected:
+            if (found := (path / name).stat().st_size) != expected:
                 raise HarnessError(
                     f"the token store is damaged: {path / name} has {found} bytes, expected {expected}: {remedy}."
                 )
@@ -175,7 +222,7 @@ def open_store(path: Path) -> TokenStore:
         raise HarnessError(f"the token store {path} is incomplete ({error.filename} is missing): {remedy}.") from error
     except (KeyError, TypeError, ValueError) as error:
         raise HarnessError(f"the token store is damaged: {path / META} cannot be read ({error}): {remedy}.") from error
-    first = 0
+    first = 0  # number of the chunk's first token
     for start, stop, tokens, expected in chunks:
         if crc(read_tokens(path, first, first + tokens, meta["dim"]), lengths[start:stop]) != expected:
             raise HarnessError(
@@ -188,35 +235,16 @@ def open_store(path: Path) -> TokenStore:
 
 
 def crc(tokens: np.ndarray, lengths: np.ndarray) -> int:
-    """CRC-32 of some rows' tokens (float16) and lengths."""
+    """CRC-32 of the tokens (float16) and lengths of rows."""
     return zlib.crc32(np.ascontiguousarray(lengths, dtype="<i4").data, zlib.crc32(np.ascontiguousarray(tokens).data))
 
 
+def _float32(tokens: np.ndarray) -> np.ndarray:
+    # torch converts float16 ten times as fast as numpy does.
+    return torch.from_numpy(tokens).to(torch.float32, copy=True).numpy()
+
+
 def read_tokens(path: Path, first: int, last: int, dim: int) -> np.ndarray:
-    """float16 [last - first, dim]: some tokens of the store in a folder."""
+    """float16 [last - first, dim]: consecutive tokens of the store in a folder."""
     read = np.fromfile(path / TOKENS, dtype="<f2", count=(last - first) * dim, offset=first * dim * 2)
     return read.reshape(last - first, dim)
-
-
-class StoreInMemory(TokenStore):
-    """Some texts' token vectors [tokens, dim] that are on no disk (the queries of several centerings, for instance)."""
-
-    def __init__(self, tokens: np.ndarray, lengths: np.ndarray) -> None:
-        super().__init__(Path(), {"dim": tokens.shape[1]}, lengths)
-        self._tokens = tokens
-
-    def _read(self, first: int, last: int) -> np.ndarray:
-        return self._tokens[first:last]
-
-
-def stacked(stores: Sequence[TokenStore]) -> TokenStore:
-    """The rows of all stores, one store after the other, as they are read from them.
-
-    Whose numbers depend on what is computed together, in the last bits, goes by its `parts`.
-    """
-    if len(stores) == 1:
-        return stores[0]
-    blocks = [store.rows(0, len(store)) for store in stores]
-    found = StoreInMemory(np.concatenate([b.tokens for b in blocks]), np.concatenate([b.lengths for b in blocks]))
-    found._parts = stores
-    return found

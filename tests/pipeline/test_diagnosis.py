@@ -244,7 +244,7 @@ def test_a_geometry_of_other_inputs_is_neither_believed_nor_replaced_unasked(mea
     capfd.readouterr()
     assert main(["geometry", *words, "method=muvera", "geometry.queries=3"]) == 1
     errors = capfd.readouterr().err
-    assert "was made from another geometry: set overwrite=true to replace it, or model.name" in errors
+    assert "was made with different geometry: set overwrite=true to replace it, or model.name" in errors
     assert path.read_bytes() == before and "Traceback" not in errors
     assert main(["geometry", *words, "method=smve", "method.width=64", "geometry.queries=3", "overwrite=true"]) == 0
     assert list(file.read(path)["first_stages"]) == ["smve+width=64"]

@@ -8,6 +8,7 @@ from nbformat import read
 
 from harness.config.entries import ROOT
 
+pytestmark = pytest.mark.notebooks
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 

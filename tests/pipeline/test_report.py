@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 from cells import cell, named, plaid
-from test_figures import first_stage, inputs, on_two_sets
-from test_figures_geometry import geometry
+from drawings import first_stage, geometry, inputs, on_two_sets
 
 from harness import figures, records, report, tables
 from harness.cli import main
 from harness.config import compose, entries, names
 from harness.methods import registry
-from harness.report import glance, pictures, published, rows
+from harness.report import glance, published, rows
 from harness.report.cell_commands import Commands
 from harness.system import files
 from harness.tables import MEAN, Row, expected, formats
@@ -128,7 +127,7 @@ def test_costs_stand_in_their_row():
 
 def test_the_answer_in_a_sentence(some):
     table = tables.long_form(some, inputs(some, SETS).rows, SETS, [0, 50, 100])
-    ((model, sentences),) = glance.sentences(table, {("lateon", "yes", "smve", "0"): "*"})
+    ((model, sentences),) = glance.sentences(table, {("lateon", "corpus", "smve", "0"): "*"})
     assert model == "LateOn"
     assert sentences == [
         "PLAID 45.00.",
@@ -194,7 +193,7 @@ def test_figures_are_in_the_page_and_described(some):
     assert "mean NDCG@10 × 100 against rerank depth, documents: PLAID 45;" in labels[0]
     assert "MUVERA, raw 25 to 35; SMVE, centered 30 to 40." in labels[0]
     assert "Geometry: LateOn on scifact" in [text for _, _, text in parsed.all("summary")]
-    assert pictures.CAPTIONS.keys() == figures.KINDS.keys()
+    assert all(kind.caption for kind in figures.KINDS.values())
     other = geometry(model="lateon_reg")
     assert len(Parsed(paged(some, geometries=[other])).all("svg")) == 1  # not of the table's models
 
@@ -471,8 +470,9 @@ def test_where_nothing_fits_the_sentence_says_what_was_measured(some, tmp_path, 
 
 
 ERRORS = {
-    "dataset=arguana": "nothing was measured on arguana in {place}; measured were the data sets nfcorpus, scifact with "
-    "the models lateon: name some of these (dataset=nfcorpus model=lateon), or no data set and no model to see all.",
+    "dataset=arguana": "nothing was measured on arguana in {place}; measured were the data sets nfcorpus, scifact "
+    "with the models lateon: name some of these (dataset=nfcorpus model=lateon), or no data set and no model to see "
+    "all.",
     "dataset=scifact output={place}/records/scifact/lateon/none/plaid.json/x.html": "cannot write the report",
     "dataset=scifact output={place}": "set output to a file that can be written.",
     "dataset=scifact output=5": "output=5: expected a file, or null.",

@@ -59,7 +59,7 @@ def test_a_fresh_record_is_the_same_from_the_cache_and_encoded_again(method, mea
     assert "Inputs: the same.\nVersions: the same.\nHost: the same." in text
     assert reproduce(path_of(results, method), *places[:2], f"cache_dir={tmp_path}") == 0
     text = capsys.readouterr().out
-    assert "Token vectors: made anew." in text and "Verdict: same" in text
+    assert "Token vectors: computed." in text and "Verdict: same" in text
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
 
 

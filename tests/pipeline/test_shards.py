@@ -4,49 +4,13 @@ from __future__ import annotations
 
 import gzip
 
-import numpy as np
 import pytest
 
 from harness import records
 from harness.cli import main
 from harness.config import shards
-from harness.config.shards import Shard, parse
-from harness.measure.artifacts import Result, merge
-from harness.methods import muvera, smve
-from harness.ranking.ranks import Ranking
-from harness.system.errors import HarnessError
+from harness.methods import muvera_cpu, smve_codes
 from harness.vectors import centering, encode
-
-
-def test_shards_cover_all_documents_in_whole_chunks():
-    for documents in (1, 1024, 5000, 10_240):
-        for count in (1, 2, 3, 7):
-            rows = [row for shard in Shard(1, count).all for row in shard.rows(documents)]
-            assert rows == list(range(documents))
-            assert all(
-                shard.rows(documents).start % shards.CHUNK == 0
-                for shard in Shard(1, count).all
-                if shard.rows(documents)
-            )
-
-
-@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
-def test_a_shard_that_is_none_is_a_sentence(text):
-    with pytest.raises(HarnessError, match="expected i/n"):
-        parse(text)
-
-
-def test_merging_keeps_the_best_with_ties_by_row():
-    left = Ranking(np.array([[0, 1, -1]]), np.array([[2, 1, -np.inf]], np.float32))
-    right = Ranking(np.array([[6, 5, 7]]), np.array([[2, 2, 1]], np.float32))
-    facts = {"documents": 2, "seconds": {"a": 1.0}, "details": {"size": 4, "kept": 1.0}}
-    other = {"documents": 6, "seconds": {"a": 2.0}, "details": {"size": 4, "kept": 3.0}}
-    found = merge(
-        [Result(left, np.array([[9, 8]], np.float32), facts), Result(right, np.array([[7, 6]], np.float32), other)], 4
-    )
-    assert found.ranking.rows.tolist() == [[0, 5, 6, 1]]
-    assert found.maxsim.tolist() == [[9, 6]]
-    assert found.facts == {"documents": 8, "seconds": {"a": 3.0}, "details": {"size": 4, "kept": 2.5}}
 
 
 @pytest.fixture
@@ -54,8 +18,8 @@ def small_chunks(monkeypatch):
     """Chunks of 16 documents, so that 60 documents make shards; tiles that divide them."""
     for module in (shards, encode, centering):
         monkeypatch.setattr(module, "CHUNK", 16)
-    monkeypatch.setattr(muvera, "TILE", 8)
-    monkeypatch.setattr(smve, "_TILE", 16)
+    monkeypatch.setattr(muvera_cpu, "TILE", 8)
+    monkeypatch.setattr(smve_codes, "_TILE", 16)
 
 
 def test_the_merged_result_is_that_of_the_whole_corpus(small_chunks, lateon_like, tiny_dataset, tmp_path, capsys):
@@ -95,5 +59,5 @@ def test_plaid_and_too_many_shards_are_refused(lateon_like, tiny_dataset, tmp_pa
         f"results_dir={tmp_path}",
     ]
     assert main([*words, "method=plaid", "shard=1/2"]) == 2
-    assert "cannot be run in shards" in capsys.readouterr().err
+    assert "method=plaid needs all documents at once: leave shard=1/2 out" in capsys.readouterr().err
     assert main([*words, "method=smve", "shard=2/2"]) == 1 or main([*words, "method=smve", "shard=1/2"]) == 1

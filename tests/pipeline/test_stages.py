@@ -10,13 +10,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import records, run
+from harness import records
 from harness.cli import main
 from harness.commands import arguments
 from harness.config.entries import ROOT
 from harness.config.shards import WHOLE
 from harness.evaluation import trec
-from harness.measure import artifacts
+from harness.measure import artifacts, recording
+from harness.measure.failing import Failures
+from harness.methods import registry
 from harness.ranking import maxsim
 from harness.ranking.ranks import Ranking
 from harness.sweep import jobs
@@ -29,7 +31,7 @@ SWEEP = ["-m", "center=none,corpus", "method=muvera,smve", "depths=[0,5,20]"]
 
 @pytest.fixture
 def words(lateon_like, tiny_dataset, tmp_path):
-    """Of a run with folders of its own."""
+    """The words of a run with folders of its own."""
     places = [f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'c'}", "progress=false", "reference=null"]
     return [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", *places]
 
@@ -186,7 +188,7 @@ def test_a_stage_in_the_place_of_another_is_not_believed(words, tmp_path, capsys
     one.write_bytes(other.read_bytes())
     assert main(["run", *words, *SWEEP]) == 1
     place = "/".join(other.parts[-5:])
-    assert f"{one} is damaged (ValueError: it is {place}): delete it and run again" in capsys.readouterr().err
+    assert f"{one} is damaged (ValueError: it belongs to {place}): delete it and run again" in capsys.readouterr().err
     assert found(tmp_path).keys() == first.keys() - {f"{one.parent.name}muvera"}
     one.unlink()
     assert main(["run", *words, *SWEEP]) == 0
@@ -245,15 +247,15 @@ def stage_scores(folder):
 
 def test_depths_that_another_process_measured_meanwhile_are_kept(words, tmp_path, monkeypatch):
     single = [*words, "method=smve"]
-    finish, done = run._finish, []
+    claim, done = recording.claim, []
 
     def interrupted(*arguments):
         if not done:
             done.append("by another")
             assert main(["run", *single, "depths=[0,20]"]) == 0
-        return finish(*arguments)
+        return claim(*arguments)
 
-    monkeypatch.setattr(run, "_finish", interrupted)
+    monkeypatch.setattr(recording, "claim", interrupted)
     assert main(["run", *single, "depths=[0,30]"]) == 0
     together = found(tmp_path)
     assert list(together["corpussmve"].ndcg10) == ["0", "20", "30"]
@@ -263,7 +265,7 @@ def test_depths_that_another_process_measured_meanwhile_are_kept(words, tmp_path
 
 def test_who_writes_a_record_waits_for_another_with_other_depths(words, tmp_path, monkeypatch):
     single = [*words, "method=smve"]
-    write, others = run._record, []
+    write, others = recording.write, []
 
     def interrupted(*arguments):
         if not others:
@@ -272,24 +274,24 @@ def test_who_writes_a_record_waits_for_another_with_other_depths(words, tmp_path
                 subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
             )
             for line in others[0].stderr:
-                if "waiting for another process, which is at smve" in line:
+                if "waiting for another process that is working on smve" in line:
                     break
         return write(*arguments)
 
-    monkeypatch.setattr(run, "_record", interrupted)
+    monkeypatch.setattr(recording, "write", interrupted)
     assert main(["run", *single, "depths=[0,30]"]) == 0
     others[0].communicate()
     assert others[0].returncode == 0 and list(found(tmp_path)["corpussmve"].ndcg10) == ["0", "20", "30"]
 
 
-def test_a_search_unit_takes_its_cells_as_they_are_by_now(words, tmp_path):
+def test_a_search_job_takes_its_cells_as_they_are_by_now(words, tmp_path):
     sweep = [*words, "-m", "center=own,corpus", "method=smve", "depths=[0,20]"]
-    waves, _ = jobs.planned(arguments.cells(*arguments.split(sweep), lambda options: None)[0], [])
+    waves, _ = jobs.plan(arguments.cells(*arguments.split(sweep), lambda options: None)[0], Failures())
     another = [word for word in words if not word.startswith("cache_dir")]
     deeper = ["center=corpus", "method=smve", "depths=[0,50]", f"cache_dir={tmp_path / 'another'}"]
     assert main(["run", *another, *deeper]) == 0
-    for unit in [unit for wave in waves.values() for unit in wave]:
-        jobs.do(unit, 1)
+    for job in [job for wave in waves.values() for job in wave]:
+        jobs.do(job, 1)
     made = found(tmp_path)["corpussmve"]
     whole = [*words[:2], f"results_dir={tmp_path / 'w'}", f"cache_dir={tmp_path / 'w'}", *words[4:]]
     assert main(["run", *whole, "center=corpus", "method=smve", "depths=[0,20,50]"]) == 0
@@ -326,30 +328,30 @@ def test_run_files_of_a_record_that_is_replaced_go_with_it(words, tmp_path):
 
 def test_a_record_of_other_inputs_that_another_process_made_meanwhile_is_kept(words, tmp_path, monkeypatch, capsys):
     single = [*words, "method=smve", "depths=[0,20]"]
-    finish, done = run._finish, []
+    claim, done = recording.claim, []
 
     def interrupted(*arguments):
         if not done:
             done.append("by another")
             assert main(["run", *single, "model.query_length=9"]) == 0
-        return finish(*arguments)
+        return claim(*arguments)
 
-    monkeypatch.setattr(run, "_finish", interrupted)
+    monkeypatch.setattr(recording, "claim", interrupted)
     assert main(["run", *single, "model.query_length=8"]) == 1
-    assert "was made from another model: set overwrite=true" in capsys.readouterr().err
+    assert "was made with different model: set overwrite=true" in capsys.readouterr().err
     assert found(tmp_path)["corpussmve"].identity["model"]["query_length"] == 9
 
 
 def test_two_cells_of_one_name_are_refused_before_any_work(words, tmp_path, capsys):
     assert main(["run", *words, "-m", "method=smve", "model.query_length=8,9"]) == 2
     assert (
-        "two cells of this sweep, of another model.query_length, would have the one record" in capsys.readouterr().err
+        "two cells of this sweep differ in model.query_length and would have the same record" in capsys.readouterr().err
     )
     assert not (tmp_path / "r" / "records").exists()
     sweep = ["run", *words, "-m", "method=smve", "depths=[0,20],[0]"]
     assert main(sweep) == 0  # one record, no other inputs
     assert main([*sweep, "overwrite=true"]) == 2
-    assert "two cells of this sweep, of another depths" in capsys.readouterr().err
+    assert "two cells of this sweep differ in depths" in capsys.readouterr().err
 
 
 def test_run_files_that_a_killed_run_did_not_come_to_are_written(words, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from holders import MEASURING, holding
 from harness import records, run
 from harness.cli import main
 from harness.config import entries
-from harness.records import failures
+from harness.records import CellKey, failures
 from harness.sweep import estimate
 from harness.sweep.estimate import Size
 from harness.system import locks
@@ -67,7 +67,7 @@ def test_a_run_is_seen_as_running_while_it_measures(words, tmp_path, monkeypatch
     measure = run.measure
 
     def watched(testbed, requests):
-        seen.append(locks.measured_now(testbed.cache))
+        seen.append(locks.measured_now(testbed.options.cache))
         return measure(testbed, requests)
 
     monkeypatch.setattr(run, "measure", watched)
@@ -103,12 +103,12 @@ def test_a_failure_of_one_method_is_its_own(words, tmp_path, capsys):
 
 def test_a_failure_beside_a_good_record_goes_when_the_record_is_good_again(words, tmp_path, capsys):
     single = [*words[:-3], "method=exact", "reference=null"]
-    names = ("tiny", "lateon-like", "none", "exact")
+    names = CellKey("tiny", "lateon-like", "none", "exact")
     assert main(["run", *single]) == 0
     more = tmp_path / "lateon-like" / "more.txt"
     more.write_text("one more file that a checkpoint is made of")
     assert main(["run", *single]) == 1
-    assert "was made from another weights" in failures.read(tmp_path / "r", names)
+    assert "was made with different weights" in failures.read(tmp_path / "r", names)
     assert status(single, capsys)[0] == (1, 0, 0, 0)  # done by what is recorded; `run` is for the inputs
     more.unlink()
     assert main(["run", *single]) == 0 and failures.read(tmp_path / "r", names) is None
@@ -145,7 +145,7 @@ SMVE = {
     "rerank": 6.0,
 }
 SMVES = ("none  smve", "corpus  smve")
-WANTED = ("nfcorpus", "lateon", "corpus", "smve")
+WANTED = CellKey("nfcorpus", "lateon", "corpus", "smve")
 
 
 @pytest.mark.parametrize(
@@ -183,19 +183,19 @@ def test_the_median_of_several_records_counts():
 def test_what_cells_share_counts_once():
     size, found = Size(1000, 10, 100), [measured("smve", SMVE), measured("exact", {"exact_search": 5.0}, center="none")]
     own, none, exact = (
-        ("nfcorpus", "lateon", *rest) for rest in (("own", "smve"), ("none", "smve"), ("none", "exact"))
+        CellKey("nfcorpus", "lateon", *rest) for rest in (("own", "smve"), ("none", "smve"), ("none", "exact"))
     )
     left = estimate.seconds_left
     assert left([WANTED, own], size, True, found) == pytest.approx(8 + 4 + 6)  # documents are centered alike
     assert left([WANTED, none], size, True, found) == pytest.approx(2 * (8 + 4) + 6)
     assert left([WANTED, exact], size, True, found) == pytest.approx(8 + 4 + 6)  # one MaxSim pass, the longer
     assert left([], size, True, []) == 0
-    assert left([WANTED, ("nfcorpus", "lateon", "none", "plaid")], size, True, found) is None
+    assert left([WANTED, CellKey("nfcorpus", "lateon", "none", "plaid")], size, True, found) is None
 
 
 def test_plaid_searches_by_queries_alone():
     found = [measured("plaid", {"plaid_encode_documents": 30.0, "plaid_search": 7.0}, center="none")]
-    cells = [("nfcorpus", "lateon", "none", "plaid")]
+    cells = [CellKey("nfcorpus", "lateon", "none", "plaid")]
     assert estimate.seconds_left(cells, Size(2000, 20, 100), True, found) == pytest.approx(60 + 14)
 
 

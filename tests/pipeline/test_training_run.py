@@ -8,8 +8,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import WORDS, write_dataset
 from safetensors.torch import load_file
+from tiny import WORDS, write_dataset
 
 from harness.cli import main
 from harness.config import entries
@@ -17,6 +17,7 @@ from harness.models import heads
 from harness.models.checkpoint import locate
 from harness.vectors.encode import Encoder
 
+pytestmark = pytest.mark.training
 CPU = torch.device("cpu")
 SMALL = "batch_size=4 max_steps=6 warmup=1 learning_rate=1e-3 log_every=1 validate_every=3 save_every=2".split()
 RUNS = {"contrastive": "head", "ste_muvera": "head", "ste_smve": "head", "ste_muvera all": "all"}
@@ -247,7 +248,7 @@ def kill(monkeypatch):
 
 @pytest.mark.parametrize("trainable", ["head", "all"])
 def test_a_killed_run_goes_on_to_the_same_weights(words, sources, tmp_path, kill, capsys, trainable):
-    """Of two sources, a batch from one of them; means that run over the batches."""
+    """A batch comes from one of two sources; the means run over the batches."""
     both = [f"+train_data.sources.{path.name}={{split: test, pairs: 99, path: '{path}'}}" for path in sources]
     more = [*both, "objective=ste_smve", "objective.center=own", f"train.trainable={trainable}"]
     assert command(words, tmp_path / "whole", *more) == 0
@@ -271,7 +272,7 @@ def test_nothing_but_a_run_is_replaced(words, lateon_like, runs, tmp_path, capsy
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "training.json").write_text("my notes")
     assert command(words, tmp_path / "thesis", "overwrite=true") == 2
-    assert "holds no training run" in capsys.readouterr().err
+    assert "has files that belong to no training run" in capsys.readouterr().err
     assert (tmp_path / "thesis" / "training.json").read_text() == "my notes"
     run = shutil.copytree(runs["contrastive"], tmp_path / "copy")
     (run / "notes.txt").write_text("mine")
@@ -318,7 +319,7 @@ FAILING = {
     "train.batch_size=1000": "no source has 1000 training pairs, a batch: set train.batch_size to fewer",
     "train_data.path=/nowhere": "/nowhere does not exist",
     "train_data.split=dev": "this data set has the splits test",
-    "train_data.validation_share=0": "expected some of both",
+    "train_data.validation_share=0": "expected at least one of each",
     "objective=ste_smve objective.codes.anchors=cosine": "anchors",
     "objective=ste_smve objective.codes.keep=0": "keep",
     "objective=ste_mvuera": "unknown objective 'ste_mvuera'; did you mean 'ste_muvera'?",

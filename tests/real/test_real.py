@@ -29,7 +29,7 @@ def test_centering_rescues_the_projections_of_an_anisotropic_model(real_data, re
 
 @pytest.mark.slow
 def test_a_committed_record_is_reproduced(real_data, real_model, tmp_path):
-    """SciFact, encoded anew: every depth within 0.3 points of the committed record (float rounding moves near ties)."""
+    """SciFact, encoded again: every depth within 0.3 points of the committed record (rounding moves near ties)."""
     words = [f"model={MODEL}", "dataset=scifact", f"models_dir={real_model.parent}", f"data_dir={real_data}"]
     assert (
         main(["run", *words, f"results_dir={tmp_path}", f"cache_dir={tmp_path}", "method=muvera", "reference=null"])

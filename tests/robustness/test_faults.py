@@ -41,7 +41,7 @@ from harness.config import shards
 from harness.config.entries import ROOT
 from harness.measure.artifacts import CANDIDATES, MAXSIM
 from harness.methods import plaid
-from harness.run import run_cells
+from harness.run import run
 from harness.system import files
 from harness.system.errors import HarnessError
 from harness.vectors import build, centering, encode
@@ -217,7 +217,7 @@ def check_kills(server: faults.Server, sweep: Sweep, rng: np.random.Generator, k
 
 
 def report(capsys, text: str, began: float) -> None:
-    """Say what was done, for whoever asked for minutes of faults."""
+    """Say what was done, for a reader who asked for minutes of faults."""
     with capsys.disabled():
         print(f"\n  {text}, {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
 
@@ -446,7 +446,7 @@ class Run:
 
     def __call__(self) -> tuple[int, str]:
         """Run it; the exit code and the errors. What Hydra does takes most of such a run, and is done once."""
-        failures = run_cells(self.configs)
+        failures = run(self.configs)
         return int(bool(failures)), "\n".join(failures)
 
     def verify(self) -> tuple[int, str]:

@@ -13,17 +13,19 @@ from pathlib import Path
 import killers
 import pytest
 import torch
-from conftest import WORDS, write_dataset
 from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from tiny import WORDS, write_dataset
 
 from harness import records
 from harness.cli import main
 from harness.config.entries import ROOT
+from harness.measure import testbed
 from harness.sweep import launch
 from harness.system.errors import HarnessError
 
+pytestmark = pytest.mark.launchers
 SCORES = ("ndcg10", "candidate_recall", "candidates", "details", "per_query", "identity", "sha256", "seeds")
 SWEEP = ["-m", "center=none,corpus,own", "method=muvera,smve,exact", "depths=[0,5,20]", "save_runs=true"]
 RAY = ["hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"]
@@ -73,8 +75,8 @@ def test_records_do_not_depend_on_the_launcher(name, sweep, alone, tmp_path, cap
     same(found(tmp_path), alone)
     assert len(list((tmp_path / "r" / "runs").rglob("*.trec.gz"))) == 6 * 3 + 2
     said = capfd.readouterr()
-    assert "encode: 1 unit\n" in said.err and "search: 5 units\n" in said.err and "measure: 1 unit\n" in said.err
-    assert main(["run", *sweep, *places(tmp_path), *LAUNCHERS[name]]) == 0  # finished before: nobody is sent for
+    assert "encode: 1 job\n" in said.err and "search: 5 jobs\n" in said.err and "measure: 1 job\n" in said.err
+    assert main(["run", *sweep, *places(tmp_path), *LAUNCHERS[name]]) == 0  # finished before: no worker is started
     assert "measure: " not in capfd.readouterr().err
 
 
@@ -139,13 +141,13 @@ def five(sweep, tiny_dataset, tmp_path):
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in ("joblib", "submitit")])
 def test_the_units_that_a_killed_worker_took_along_are_done(name, five, tmp_path, monkeypatch, capfd):
-    sets = 5 if name == "joblib" else 2  # submitit starts a process for each unit
+    sets = 5 if name == "joblib" else 2  # submitit starts a process for each job
     words = [",".join(word.split(",")[:sets]) if word.startswith("dataset.path=") else word for word in five]
     monkeypatch.setattr(launch, "_Work", killers.KilledOnce)
     monkeypatch.setattr(killers.KilledOnce, "folder", tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(killers.__file__).parent))  # where submitit's workers find it
     assert main(["run", *words, *LAUNCHERS[name]]) == 0
-    assert (tmp_path / "killed").exists() and "tried again, as no worker has done it: " in capfd.readouterr().err
+    assert (tmp_path / "killed").exists() and "launched again, as their workers died: " in capfd.readouterr().err
     assert sorted(record.dataset for record in records.read_all(tmp_path / "r")) == [f"set{i}" for i in range(sets)]
 
 
@@ -201,7 +203,7 @@ def test_a_corpus_of_several_chunks_is_encoded_by_several_workers(sharded, tmp_p
 def test_shards_are_measured_by_many_workers(sharded, tmp_path, monkeypatch, capfd):
     many = [*sharded, *LAUNCHERS["joblib"]]
     assert main([*many, "shard=1/2"]) == 0 and not found(tmp_path)
-    assert "measure: 1 unit\n" in capfd.readouterr().err and not list((tmp_path / "c").rglob("*2-of-2*"))
+    assert "measure: 1 job\n" in capfd.readouterr().err and not list((tmp_path / "c").rglob("*2-of-2*"))
     (damaged,) = (tmp_path / "c").rglob("*1-of-2.maxsim.npz")
     damaged.write_bytes(damaged.read_bytes()[:-7])
     assert main([*many, "shard=1/2"]) == 1
@@ -213,7 +215,7 @@ def test_shards_are_measured_by_many_workers(sharded, tmp_path, monkeypatch, cap
     damaged.unlink()
     assert main([*many, "-m", "shard=1/2,2/2"]) == 0
     said = capfd.readouterr().err
-    assert "search: 1 unit\n" in said and "measure: 2 units\n" in said and len(found(tmp_path)) == 1
+    assert "search: 1 job\n" in said and "measure: 2 jobs\n" in said and len(found(tmp_path)) == 1
 
 
 @needs("joblib")
@@ -269,7 +271,7 @@ def test_words_that_no_launcher_understands_are_said_before_any_work(words, said
 @needs("ray")
 def test_a_cluster_that_is_not_there_is_said_before_any_work(sweep, tmp_path, capfd):
     with socket.socket() as unheard:
-        unheard.bind(("127.0.0.1", 0))  # and no listen: whoever calls is refused
+        unheard.bind(("127.0.0.1", 0))  # and no listen: a caller is refused
         address = f"127.0.0.1:{unheard.getsockname()[1]}"
         words = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}"]
         assert main(["run", *sweep, *places(tmp_path), *words]) == 2
@@ -282,7 +284,7 @@ def test_a_cluster_that_is_not_there_is_said_before_any_work(sweep, tmp_path, ca
 def test_words_with_signs_are_the_launchers_too(sign, sweep, tmp_path, capfd):
     words = ["hydra/launcher=joblib", "++hydra.launcher.n_jobs=1", f"{sign}hydra.launcher.timeout=900"]
     assert main(["run", *sweep, *places(tmp_path), *words]) == 0
-    assert "measure: 1 unit\n" in capfd.readouterr().err
+    assert "measure: 1 job\n" in capfd.readouterr().err
 
 
 def test_without_a_launcher_hydras_words_are_taken_and_its_folders_not_made(sweep, tmp_path, capfd):
@@ -337,7 +339,7 @@ def test_cores_are_those_that_this_process_may_use():
 
 @needs("submitit")
 def test_as_many_local_jobs_as_have_cores(sweep, tmp_path, monkeypatch):
-    """Of submitit's, which starts at once all that it is given."""
+    """Submitit starts at once all that it is given."""
     said = []
     monkeypatch.setattr(launch, "_launch", lambda words, wave: said.append(words[-1]))
     monkeypatch.setattr(launch, "cores", lambda: 8)

@@ -14,7 +14,7 @@ NO = -np.inf
 
 
 def ranking(scores):
-    """Of all documents: score descending, then row ascending; -inf is not in it."""
+    """All documents, by score descending, then row ascending; -inf is left out."""
     scores = np.asarray(scores, dtype=np.float32)
     rows = np.argsort(-scores, axis=1, kind="stable")
     ordered = np.take_along_axis(scores, rows, axis=1)

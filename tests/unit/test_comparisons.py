@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from cells import cell, named, plaid
 
-from harness import tables
+from harness import records, tables
 from harness.cli import main
 from harness.evaluation.significance import compare, holm
 from harness.system.errors import HarnessError
@@ -133,7 +133,7 @@ def test_a_large_family_gets_resamples_for_its_smallest_p():
 
 def test_different_queries_are_refused(some):
     for others in (named([0.5] * 9), {f"x{i}": 0.5 for i in range(10)}):
-        with pytest.raises(HarnessError, match="model 'lateon' on 'scifact' are of different queries: muvera"):
+        with pytest.raises(HarnessError, match="model 'lateon' on 'scifact' have different queries: muvera"):
             with_plaid([plaid(others), *some[1:]])
 
 
@@ -145,7 +145,7 @@ def test_scores_that_are_not_one_a_query_are_refused(some):
 
 def printed(tmp_path, capsys, some, *words):
     for record in some:
-        record.write(tmp_path, record)
+        records.write(tmp_path, record)
     places = [f"results_dir={tmp_path}"]
     code = main(["table", "model=lateon", "dataset=scifact", "depths=[0,50,100]", *places, *words])
     found = capsys.readouterr()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from cells import cell, named, plaid
 
-from harness import tables
+from harness import records, tables
 from harness.cli import main
 from harness.tables import Row, costs
 
@@ -66,7 +66,7 @@ def table_of(some, datasets):
 
 
 def test_a_line_is_the_mean_over_data_sets():
-    """Of times per query, not of all queries: 250 and 1250 ms, whatever the counts."""
+    """Means of times per query, not of all queries: 250 and 1250 ms, whatever the counts."""
     section = table_of([muvera(10), muvera(2, "arguana", index=500_000)], SETS)
     assert section.lines.to_dict("records") == [
         {
@@ -118,7 +118,7 @@ def test_hosts_are_those_of_the_rows_that_are_shown():
 
 def printed(tmp_path, capsys, *words):
     for record in [muvera(10), reference(10), muvera(10, "arguana")]:
-        record.write(tmp_path, record)
+        records.write(tmp_path, record)
     places = [f"results_dir={tmp_path}"]
     assert main(["table", "model=lateon", "depths=[0,50]", *places, *words]) == 0
     return capsys.readouterr().out

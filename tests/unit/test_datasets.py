@@ -1,4 +1,4 @@
-"""The BEIR layout, downloads that are broken, and the data sets at hand."""
+"""The BEIR layout, downloads that are broken, and the data sets that are available."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 import zipfile
 
 import pytest
-from conftest import write_dataset
+from tiny import write_dataset
 
 from harness.config import entries
 from harness.data import beir, download, loading
@@ -157,8 +157,12 @@ def test_a_zip_that_leaves_its_folder_is_not_unpacked(tmp_path):
     assert not (tmp_path / "evil").exists()
 
 
-def test_docstrings_are_deterministic_and_masked():
-    options = entries.entry("dataset", "docstrings")
+SMALL = {"packages": ["networkx"], "documents": 200, "evaluated": 50}  # of the two others, reading takes seconds
+
+
+@pytest.mark.parametrize("changes", [SMALL, pytest.param({}, marks=pytest.mark.pipeline)], ids=["small", "shipped"])
+def test_docstrings_are_deterministic_and_masked(changes):
+    options = {**entries.entry("dataset", "docstrings"), **changes}
     dataset = loading.of_docstrings(options)
     assert dataset.sha256 == loading.of_docstrings(options).sha256
     assert len(dataset.docs) == options["documents"] and len(dataset.queries) == options["evaluated"]

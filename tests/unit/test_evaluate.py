@@ -72,3 +72,20 @@ def test_a_query_without_candidates_is_an_error(judged):
     rows[1] = -1
     with pytest.raises(HarnessError, match="query 'binary' and 0 more have no candidates"):
         Evaluator(dataset).ndcg10(rows)
+
+
+def test_ranx_compiles_once_for_ids_of_all_lengths(judged):
+    from ranx.metrics.ndcg import _ndcg_parallel
+
+    dataset, rows = judged
+    found = Evaluator(dataset).ndcg10(rows)
+    compiled = len(_ndcg_parallel.signatures)
+    for blank in (3, 17):
+        docs = {name + "-" * blank: text for name, text in dataset.docs.items()}
+        qrels = {
+            query + "-" * blank: {name + "-" * blank: score for name, score in judged.items()}
+            for query, judged in dataset.qrels.items()
+        }
+        longer = Dataset("longer", docs, dict.fromkeys(qrels, ""), qrels)
+        np.testing.assert_array_equal(Evaluator(longer).ndcg10(rows), found)
+    assert len(_ndcg_parallel.signatures) == compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
-from conftest import unit
+from tiny import unit
 
 from harness.geometry import moments
 from harness.geometry.moments import Moments, spaces
@@ -204,7 +204,7 @@ def test_orthogonal_tokens_of_a_text_are_of_as_many_dimensions(rng, tokens):
 
 @pytest.mark.parametrize("copies", [3, 20])
 def test_copies_of_one_token_are_of_rank_one_within_and_isotropic_over_the_corpus(copies):
-    """Of less tokens than dimensions and of more; each text is another axis."""
+    """Texts of fewer tokens than dimensions and of more; each text is another axis."""
     found = spaces(store(np.repeat(np.eye(8), copies, axis=0), [copies] * 8), [None])[0]
     assert found.within == pytest.approx({**dict.fromkeys(moments.MEASURES, 1), "n": 8, "dim": 8}, rel=1e-6)
     assert found.measures["stable_rank"] == pytest.approx(8) and found.measures["effective_rank"] == pytest.approx(8)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from harness.config import entries
+from harness.config import entries, names
 from harness.models import heads
 from harness.models.checkpoint import load as load_model
 from harness.models.checkpoint import locate
@@ -158,7 +158,7 @@ def test_another_models_head_is_refused(lateon_like, changed, tmp_path):
         "more": {**tensors, "4.linear.weight": torch.zeros(16, 16)},
     }.items():
         save_file(other, tmp_path / f"{name}.safetensors")
-        with pytest.raises(HarnessError, match="it is another model's"):
+        with pytest.raises(HarnessError, match="it belongs to a different model"):
             load(lateon_like, head=str(tmp_path / f"{name}.safetensors"))
 
 
@@ -179,7 +179,7 @@ def test_a_shipped_head_is_found_by_its_name(monkeypatch, tmp_path):
     monkeypatch.setattr("harness.models.heads.SHIPPED", tmp_path)
     (tmp_path / "good.safetensors").write_bytes(b"")
     assert heads.find("good") == tmp_path / "good.safetensors"
-    with pytest.raises(HarnessError, match=r"\(shipped: good\)"):
+    with pytest.raises(HarnessError, match=r"a shipped head \(good\)"):
         heads.find("bad")
 
 
@@ -195,7 +195,7 @@ def test_an_interrupted_write_leaves_the_old_head(lateon_like, changed, monkeypa
 def test_a_cells_name_has_the_head(tmp_path):
     """By the file's name, or the folder's, where the file is just called head.safetensors."""
     lateon = entries.entry("model", "lateon")
-    names = {"runs/mine/head.safetensors": "mine", "good": "good", "some/other.safetensors": "other"}
-    for head, name in names.items():
+    expected = {"runs/mine/head.safetensors": "mine", "good": "good", "some/other.safetensors": "other"}
+    for head, name in expected.items():
         assert names.variant("model", {**lateon, "head": head}) == f"lateon+head={name}"
     assert names.variant("model", lateon) == "lateon"

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import reference
 import torch
-from conftest import unit
+from tiny import unit
 
 from harness.kernels import hadamard
 from harness.kernels.anchors import GROUPS
 from harness.kernels.keys import keep_largest
-from harness.methods import muvera_gpu, smve_anchors
+from harness.methods import muvera_gpu, smve_anchors, smve_gpu
 from harness.methods.smve import InvertedIndex, SparseEncoding
 from harness.methods.smve_anchors import DenseAnchors
 
@@ -122,10 +122,10 @@ def test_the_gpu_path_gives_the_references_codes(make_store, ragged):
         planes = fde.planes.numpy().reshape(8, 4, 3)
         projections = None if projection is None else fde.projections.numpy().reshape(8, 4, projection)
         for fill, oracle in ((True, reference.muvera_document), (False, reference.muvera_query)):
-            codes = muvera_gpu.fde(block, fde.planes, fde.projections, 3, fill).numpy()
+            codes = muvera_gpu.encode(block, fde.planes, fde.projections, 3, fill).numpy()
             np.testing.assert_allclose(codes, [oracle(text, planes, projections) for text in ragged], atol=1e-5)
     for kind in smve_anchors.KINDS:
         encoding = SparseEncoding(8, 40, 3, 2, kind, 5, CPU)
         matrix = np.stack([one.matrix for one in encoding.sets], axis=1)
-        codes = encoding._on_gpu(block, mean=True).dense()
+        codes = smve_gpu.encode(encoding, block, mean=True).dense()
         np.testing.assert_allclose(codes, [reference.smve_document(text, matrix, 3) for text in ragged], atol=1e-5)

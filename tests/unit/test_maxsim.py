@@ -8,7 +8,7 @@ import reference
 import torch
 
 from harness.methods.exact import Exact
-from harness.ranking import maxsim, maxsim_gpu
+from harness.ranking import maxsim, maxsim_cpu, maxsim_gpu
 from harness.ranking.maxsim import Pairs
 
 CPU = torch.device("cpu")
@@ -38,8 +38,8 @@ def dense(queries, docs, block_bytes):
 @pytest.mark.parametrize("block_bytes", [1, 5_000, 1 << 26])
 @pytest.mark.parametrize("at_once", [1, 700, 1 << 18])
 def test_all_pairs_equal_the_triple_loop(monkeypatch, make_store, query_texts, ragged, expected, block_bytes, at_once):
-    monkeypatch.setattr(maxsim, "_SIMILARITIES", at_once)
-    monkeypatch.setattr(maxsim, "_WORK", at_once)
+    monkeypatch.setattr(maxsim_cpu, "_SIMILARITIES", at_once)
+    monkeypatch.setattr(maxsim_cpu, "_WORK", at_once)
     found = dense(make_store(query_texts), make_store(ragged), block_bytes)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -55,7 +55,7 @@ def some_candidates(rng, queries, docs):
 def test_candidates_equal_the_triple_loop(
     monkeypatch, make_store, query_texts, ragged, expected, rng, block_bytes, at_once
 ):
-    monkeypatch.setattr(maxsim, "_SIMILARITIES", at_once)
+    monkeypatch.setattr(maxsim_cpu, "_SIMILARITIES", at_once)
     lists = [some_candidates(rng, len(query_texts), len(ragged)) for _ in range(3)]
     pairs = Pairs.of(lists, len(query_texts))
     assert len(pairs) < sum((rows >= 0).sum() for rows in lists)  # what several lists ask for is computed once
@@ -87,7 +87,7 @@ def test_no_pairs_at_all(make_store, query_texts, ragged):
 
 def test_the_gpu_path_equals_the_triple_loop(make_store, query_texts, ragged, expected, rng):
     queries, docs = make_store(query_texts), make_store(ragged)
-    padded, block = maxsim_gpu.pad_queries(queries, CPU), docs.rows(0, len(docs))
+    padded, block = maxsim_gpu.prepare(queries, CPU), docs.rows(0, len(docs))
     np.testing.assert_allclose(maxsim_gpu.block_scores(padded, block), expected, rtol=1e-5, atol=1e-5)
     pairs = Pairs.of([some_candidates(rng, len(queries), len(docs))], len(queries))
     bounds, wanted, _ = pairs.of_rows(0, len(docs))

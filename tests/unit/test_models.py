@@ -13,6 +13,7 @@ from harness.models.checkpoint import load as load_model
 from harness.models.checkpoint import locate, weights_note
 from harness.system import provenance
 from harness.system.errors import HarnessError
+from harness.system.progress import Progress
 from harness.vectors import encode
 from harness.vectors.build import build_store
 from harness.vectors.encode import Encoder
@@ -57,7 +58,25 @@ def test_batch_size_changes_rounding_only_and_not_the_name(lateon_like, tmp_path
     np.testing.assert_allclose(a.flat, b.flat, atol=2e-3)
 
 
-def test_texts_are_encoded_anew_by_other_packages_and_other_code(lateon_like, tmp_path, monkeypatch):
+def test_one_progress_covers_all_chunks_that_are_encoded(lateon_like, tmp_path, monkeypatch):
+    phases = []
+
+    def bar(*arguments):
+        phases.append((arguments, Progress(arguments[1])))
+        return phases[-1][1]
+
+    for module in ("config.shards", "vectors.encode"):
+        monkeypatch.setattr(f"harness.{module}.CHUNK", 1)
+    monkeypatch.setattr("harness.vectors.encode.bar", bar)
+    tiny = encoder(lateon_like, tmp_path)
+    tiny.show = True
+    for _ in range(2):  # the second time, everything is encoded
+        tiny.encode(TEXTS, "x", False, None)
+    ((arguments, progress),) = phases
+    assert arguments == ("encode x documents", 3, True, "documents", torch.device("cpu")) and progress.done == 3
+
+
+def test_texts_are_encoded_again_by_other_packages_and_other_code(lateon_like, tmp_path, monkeypatch):
     tiny, versions = encoder(lateon_like, tmp_path), provenance.encoders()
     stores = [tiny.encode(TEXTS, "x", False, None)]
     monkeypatch.setattr(provenance, "encoders", lambda: {**versions, "transformers": "99.0"})

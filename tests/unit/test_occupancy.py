@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from conftest import unit
+from tiny import unit
 
 from harness.geometry import occupancy
 from harness.methods.muvera import FixedDimensionalEncoding
@@ -91,7 +91,7 @@ def test_two_vectors_collide_by_their_angle(monkeypatch, degrees, bits):
 
 
 def test_copies_of_two_vectors_collide_and_agree_as_computed(monkeypatch):
-    """Of pairs of 6 tokens, 2/5 are copies; the others share with probability p, and again with p."""
+    """Among pairs of 6 tokens, 2/5 are copies; the others share with probability p, and again with p."""
     monkeypatch.setattr(occupancy, "_PAIRS", 1 << 14)
     found = found_of(muvera(1000, 2), np.repeat(at_angle(math.pi / 3), 3, axis=0))
     rate = (2 / 3) ** 2

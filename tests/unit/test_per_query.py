@@ -8,9 +8,9 @@ from io import StringIO
 import pytest
 from cells import cell, named, plaid
 
-from harness import tables
+from harness import records, tables
 from harness.cli import main
-from harness.tables import per_query, titles
+from harness.tables import titles
 
 SETS = ["scifact", "arguana"]
 
@@ -30,13 +30,13 @@ def some(rng):
 
 def lines(text):
     head, *body = csv.reader(StringIO(text))
-    assert head == per_query.COLUMNS
+    assert head == tables.table.QUERY_COLUMNS
     return body
 
 
 def test_values_are_those_of_the_records_to_the_last_bit(some):
     rows = tables.rows_of(some, [], [], [])
-    found = {tuple(line[:-1]): float(line[-1]) for line in lines(per_query.csv(some, rows, SETS, [0, 50]))}
+    found = {tuple(line[:-1]): float(line[-1]) for line in lines(tables.per_query_csv(some, rows, SETS, [0, 50]))}
     expected = {}
     for record in some:
         for depth in record.ndcg10.keys() & {"0", "50", "final"}:
@@ -49,7 +49,7 @@ def test_values_are_those_of_the_records_to_the_last_bit(some):
 
 
 def test_rows_are_those_of_the_table(some):
-    text = per_query.csv(some, tables.rows_of(some, [], ["corpus"], ["muvera"]), ["arguana"], [0, 50])
+    text = tables.per_query_csv(some, tables.rows_of(some, [], ["corpus"], ["muvera"]), ["arguana"], [0, 50])
     assert [line[:6] for line in lines(text)] == [
         ["arguana", f"q{i}", "lateon", "yes", "muvera", "0"] for i in range(5)
     ]
@@ -58,7 +58,7 @@ def test_rows_are_those_of_the_table(some):
 @pytest.mark.parametrize("style", ["markdown", "csv"])
 def test_it_is_csv_and_nothing_else(tmp_path, capsys, some, style):
     for record in some:
-        record.write(tmp_path, record)
+        records.write(tmp_path, record)
     words = ["table", "model=lateon", "dataset=scifact", f"results_dir={tmp_path}", f"format={style}"]
     assert main([*words, "per_query=true"]) == 0
     assert len(lines(capsys.readouterr().out)) == 5 + 3 * 5 + 5

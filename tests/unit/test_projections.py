@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from conftest import unit
+from tiny import unit
 
 from harness.methods import smve_anchors as anchor_sets
 from harness.methods.muvera import FixedDimensionalEncoding, Muvera

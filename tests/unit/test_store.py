@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +109,7 @@ def test_an_interrupted_assembly_encodes_nothing_twice(tmp_path, ragged, cut):
 
 
 @pytest.mark.parametrize("lost", [TOKENS, LENGTHS, JOURNAL])
-def test_a_half_written_store_that_lost_bytes_is_built_anew(tmp_path, ragged, lost):
+def test_a_half_written_store_that_lost_bytes_is_rebuilt(tmp_path, ragged, lost):
     whole = assembling(tmp_path / "s", ragged, 3)
     (tmp_path / "s" / lost).write_bytes(b"")
     encode, calls = rows(ragged)
@@ -119,7 +117,7 @@ def test_a_half_written_store_that_lost_bytes_is_built_anew(tmp_path, ragged, lo
     assert calls[0] == (0, 4) and same(store, whole)
 
 
-def test_a_half_written_store_of_other_chunks_is_built_anew(tmp_path, ragged):
+def test_a_half_written_store_of_other_chunks_is_rebuilt(tmp_path, ragged):
     assembling(tmp_path / "s", ragged, 3)
     encode, calls = rows(ragged)
     store = build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=5)
@@ -135,44 +133,6 @@ def test_a_damaged_part_is_named(tmp_path, ragged):
     encode, calls = rows(ragged)
     build_store(tmp_path / "s", names(ragged), encode, IDENTITY, chunk=4)
     assert calls == [(4, 8)]
-
-
-WORKER = """
-import sys, time, numpy as np
-from pathlib import Path
-from harness.vectors.build import build_store, fill
-path, seed = Path(sys.argv[1]), int(sys.argv[2])
-texts = [np.random.default_rng(i).standard_normal((i % 5 + 1, 8)).astype(np.float32) for i in range(60)]
-def encode(start, stop):
-    print(start, flush=True)
-    time.sleep(0.05)
-    return texts[start:stop]
-print("ready", flush=True)
-sys.stdin.readline()  # all begin at once
-if seed == 3:
-    fill(path, [str(i) for i in range(60)], encode, {}, 4)
-else:
-    build_store(path, [str(i) for i in range(60)], encode, {}, 4)
-"""
-
-
-def test_four_processes_share_the_chunks_and_none_is_encoded_twice(tmp_path):
-    words = [sys.executable, "-c", WORKER, str(tmp_path / "s")]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    workers = [subprocess.Popen([*words, str(seed)], **pipes) for seed in range(4)]
-    for worker in workers:
-        assert worker.stdout.readline() == "ready\n"
-    for worker in workers:
-        worker.stdin.write("\n")
-        worker.stdin.flush()
-    encoded = [[int(line) for line in worker.communicate()[0].split()] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0] * 4
-    assert sorted(sum(encoded, [])) == list(range(0, 60, 4))
-    assert all(encoded), "one of them had nothing to do"
-    store = open_store(tmp_path / "s")
-    for row in range(60):
-        expected = np.random.default_rng(row).standard_normal((row % 5 + 1, 8)).astype(np.float16)
-        np.testing.assert_array_equal(store[row], expected.astype(np.float32))
 
 
 def _flip(path: Path) -> None:
@@ -219,36 +179,7 @@ def test_a_wrong_dimension_is_refused_by_name(tmp_path, ragged):
         build_store(tmp_path / "s", names(ragged), rows(ragged)[0], IDENTITY, chunk=4)
 
 
-FULL_DISK = """
-import resource, signal, sys, numpy as np
-from pathlib import Path
-from harness.system.errors import HarnessError
-from harness.vectors.build import build_store
-texts = [np.ones((50, 8), np.float32)] * 40
-if sys.argv[2] == "small":  # the file system refuses to grow a file beyond this, as a full one does
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-try:
-    store = build_store(Path(sys.argv[1]), [str(i) for i in range(40)], lambda a, b: texts[a:b], {}, chunk=5)
-    print("complete", len(store), int(store.offsets[-1]))
-except HarnessError as error:
-    print(error)
-"""
-
-
-def test_a_full_disk_leaves_nothing_that_is_taken_for_complete(tmp_path):
-    def attempt(size):
-        words = [sys.executable, "-c", FULL_DISK, str(tmp_path / "s"), size]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
-
-    assert "cannot write the token store" in attempt("small")
-    assert not (tmp_path / "s" / META).exists()
-    with pytest.raises(HarnessError, match="incomplete"):
-        open_store(tmp_path / "s")
-    assert attempt("large").strip() == "complete 40 2000"
-
-
-def test_chunks_of_other_inputs_are_encoded_anew(tmp_path):
+def test_chunks_of_other_inputs_are_encoded_again(tmp_path):
     def stopped(start, stop):
         if start == 2:
             raise KeyboardInterrupt
@@ -262,7 +193,7 @@ def test_chunks_of_other_inputs_are_encoded_anew(tmp_path):
     assert (store.flat == 2).all() and len(store) == 4
 
 
-def test_chunks_in_each_others_place_are_encoded_anew(tmp_path, ragged):
+def test_chunks_in_each_others_place_are_encoded_again(tmp_path, ragged):
     names = [f"t{i}" for i in range(len(ragged))]
 
     def encode(start, stop):

@@ -54,7 +54,7 @@ def one(frame, **where):
 
 
 def test_means_and_differences_are_over_the_same_sets(some):
-    mean = one(table(some), center="yes", method="muvera", depth="50", dataset="mean")
+    mean = one(table(some), center="corpus", method="muvera", depth="50", dataset="mean")
     assert mean["ndcg10"] == pytest.approx((69.5 + 35) / 2)
     assert mean["plaid"] == pytest.approx((70 + 40) / 2)  # not ArguAna, which the row does not have
     assert mean["delta"] == pytest.approx(mean["ndcg10"] - mean["plaid"])
@@ -62,16 +62,16 @@ def test_means_and_differences_are_over_the_same_sets(some):
 
 def test_missing_is_missing(some):
     for dataset in [*SETS, "mean"]:
-        line = one(table(some), center="no", method="smve", depth="50", dataset=dataset)
+        line = one(table(some), center="none", method="smve", depth="50", dataset=dataset)
         assert math.isnan(line["ndcg10"]) and math.isnan(line["delta"])
-    line = one(table(some), center="yes", method="muvera", depth="0", dataset="arguana")
+    line = one(table(some), center="corpus", method="muvera", depth="0", dataset="arguana")
     assert math.isnan(line["ndcg10"]) and line["plaid"] == pytest.approx(31)
 
 
 def test_a_depth_that_one_set_lacks_has_no_mean(some):
     some[4] = record("nfcorpus", "corpus", "muvera", _0=0.30)
-    assert math.isnan(one(table(some), center="yes", method="muvera", depth="50", dataset="mean")["ndcg10"])
-    assert one(table(some), center="yes", method="muvera", depth="0", dataset="mean")["ndcg10"] == pytest.approx(40)
+    assert math.isnan(one(table(some), center="corpus", method="muvera", depth="50", dataset="mean")["ndcg10"])
+    assert one(table(some), center="corpus", method="muvera", depth="0", dataset="mean")["ndcg10"] == pytest.approx(40)
 
 
 def test_markdown_is_the_cards_layout(some):
@@ -122,7 +122,7 @@ def test_variants_of_plaid_are_one_value(some):
 
 def test_different_weights_are_not_put_into_one_table(some):
     first, second = (dataclasses.replace(r, identity={"weights": w}) for r, w in zip(some[:2], "ab", strict=True))
-    with pytest.raises(HarnessError, match="records of model 'lateon' are of different weights"):
+    with pytest.raises(HarnessError, match="records of model 'lateon' were made with different weights"):
         tables.check_consistent([first, second])
     tables.check_consistent([first, first])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from conftest import unit
+from tiny import unit
 
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.smve import SparseEncoding
@@ -209,5 +209,5 @@ def test_codes_are_made_from_an_objective():
 def test_impossible_codes_are_a_sentence(changed):
     shipped = {"width": 8, "keep": 2, "repetitions": 1, "anchors": "gaussian", "seed": 1}
     objective = {"name": "ste_smve", "slope": 10.0, "codes": {**shipped, **changed}}
-    with pytest.raises(HarnessError, match="makes no codes of 8 dimensions|1 <= keep <= width"):
+    with pytest.raises(HarnessError, match="makes no codes for 8 dimensions|1 <= keep <= width"):
         codes.make(objective, 8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from conftest import WORDS, unit
+from tiny import WORDS, unit
 
 from harness.config import entries
 from harness.models.checkpoint import load as load_model
@@ -55,7 +55,7 @@ def test_maxsim_equals_the_reference(groups, monkeypatch, sign, piece):
 
 @pytest.mark.parametrize("piece", [1, 1 << 26])
 def test_maxsim_gradients_are_finite_differences(groups, rng, monkeypatch, piece):
-    """Of both sides, in float64; none reaches padding."""
+    """Gradients of both sides, in float64; none reaches padding."""
     monkeypatch.setattr("harness.training.loss._PIECE", piece)
     (queries, query_mask), (docs, docs_mask) = padded(groups[0], 5.0), padded(groups[1], 5.0)
     queries, docs = queries.double().requires_grad_(), docs.double().requires_grad_()
@@ -189,8 +189,8 @@ def test_alpha_0_is_pylates_contrastive_loss(lateon_like, expansion):
 
 @pytest.mark.parametrize("expansion", [True, False])
 def test_tokens_are_those_that_are_evaluated(lateon_like, expansion):
-    """Of padded batches, the vectors that `harness.vectors.encode` keeps: expanded queries, documents without punctuation."""
-    from harness.vectors.encode import vectors
+    """In padded batches, as in `harness.vectors.forward`: expanded queries, documents without punctuation."""
+    from harness.vectors.forward import vectors
 
     model = colbert(lateon_like, query_expansion=expansion).eval()
     loss = loss_of(None, TokenMeans(16, "none", 0.0), 0.0, model)

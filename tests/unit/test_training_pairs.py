@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 import pytest
-from conftest import write_dataset
+from tiny import write_dataset
 
 from harness.config import entries
 from harness.data import download
@@ -103,7 +103,7 @@ def test_an_excluded_set_that_is_not_at_hand_is_named(tmp_path, source, caplog):
     folder, *_ = source("one")
     with caplog.at_level(logging.WARNING):
         data = load(tmp_path, folder, exclude=["npl"])
-    assert data.checked == [] and "the data set npl is not at hand" in caplog.text
+    assert data.checked == [] and "the data set npl is not available" in caplog.text
 
 
 def test_documents_judged_zero_are_the_negatives(tmp_path, source):
@@ -223,7 +223,7 @@ def test_what_is_missing_is_a_sentence(tmp_path, source):
         load(tmp_path, tmp_path / "gone")
     folder, *_ = source("one")
     for share in (0.0, 1.0):
-        with pytest.raises(HarnessError, match="expected some of both"):
+        with pytest.raises(HarnessError, match="expected at least one of each"):
             load(tmp_path, folder, validation_share=share)
 
 

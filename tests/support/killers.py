@@ -1,4 +1,4 @@
-"""Workers that are killed at some of their units."""
+"""Workers that are killed at some of their jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from harness import run
+from harness.measure import recording
 from harness.sweep.launch import _Work
 
 
@@ -20,7 +20,7 @@ class KilledInSearch(_Work):
     steps: tuple[str, ...] = ("search",)
 
     def __call__(self, config):
-        if self.wave[config.unit].step in self.steps:
+        if self.wave[config.job_number].step in self.steps:
             _kill()
         super().__call__(config)
 
@@ -41,7 +41,7 @@ class KilledOnce(_Work):
         self.mark = self.folder / "killed"  # of the instance, which is what goes to the worker
 
     def __call__(self, config):
-        if self.wave[config.unit].step == "measure":
+        if self.wave[config.job_number].step == "measure":
             try:
                 self.mark.touch(exist_ok=False)
             except FileExistsError:
@@ -55,7 +55,7 @@ class KilledByTwo(_Work):
     """A worker that does not survive two of the data sets."""
 
     def __call__(self, config):
-        if self.wave[config.unit].dataset["name"] in ("set0", "set1"):
+        if self.wave[config.job_number].options.dataset_name in ("set0", "set1"):
             _kill()
         super().__call__(config)
 
@@ -64,5 +64,5 @@ class KilledAtRecord(_Work):
     """A worker that is killed when all is there but the record."""
 
     def __call__(self, config):
-        run._record = lambda *_: _kill()
+        recording.write = lambda *_: _kill()
         super().__call__(config)

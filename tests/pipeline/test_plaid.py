@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import unit
+from tiny import unit
 
 from harness.methods.exact import Exact
 from harness.methods.plaid import MARKER, Plaid
@@ -80,7 +80,7 @@ def test_an_index_is_built_once_and_damage_is_named(make_store, corpus, asked, r
     damaged.write_bytes(content)
     with pytest.raises(HarnessError, match=f"delete the folder {marker.parent}"):
         plaid().search(docs, queries, 50, resources())
-    marker.unlink()  # as if the build had been cut off: it is built anew
+    marker.unlink()  # as if the build had been cut off: it is built again
     np.testing.assert_array_equal(plaid().search(docs, queries, 50, resources()).ranking.rows, first.rows)
     assert json.loads(marker.read_text())["files"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from browser import MISSING, Browser, browser
 from cells import cell, named, plaid
-from test_figures import first_stage, inputs
-from test_figures_geometry import geometry
+from chromium import MISSING, Browser, browser
+from drawings import first_stage, geometry, inputs
 
 from harness import report
 
@@ -43,7 +42,7 @@ def address(tmp_path_factory) -> str:
 @pytest.fixture
 def page(window, address) -> Iterator[Browser]:
     window.size(1280)
-    window.open("about:blank")  # another address: the page starts anew
+    window.open("about:blank")  # another address: the page starts again
     window.open(address)
     yield window
     assert window.log() == []

@@ -2,7 +2,7 @@
 
 A sweep takes seconds to import what it needs, and little longer for itself. So one process, `Server`, imports all of it
 once and forks a child for each sweep; the child is in a session of its own, writes down what it does to files before it
-does it, and is killed by whoever wants to. The server starts no threads, so that its forks are whole.
+does it, and may be killed by another process. The server starts no threads, so that its forks are whole.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 
 DEMO = {"packages": ("networkx", "numpy", "scipy"), "documents": 600, "characters": 600}
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
-_PIPE_BYTES = 1 << 20  # holds all that a sweep says, so that nobody must read it meanwhile
+_PIPE_BYTES = 1 << 20  # holds all that a sweep says, so that it need not be read meanwhile
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Server:
     def __init__(self, logs: Path, demo: bool = False) -> None:
         self.logs, self.started = logs, 0
         environment = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_C")}
-        root = Path(__file__).resolve().parent.parent
+        root = Path(__file__).resolve().parents[2]
         self.process = subprocess.Popen(
             [sys.executable, __file__, *(["demo"] if demo else [])],
             stdin=subprocess.PIPE,

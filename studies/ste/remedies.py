@@ -1,6 +1,6 @@
 """What might make the gain larger: other recipes, on sources that training did not see and on test collections.
 
-`remedies.csv` has every figure, `remedies.npz` the per-query scores on the test collections
+results/ste/remedies.csv has every figure, remedies.npz the per-query scores on the test collections
 (``recipe/data set/cell`` -> [queries]). Tests are paired over queries; one training seed each.
 """
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from claim import Claim, cell, markdown, not_worse, rises, rounded
+from claim import Claim, cell, markdown, not_worse, rises, rounded  # beside this file
+from settings import RESULTS
 
 from harness import records
 from harness.evaluation.significance import Comparison, compare, holm
 from harness.system.files import read_arrays, write_arrays, write_text
 
-HERE = Path(__file__).resolve().parent
 HELD = ("climate-fever-evidence", "pubmedqa-labeled")
 TESTS = ("cranfield", "nfcorpus", "scifact")
 CELLS = ("exact", *(f"{method}_{center}" for center in ("none", "corpus", "own") for method in ("muvera", "smve")))
@@ -57,13 +57,13 @@ def collect(folder: Path, validation: dict[str, dict[str, Any]], offsets: dict[t
         for dataset, cells in {"validation": measured, **{d: found[name, d] for d in (*HELD, *TESTS)}}.items():
             line = {"recipe": name, "options": measured["options"], "dataset": dataset}
             lines.append({**line, **{c: cells[c] for c in CELLS}, "offset": offsets.get((name, dataset))})
-    write_text(HERE / "remedies.csv", pd.DataFrame(lines).to_csv(index=False, float_format="%.4f"))
-    write_arrays(HERE / "remedies.npz", **per_query)
+    write_text(RESULTS / "remedies.csv", pd.DataFrame(lines).to_csv(index=False, float_format="%.4f"))
+    write_arrays(RESULTS / "remedies.npz", **per_query)
 
 
 def table() -> str:
     """Changes against the untrained model: on the training's own sources, on held-out ones and on test collections."""
-    found = pd.read_csv(HERE / "remedies.csv").set_index(["recipe", "dataset"])
+    found = pd.read_csv(RESULTS / "remedies.csv").set_index(["recipe", "dataset"])
     lines = []
     for recipe in dict.fromkeys(found.index.get_level_values("recipe")):
         line = {"recipe": recipe}
@@ -81,7 +81,7 @@ def table() -> str:
 
 def sources_table() -> str:
     """The validation split source by source: each a collection of its own, with its own mean."""
-    found = pd.read_csv(HERE / "sources.csv").set_index(["source", "trained"])
+    found = pd.read_csv(RESULTS / "sources.csv").set_index(["source", "trained"])
     lines = []
     for source in dict.fromkeys(found.index.get_level_values("source")):
         before = found.loc[(source, "untrained")]
@@ -96,7 +96,7 @@ def sources_table() -> str:
 
 def claims() -> list[Claim]:
     """Gains of each recipe at rk=0 over what it is tested against, and what exact MaxSim loses."""
-    scores = read_arrays(HERE / "remedies.npz")
+    scores = read_arrays(RESULTS / "remedies.npz")
 
     def differ(recipe: str, other: str, where: str) -> Comparison:
         return compare({d: scores[f"{recipe}/{d}/{where}"] - scores[f"{other}/{d}/{where}"] for d in TESTS})

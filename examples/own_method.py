@@ -1,0 +1,48 @@
+"""A method of your own: random projection and mean pooling, one dense vector per text, compared by dot product.
+
+Copy this file to harness/methods/own_method.py, and these lines to conf/method/own_method.yaml:
+
+    # Random projection and mean pooling: a text is the mean of its projected token vectors
+    name: own_method
+    width: 64             # numbers per text
+    seed: 42
+"""
+
+import numpy as np
+
+from harness.methods.method import Method, SearchResult
+from harness.ranking.resources import Resources
+from harness.ranking.topk import RunningTopK
+from harness.system.progress import Stopwatch
+from harness.vectors.store import Block, TokenVectors
+
+
+class OwnMethod(Method):
+    """Mean pooling after a random projection; the constructor takes the options of the YAML file."""
+
+    title = "mean pooling"
+
+    def __init__(self, width: int, seed: int) -> None:
+        self.width, self.seed = width, seed
+
+    def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
+        """The k documents of each query whose mean vectors have the largest dot products with the query's."""
+        watch, best = Stopwatch(), RunningTopK(len(queries), min(k, len(docs)))
+        projection = np.random.default_rng(self.seed).standard_normal((docs.dim, self.width), dtype=np.float32)
+        with watch.phase("search"):
+            query_vectors = _pooled(queries.rows(0, len(queries)), projection)
+        for block in docs.blocks(12 * docs.dim, 8 * self.width + 4 * len(queries), resources.block_bytes):
+            with watch.phase("encode_documents"):
+                vectors = _pooled(block, projection)
+            with watch.phase("search"):
+                scores = query_vectors @ vectors.T
+                scores[:, block.lengths == 0] = -np.inf  # a document without tokens is no candidate
+                best.add(block.start, scores)
+        return SearchResult(best.ranking(), watch.seconds, index_bytes=len(docs) * self.width * 4)
+
+
+def _pooled(block: Block, projection: np.ndarray) -> np.ndarray:
+    """float32 [rows, width]: the mean of each row's token vectors, projected; a row without tokens is zero."""
+    sums = np.zeros((len(block.lengths), block.tokens.shape[1]), dtype=np.float32)
+    np.add.at(sums, np.repeat(np.arange(len(block.lengths)), block.lengths), block.tokens)
+    return (sums / np.maximum(block.lengths, 1).astype(np.float32)[:, None]) @ projection

@@ -1,0 +1,125 @@
+"""First stages as geometry sees them: how tokens fall on their projections, and how well they follow MaxSim.
+
+A first stage is compared with exact MaxSim on at most ``geometry.documents`` documents and ``geometry.queries``
+queries, drawn by the hashes of their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from harness.evaluation.agreement import agreement
+from harness.evaluation.ndcg import CUT
+from harness.geometry import occupancy
+from harness.measure.testbed import Testbed
+from harness.methods import registry
+from harness.methods.exact import Exact
+from harness.methods.method import Method
+from harness.ranking.ranks import Ranking, drop_self_matches
+from harness.vectors.centering import KINDS, Centering
+from harness.vectors.store import StoreInMemory, TokenVectors, stacked
+
+DEPTHS = (CUT, 50, 100, 200, 400, 1000)
+SEED = 0
+"""The seed of every sample."""
+SAMPLED_TOKENS = 20_000
+"""Tokens of each side for measures over random pairs."""
+_LOADING_TOKENS = 400_000  # of each side, for the load of anchors
+_QUERY_TOKENS, _DOCUMENT_TOKENS = 500, 4000  # 2,000,000 pairs, for the overlap of anchors
+Options = dict[str, Any]
+
+
+class FirstStages:
+    """The documents and queries of a testbed on which first stages are compared.
+
+    Parameters
+    ----------
+    sizes
+        At most how many ``documents`` and ``queries``.
+    """
+
+    def __init__(self, testbed: Testbed, sizes: Mapping[str, int]) -> None:
+        self.testbed = testbed
+        documents = _rows_by_id(list(testbed.dataset.docs), sizes["documents"])
+        queries = _rows_by_id(list(testbed.dataset.queries), sizes["queries"])
+        place = np.full(len(testbed.dataset.docs) + 1, -1)
+        place[documents] = np.arange(len(documents))
+        self.documents, self.queries = _subset(testbed.docs, documents), _subset(testbed.queries, queries)
+        self.self_rows = place[testbed.self_rows[queries]]  # for each query, the row of the document with its id, or -1
+
+    @cached_property
+    def exact(self) -> Ranking:
+        """All compared documents, ranked by MaxSim."""
+        found = Exact().search(self.documents, self.queries, len(self.documents), self.testbed.resources)
+        return self._without_self(found.ranking)
+
+    def geometry(self, options: Options, centerings: Mapping[str, Centering]) -> Options:
+        """Space of each centering -> the method's options, the occupancy of its projections, and its agreement."""
+        method = registry.make(options)
+        found: dict[str, Options] = {}
+        for names in share_documents(centerings):
+            shifts = [centerings[name] for name in names]
+            documents = shifts[0].apply_documents(self.documents)
+            sides = [shift.apply_queries(self.queries) for shift in shifts]
+            ranking = method.search(documents, stacked(sides), len(documents), self.testbed.resources).ranking
+            for i, (name, queries) in enumerate(zip(names, sides, strict=True)):
+                rows = slice(i * len(queries), (i + 1) * len(queries))
+                own = self._without_self(Ranking(ranking.rows[rows], ranking.scores[rows]))
+                found[KINDS[name].space] = {
+                    "options": options,
+                    **self._occupancy(method, documents, queries),
+                    "agreement": {**agreement(own, self.exact, DEPTHS), "documents": len(documents)},
+                }
+        return found
+
+    def _occupancy(self, method: Method, documents: TokenVectors, queries: TokenVectors) -> Options:
+        """How tokens fall on the method's projections; nothing for a method that has none."""
+        device, sides = self.testbed.resources.device, {"documents": documents, "queries": queries}
+        found: Options = {}
+        if buckets := method.buckets(documents.dim, device):
+            found["buckets"] = {
+                side: occupancy.buckets(buckets, store, occupancy.sample(store, SAMPLED_TOKENS, SEED), SEED)
+                for side, store in sides.items()
+            }
+        if anchors := method.anchors(documents.dim, device):
+            found["anchors"] = {
+                side: occupancy.anchor_load(anchors, occupancy.sample(store, _LOADING_TOKENS, SEED), SEED)
+                for side, store in sides.items()
+            }
+            found["zero_overlap"] = occupancy.zero_overlap(
+                anchors,
+                occupancy.sample(queries, _QUERY_TOKENS, SEED),
+                occupancy.sample(documents, _DOCUMENT_TOKENS, SEED),
+            )
+        return found
+
+    def _without_self(self, ranking: Ranking) -> Ranking:
+        return drop_self_matches(ranking, self.self_rows, ranking.rows.shape[1])[0]
+
+
+def share_documents(centerings: Mapping[str, Centering]) -> list[list[str]]:
+    """The names of centerings, grouped by the mean that they subtract from the documents: one search for each group."""
+    groups: dict[int, list[str]] = {}
+    for name, shift in centerings.items():
+        groups.setdefault(id(shift.documents), []).append(name)
+    return list(groups.values())
+
+
+def _rows_by_id(ids: Sequence[str], most: int) -> Int[np.ndarray, " rows"]:
+    """Rows of at most `most` ids, those with the smallest sha256, ascending."""
+    chosen = sorted(range(len(ids)), key=lambda row: sha256(ids[row].encode()).digest())[:most]
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _subset(store: TokenVectors, rows: Int[np.ndarray, " rows"]) -> TokenVectors:
+    """Some rows of a store, in memory; the store itself if these are all of its rows."""
+    if len(rows) == len(store):
+        return store
+    parts = [store[row].astype(np.float16) for row in rows.tolist()]
+    return StoreInMemory(np.concatenate(parts), np.array([len(part) for part in parts]))

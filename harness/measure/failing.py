@@ -1,0 +1,38 @@
+"""Failures: what goes wrong in one part of a run is noted for its cells and does not stop the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.records import CellKey, failures
+from harness.system.errors import HarnessError
+
+log = logging.getLogger(__name__)
+
+
+class Failures:
+    """What went wrong so far.
+
+    Attributes
+    ----------
+    sentences : one for each failure
+    """
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    @contextmanager
+    def collect(self, results: Path, keys: Sequence[CellKey], title: str) -> Iterator[None]:
+        """Note an error of the block for each of its cells (`harness.records.failures`), and go on after the block."""
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, HarnessError):
+                log.exception("unexpected %s", type(error).__name__)
+            self.sentences.append(f"{title}: {error}")
+            log.error("error: %s", self.sentences[-1])
+            for key in keys:
+                failures.note(results, key, str(error))

@@ -1,0 +1,81 @@
+"""The first stage's artifacts: which cells have no candidates yet, and the candidates of a search kept for a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.measure import artifacts
+from harness.measure.artifacts import Candidates
+from harness.measure.cells import Cell
+from harness.measure.testbed import Testbed
+from harness.methods.method import SearchResult
+from harness.ranking.ranks import Ranking, drop_self_matches
+from harness.system import locks
+from harness.system.progress import Stopwatch
+from harness.vectors.centering import Centering
+
+
+@contextmanager
+def missing(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
+    """The cells that have no candidates yet, locked for the time of a block: no other process searches for them."""
+    with ExitStack() as stack:
+        # In one order, so that no two processes wait for each other.
+        for path in sorted(cell.files.candidates for cell in cells):
+            stack.enter_context(locks.held(locks.of(path)))
+        yield [cell for cell in cells if cell.overwrite or not cell.files.candidates.exists()]
+
+
+@dataclass(frozen=True)
+class Centered:
+    """Cells that can be centered, what each subtracts, and how long finding that out took (phase -> seconds)."""
+
+    cells: list[Cell]
+    shifts: list[Centering]
+    seconds: dict[str, float]
+
+
+def center(testbed: Testbed, cells: Sequence[Cell]) -> Centered:
+    """The centerings of some cells; a cell that cannot be centered is a failure, and left out."""
+    watch, centered, shifts = Stopwatch(), [], []
+    with watch.phase("center"):
+        for cell in cells:
+            with testbed.collect([cell]):
+                shifts.append(testbed.centering(cell))
+                centered.append(cell)
+    return Centered(centered, shifts, watch.seconds)
+
+
+def keep_each(testbed: Testbed, centered: Centered, found: SearchResult) -> None:
+    """Write the candidates of each cell of one search, whose queries stood side by side."""
+    for cell, ranking in zip(centered.cells, found.ranking.split(len(centered.cells)), strict=True):
+        keep(testbed, cell, found, ranking, centered.seconds)
+
+
+def keep(testbed: Testbed, cell: Cell, found: SearchResult, ranking: Ranking, seconds: dict[str, float]) -> None:
+    """Write a cell's candidates, without self matches.
+
+    Parameters
+    ----------
+    ranking
+        The cell's part of what the search found, in rows of the shard; one document more than the cell needs.
+    seconds
+        Phase -> seconds, of what was done before the search.
+    """
+    docs = testbed.docs
+    first, dropped = drop_self_matches(ranking, testbed.self_rows_of_shard, cell.k)
+    searching = {f"{cell.method.name}_{phase}": spent for phase, spent in found.seconds.items()}
+    facts = {
+        "documents": len(docs),
+        "tokens": int(docs.offsets[-1]),
+        "token_bytes": docs.nbytes,
+        "index_bytes": found.index_bytes,
+        "self_matches_removed": dropped,
+        "seconds": {**testbed.encode_seconds, **seconds, **searching},
+        "details": found.details,
+    }
+    rows = np.where(first.rows < 0, -1, first.rows + testbed.rows.start)
+    artifacts.write_candidates(cell.files.candidates, Candidates(Ranking(rows, first.scores), facts))

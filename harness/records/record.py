@@ -1,0 +1,178 @@
+"""Record: one measured cell, (data set, model, centering, method), as one JSON file.
+
+    results/records/<data set>/<model>/<center>/<method>.json
+
+A record is the last thing that is written for a cell, and it appears in one step: if the file exists, the cell is
+finished. The record of a method that ranks with MaxSim itself (PLAID, exact search) has the centering ``none`` and a
+single ranking, under the depth ``final``.
+
+A record may come from a stranger. Its names become names of files, cells of tables and words of commands, so a record
+is refused if one of its names could not come from `run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.records.untrusted import check_name, parsed
+from harness.system.errors import HarnessError
+from harness.system.files import digest, sealed, unsealed, write_json
+
+FORMAT = 2
+OLDEST = 1
+"""The oldest format that is read."""
+FINAL = "final"
+"""The depth of the single ranking of a method that ranks with MaxSim itself."""
+
+
+class CellKey(NamedTuple):
+    """What names a cell: its data set, its model, and the variants of centering and method."""
+
+    dataset: str
+    model: str
+    center: str
+    method: str
+
+    @property
+    def title(self) -> str:
+        """The key in messages."""
+        return "  ".join(self)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The result of one cell.
+
+    Attributes
+    ----------
+    ndcg10 : rerank depth (or "final") -> mean NDCG@10 over the judged queries, 0 to 1
+    candidate_recall : depth -> mean share of a query's relevant documents among its first candidates
+    candidates : number of candidates asked for per query, the fewest and the mean that a query got, and how many
+        queries got fewer than asked for
+    seconds : phase -> seconds; the time of encoding is that of the run that encoded
+    bytes : size of the token vectors and of the method's index
+    identity : the inputs and options that a score depends on; a cell with a different identity is a different cell.
+        Versions and host are recorded beside it
+    sha256 : hashes of ``config``, data, weights and the harness's code
+    seeds : those of the model's head and of the method, if they have one
+    per_query : "queries" -> ids; depth -> NDCG@10 of each query
+
+    Records of format 1 have no ``sha256`` and ``seeds``: both are filled from ``config`` and ``identity`` when such a
+    record is read, without the hash of the code.
+    """
+
+    dataset: str
+    model: str
+    center: str
+    method: str
+    ndcg10: dict[str, float]
+    candidate_recall: dict[str, float]
+    candidates: dict[str, Any]
+    seconds: dict[str, float]
+    bytes: dict[str, int]
+    details: dict[str, Any]
+    notes: list[str]
+    identity: dict[str, Any]
+    config: dict[str, Any]
+    sha256: dict[str, str]
+    seeds: dict[str, int | None]
+    versions: dict[str, str]
+    host: dict[str, Any]
+    commit: str
+    started: str
+    per_query: dict[str, list[Any]]
+    format: int = FORMAT
+
+    def query_scores(self, depth: str) -> dict[str, float]:
+        """Query id -> NDCG@10, 0 to 1, at a depth that the record has.
+
+        Raises
+        ------
+        HarnessError
+            If there is not exactly one score for each of the record's queries.
+        """
+        queries, values = self.per_query.get("queries", []), self.per_query.get(depth, [])
+        scores = dict(zip(queries, values, strict=False))
+        if not scores or len(scores) != len(queries) or len(scores) != len(values):
+            raise HarnessError(
+                f"the record of {self.dataset}, {self.model}, {self.center}, {self.method} has {len(values)} scores at "
+                f"depth {depth} for {len(set(queries))} queries, expected one for each: measure the cell again with "
+                "overwrite=true."
+            )
+        return scores
+
+
+def record_path(results: Path, dataset: str, model: str, center: str, method: str) -> Path:
+    """Path of the record of a cell."""
+    return results / "records" / dataset / model / center / f"{method}.json"
+
+
+def write(results: Path, record: Record) -> Path:
+    """Write a record and return its path; an older record is replaced in one step."""
+    path = record_path(results, record.dataset, record.model, record.center, record.method)
+    try:
+        write_json(path, sealed(asdict(record)))
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write the record {path} ({error.strerror}): set results_dir to a folder that can be written."
+        ) from error
+    return path
+
+
+def read(path: Path) -> Record:
+    """Read a record.
+
+    Raises
+    ------
+    HarnessError
+        If the file is not a record of a known format.
+    """
+    try:
+        content = unsealed(parsed(path.read_text(encoding="utf-8")), [field.name for field in fields(Record)])
+        version = content["format"]
+        if version not in range(OLDEST, FORMAT + 1):
+            raise HarnessError(
+                f"the record {path} has format {version}, expected {OLDEST} to {FORMAT}: measure the cell again "
+                "with overwrite=true, or read it with the version that wrote it."
+            )
+        if version == 1:
+            content = {**_hashes_and_seeds(content), **content}
+        _check(content)
+        return Record(**{field.name: content[field.name] for field in fields(Record)})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise HarnessError(
+            f"the record {path} is damaged ({type(error).__name__}: {error}): delete it and run the cell again."
+        ) from error
+
+
+def _hashes_and_seeds(content: dict[str, Any]) -> dict[str, Any]:
+    """The fields ``sha256`` and ``seeds`` of a record of format 1, which has their values in other fields."""
+    config, identity = content["config"], content["identity"]
+    inputs = {name: identity[key] for name, key in (("data", "dataset"), ("weights", "weights")) if key in identity}
+    seeds = {group: config.get(group, {}).get("seed") for group in ("model", "method")}
+    return {"sha256": {"config": digest(config), **inputs}, "seeds": seeds}
+
+
+def _check(content: dict[str, Any]) -> None:
+    """Raise a ValueError for content that `run` never writes, a KeyError for a missing field."""
+    kinds = {"dict": dict, "list": list, "str": str, "int": int}
+    for field in fields(Record):
+        kind = str(field.type).split("[")[0]
+        if not isinstance(content[field.name], kinds[kind]):
+            raise ValueError(f"{field.name} is not a {kind}")
+    for name in ("dataset", "model", "center", "method"):
+        check_name(name, content[name])
+    if not all(isinstance(value, float) and 0 <= value <= 1 for value in content["ndcg10"].values()):
+        raise ValueError("ndcg10 is not a number for each depth, from 0 to 1")
+    if not all(isinstance(note, str) and note.isprintable() for note in content["notes"]):
+        raise ValueError("a note is not a line of text")
+
+
+def read_all(results: Path, datasets: Collection[str] | None = None) -> Iterator[Record]:
+    """The records on some data sets (None: on all), in the order of their paths."""
+    for path in sorted((results / "records").glob("*/*/*/*.json")):
+        if datasets is None or path.relative_to(results / "records").parts[0] in datasets:
+            yield read(path)

@@ -1,0 +1,113 @@
+"""The table as people read it: Markdown in the card's layout, LaTeX, and the remarks below."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.methods.registry import end_to_end
+from harness.records import Record
+from harness.tables.formats import MISSING, pipes, scope, signed, tabular
+from harness.tables.rows import PLAID
+from harness.tables.table import MEAN, missing, plaid_mean
+from harness.tables.titles import center_label, method_title, title
+from harness.vectors import centering
+
+Marks = Mapping[tuple[str, str, str, str], str]
+"""(model, center, method, depth), as in the long form -> the significance mark of its difference to PLAID."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A further table below the main one: a sentence above it, its lines as strings, and sentences below it."""
+
+    caption: str
+    lines: pd.DataFrame
+    remarks: Sequence[str]
+
+
+def markdown(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = None) -> str:
+    """The card's layout; the rows with centerings that the card does not have follow in a table of their own."""
+    lines, centers = _layout(table, datasets, marks or {})
+    in_card = [centering.in_card(center) for center in centers]
+    parts = []
+    if any(in_card):
+        parts.append(pipes(lines[in_card]))
+    if not all(in_card):
+        words = "; ".join(not_in_card(centers).values())
+        parts += [f"Not in the card, this project's addition: {words}.", pipes(lines[[not flag for flag in in_card]])]
+    return "\n\n".join(parts)
+
+
+def not_in_card(centers: Sequence[str]) -> dict[str, str]:
+    """The centerings that the card does not have: label -> what each does, in words."""
+    bases = dict.fromkeys(center.split("+")[0] for center in centers if not centering.in_card(center))
+    return {center_label(base): centering.KINDS[base].words or center_label(base) for base in bases}
+
+
+def latex(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = None) -> str:
+    """The same lines as a LaTeX tabular (booktabs)."""
+    lines, _ = _layout(table, datasets, marks or {})
+    return "" if lines.empty else tabular(lines, "lllr" + "l" * (len(lines.columns) - 3))
+
+
+def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> tuple[pd.DataFrame, list[str]]:
+    """One line for each (model, center, method) of a first stage, as strings; and the names of their centerings."""
+    lines, centers = [], []
+    stages = table[~table["method"].map(end_to_end)]
+    for (model, center, method), cells in stages.groupby(["model", "center", "method"], sort=False):
+        means = cells[cells["dataset"] == MEAN]
+        sets = cells[cells["dataset"] != MEAN]
+        count = sets[sets["ndcg10"].notna()]["dataset"].nunique()
+        plaid = plaid_mean(table, cells)
+        line = {"Model": title(str(model)) + scope(count, datasets), "Center": center_label(str(center))}
+        line["PLAID"] = MISSING if math.isnan(plaid) else f"{plaid:.2f}"
+        line["Method"] = method_title(str(method))
+        line |= {
+            f"rk={depth}": _value(value, delta, marks.get((str(model), str(center), str(method), depth), ""))
+            for depth, value, delta in means[["depth", "ndcg10", "delta"]].itertuples(index=False)
+        }
+        lines.append(line)
+        centers.append(str(center))
+    return pd.DataFrame(lines, columns=list(lines[0]) if lines else ["Center"]), centers
+
+
+def remarks(
+    table: pd.DataFrame, records: Sequence[Record], suite: str, datasets: Sequence[str], marks: Marks | None = None
+) -> list[str]:
+    """What a reader of the table must know: the data sets, what is missing, the ceiling, and the records' notes."""
+    rows = set(table[["model", "center", "method"]].itertuples(index=False, name=None))
+    shown = [record for record in records if (record.model, record.center, record.method) in rows]
+    lines = [f"Mean NDCG@10 x 100 over {suite} ({', '.join(datasets)}); in brackets the difference to PLAID."]
+    if suite == "beir8":
+        lines.append("The model card does not name its eight data sets; these eight are an assumption.")
+    if count := missing(table):
+        lines.append(f"Not measured ({MISSING}): {count} of {(table['dataset'] != MEAN).sum()} cells.")
+    lines += _end_to_end(table, datasets, marks or {})
+    notes = {(title(r.model), note) for r in shown for note in r.notes if not note.startswith("mu_Q")}
+    lines += [f"{name}: {note}." for name, note in sorted(notes)]
+    means = {(r.dataset, center_label(r.center), note) for r in shown for note in r.notes if note.startswith("mu_Q")}
+    lines += [f"{name}, center {center}: {note}." for name, center, note in sorted(means)]
+    return lines
+
+
+def _end_to_end(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> list[str]:
+    """A sentence for each method that ranks with MaxSim itself."""
+    lines = []
+    means = table[table["method"].map(end_to_end) & (table["dataset"] == MEAN)]
+    for model, center, method, depth, _, value, _, delta in means.itertuples(index=False):
+        sets = table[(table["model"] == model) & (table["method"] == method) & (table["dataset"] != MEAN)]["ndcg10"]
+        part = "" if sets.notna().all() else f" [{sets.notna().sum()} of {len(datasets)} sets]"
+        difference = math.nan if method == PLAID else delta  # none to itself
+        mark = marks.get((model, center, method, depth), "")
+        lines.append(f"{method_title(method)}, {title(model)}{part}: {_value(value, difference, mark)}.")
+    return lines
+
+
+def _value(value: float, delta: float, mark: str) -> str:
+    if math.isnan(value):
+        return MISSING
+    return f"{value:.2f}" + ("" if math.isnan(delta) else f" ({signed(delta)}{mark})")

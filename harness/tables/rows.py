@@ -1,0 +1,98 @@
+"""The rows of a table: which models, centerings and methods it shows, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.methods import registry
+from harness.methods.registry import base_name, end_to_end
+from harness.records import Record
+from harness.system.errors import HarnessError
+from harness.vectors import centering
+
+CARD_MODELS = ("lateon", "lateon_reg", "lateon_reg_smve")
+"""The models of the card, in its order; they come before all others."""
+CARD_METHODS = ("muvera", "smve")
+"""The first stages of the card; each model of a table has a row for them, measured or not."""
+PLAID = "plaid"
+"""The method that all others are compared with."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: a model, a centering and a method, by their names in records."""
+
+    model: str
+    center: str
+    method: str
+
+
+def row_of(record: Record) -> Row:
+    """The row that a record belongs to."""
+    return Row(record.model, record.center, record.method)
+
+
+def by_row(records: Iterable[Record]) -> dict[tuple[Row, str], Record]:
+    """(row, data set) -> record."""
+    return {(row_of(record), record.dataset): record for record in records}
+
+
+def rows_of(
+    records: Sequence[Record], models: Sequence[str], centers: Sequence[str], methods: Sequence[str]
+) -> list[Row]:
+    """The rows of a table: for each model those of the card and PLAID, then all other rows that were measured.
+
+    Empty `models`, `centers` or `methods` mean: all.
+    """
+    names = list(models) or sorted({record.model for record in records}, key=_model_order)
+    card_centers = [name for name, kind in centering.KINDS.items() if kind.in_card]
+    card = {Row(model, center, method) for model in names for center in card_centers for method in CARD_METHODS}
+    plaid = {Row(model, "none", PLAID) for model in names}
+    measured = {row_of(record) for record in records}
+
+    def is_wanted(row: Row) -> bool:
+        method = not methods or row.method == PLAID or row.method in methods or base_name(row.method) in methods
+        center = not centers or row.center in centers or base_name(row.center) in centers or end_to_end(row.method)
+        return row.model in names and method and center
+
+    return sorted(
+        filter(is_wanted, card | plaid | measured),
+        key=lambda row: (
+            not centering.in_card(row.center),
+            names.index(row.model),
+            not end_to_end(row.method),
+            centering.order(row.center),
+            registry.order(row.method),
+        ),
+    )
+
+
+def _model_order(name: str) -> tuple[int, str]:
+    """The models of the card first, each followed by its variants, then all others by name."""
+    base = name.split("+")[0]
+    return (CARD_MODELS.index(base) if base in CARD_MODELS else len(CARD_MODELS), name)
+
+
+def check_consistent(records: Sequence[Record]) -> None:
+    """Refuse records of one model with different weights or options, or of one data set with different data.
+
+    Raises
+    ------
+    HarnessError
+        If there are such records: their means and differences would mean nothing.
+    """
+    for what, name, inputs in (("model", "model", ("weights", "model")), ("data set", "dataset", ("dataset",))):
+        for key in inputs:
+            first: dict[str, str] = {}
+            for record in records:
+                value = record.identity.get(key)
+                if isinstance(value, dict):  # the query length differs between data sets
+                    value = {option: chosen for option, chosen in value.items() if option != "query_length"}
+                owner = getattr(record, name)
+                if first.setdefault(owner, str(value)) != str(value):
+                    label = {"weights": "weights", "model": "model options", "dataset": "data"}[key]
+                    raise HarnessError(
+                        f"the records of {what} '{owner}' were made with different {label} and cannot share a table: "
+                        f"measure all of them again with overwrite=true, or give some of them another {name}.name."
+                    )

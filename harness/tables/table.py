@@ -1,0 +1,110 @@
+"""The long form of a table: mean NDCG@10 x 100 by rerank depth, with the difference to PLAID.
+
+A value that was not measured is missing, never zero and never a guess. A mean is over those data sets of the suite that
+were measured for the row. If some were not, the row says so, and PLAID's mean and the difference are over the same data
+sets. Differences are taken before rounding.
+
+The long form has models, centerings and methods by their names in records; labels are for what is printed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from harness.methods.registry import end_to_end
+from harness.records import FINAL, Record
+from harness.tables.rows import PLAID, Row, by_row
+from harness.tables.titles import center_label
+
+KEY = ["model", "center", "method", "depth"]
+COLUMNS = [*KEY, "dataset", "ndcg10", "plaid", "delta"]
+QUERY_COLUMNS = ["dataset", "query", *KEY, "ndcg10"]
+MEAN = "mean"
+
+
+def depths_of(row: Row, depths: Sequence[int]) -> list[str]:
+    """The rerank depths of a row, as in the long form; "" for a method that ranks with MaxSim itself."""
+    return [""] if end_to_end(row.method) else [str(depth) for depth in depths]
+
+
+def long_form(
+    records: Iterable[Record], rows: Sequence[Row], datasets: Sequence[str], depths: Sequence[int]
+) -> pd.DataFrame:
+    """One line for each (row, depth, data set), and one for each mean.
+
+    Returns
+    -------
+    The columns `COLUMNS`; ``ndcg10``, ``plaid`` (PLAID's on the same data sets) and ``delta`` in percent points, NaN
+    where not measured; ``depth`` is "" for a method that ranks with MaxSim itself.
+    """
+    found = by_row(records)
+
+    def percent(row: Row, depth: str, dataset: str) -> float:
+        record = found.get((row, dataset))
+        return 100 * record.ndcg10.get(depth, math.nan) if record else math.nan
+
+    lines = []
+    for row in rows:
+        for depth in depths_of(row, depths):
+            values = [percent(row, depth or FINAL, name) for name in datasets]
+            plaid = [percent(Row(row.model, "none", PLAID), FINAL, name) for name in datasets]
+            covered = [i for i, name in enumerate(datasets) if (row, name) in found]
+            means = (_mean([values[i] for i in covered]), _mean([plaid[i] for i in covered]))
+            for name, value, reference in [*zip(datasets, values, plaid, strict=True), (MEAN, *means)]:
+                lines.append([row.model, row.center, row.method, depth, name, value, reference, value - reference])
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def missing(table: pd.DataFrame) -> int:
+    """Number of cells of single data sets that were not measured."""
+    return int((table["ndcg10"].isna() & (table["dataset"] != MEAN)).sum())
+
+
+def plaid_mean(table: pd.DataFrame, cells: pd.DataFrame) -> float:
+    """PLAID's mean beside the lines of one row, over the row's data sets.
+
+    If nothing of the row was measured, it is PLAID's mean over all data sets, provided that all were measured.
+    """
+    means, sets = cells[cells["dataset"] == MEAN], cells[cells["dataset"] != MEAN]
+    if sets["ndcg10"].isna().all():
+        model = cells["model"].iloc[0]
+        own = table[(table["model"] == model) & (table["method"] == PLAID) & (table["dataset"] != MEAN)]["ndcg10"]
+        if own.notna().all() and len(own):
+            return float(own.mean())
+    plaid = means["plaid"].dropna()
+    return float(plaid.iloc[0]) if len(plaid) else math.nan
+
+
+def csv(table: pd.DataFrame) -> str:
+    """The long form as CSV: percent points with four decimals.
+
+    A field is empty where nothing was measured, and so is the mean of a row that lacks a data set.
+    """
+    missing_sets = table[table["dataset"] != MEAN].groupby(KEY, dropna=False)["ndcg10"].agg(lambda v: v.isna().any())
+    partial = (table["dataset"] == MEAN) & table[KEY].apply(tuple, axis=1).map(missing_sets).astype(bool)
+    shown = table.assign(center=table["center"].map(center_label))
+    shown.loc[partial, ["ndcg10", "plaid", "delta"]] = math.nan
+    return shown.to_csv(index=False, float_format="%.4f")
+
+
+def per_query_csv(
+    records: Iterable[Record], rows: Sequence[Row], datasets: Sequence[str], depths: Sequence[int]
+) -> str:
+    """One line for each (row, depth, data set, query) that was measured: NDCG@10 from 0 to 1 in full precision."""
+    found = by_row(records)
+    lines: list[list[object]] = []
+    for row in rows:
+        for depth in depths_of(row, depths):
+            for record in [found[row, name] for name in datasets if (row, name) in found]:
+                if (depth or FINAL) in record.ndcg10:
+                    names = [row.model, center_label(row.center), row.method, depth]
+                    scores = record.query_scores(depth or FINAL)
+                    lines += [[record.dataset, query, *names, score] for query, score in scores.items()]
+    return pd.DataFrame(lines, columns=QUERY_COLUMNS).to_csv(index=False)

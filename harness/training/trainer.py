@@ -1,0 +1,224 @@
+"""One training run: the sentence-transformers trainer with this project's loss, batches, validation and log."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import numpy as np
+
+from harness.ranking.resources import Resources
+from harness.system.errors import HarnessError
+from harness.system.files import write_text
+from harness.system.progress import Progress, bar, on_terminal
+from harness.training import codes
+from harness.training.encoding import Encoding, HeadEncoding, ModelEncoding, in_memory
+from harness.training.folder import CHECKPOINTS, LOG, RunFolder
+from harness.training.loss import STEContrastive, TokenMeans
+from harness.training.pairs import TrainingData, Triple
+from harness.training.validate import Stores, Validation, mean_queries
+from harness.vectors.encode import Encoder
+
+log = logging.getLogger(__name__)
+Options = dict[str, Any]
+
+
+class TrainingRun:
+    """A model, the data it is trained on, and its validation.
+
+    Attributes
+    ----------
+    model : PyLate's ColBERT, changed by `fit`
+    trained_on : source -> its (query, positive, negative) texts; only sources that fill a batch
+    steps : number of optimizer steps that `fit` has made
+    """
+
+    def __init__(
+        self, config: Options, encoder: Encoder, data: TrainingData, resources: Resources, folder: RunFolder
+    ) -> None:
+        self.options, self.folder, self.show, self.steps = config["train"], folder, config["progress"], 0
+        query_length, head_only = config["model"]["query_length"], self.options["trainable"] == "head"
+        self.model = _trainable(encoder.pylate(query_length), head_only)
+        self.means, self.loss = _loss(config, self.model)
+        self.encoding: Encoding = (
+            HeadEncoding(encoder, data, query_length) if head_only else ModelEncoding(encoder, self.model)
+        )
+        self._held_out, self._mean_queries = data.validation, mean_queries(data)
+        self.validation = Validation(data.validation, self._validation_stores, resources)
+        self.trained_on = _filling_batches(data, self.options["batch_size"])
+        self._bf16 = config["model"]["dtype"] == "bfloat16" and not head_only
+
+    def fit(self, before: dict[str, float]) -> None:
+        """Train, from the last checkpoint if there is one.
+
+        Parameters
+        ----------
+        before
+            The validation of the untrained model, for the log.
+
+        Raises
+        ------
+        HarnessError
+            If the checkpoint is damaged, or loading it would run code.
+        """
+        from sentence_transformers import SentenceTransformerTrainer
+        from transformers.trainer_callback import PrinterCallback
+
+        # On a terminal the trainer has a bar of its own.
+        with bar("train", 0, self.show and not on_terminal(self.show), "steps", self.model.device) as progress:
+            trainer = SentenceTransformerTrainer(
+                self.model,
+                self._arguments(),
+                train_dataset=_datasets(self.trained_on, self.options["seed"]),
+                loss=self.loss,
+                data_collator=self.encoding.collator,
+                evaluator=_evaluator(self.validation),
+                callbacks=[_callback(self, before, progress)],
+            )
+            trainer.remove_callback(PrinterCallback)  # it prints to stdout; our callback writes the log
+            self._resume(trainer)
+        self.steps = trainer.state.global_step
+
+    def _resume(self, trainer: Any) -> None:
+        last = self.folder.checkpoint()
+        if last:
+            log.info("resumed from %s", last[0])
+            self.means.load_state_dict(last[1])
+        try:
+            trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
+        except Exception as error:
+            if type(error).__name__ != "UnpicklingError":  # torch reads the optimizer's state as tensors only
+                raise
+            raise HarnessError(
+                f"the checkpoint {last and last[0]} holds something else than tensors ({str(error).splitlines()[0]}): "
+                "delete it to resume from the one before it."
+            ) from error
+
+    def _arguments(self) -> Any:
+        from sentence_transformers.training_args import BatchSamplers, SentenceTransformerTrainingArguments
+
+        options = self.options
+        return SentenceTransformerTrainingArguments(
+            output_dir=str(self.folder.path / CHECKPOINTS),
+            num_train_epochs=options["epochs"],
+            max_steps=options["max_steps"] or -1,
+            per_device_train_batch_size=options["batch_size"],
+            learning_rate=options["learning_rate"],
+            warmup_steps=options["warmup"],
+            weight_decay=0.0,
+            seed=options["seed"],
+            bf16=self._bf16,
+            use_cpu=self.model.device.type == "cpu",
+            batch_sampler=BatchSamplers.NO_DUPLICATES,
+            dataloader_drop_last=True,
+            eval_strategy="steps",
+            eval_steps=options["validate_every"],
+            logging_steps=options["log_every"],
+            save_steps=options["save_every"],
+            save_total_limit=2,  # so that one is complete at any time
+            report_to="none",
+            disable_tqdm=not on_terminal(self.show),
+        )
+
+    def _validation_stores(self, model: Any) -> Stores:
+        """The validation's documents and queries, and the training queries for mu_Q, from the model as it is now."""
+        held_out, was_training = self._held_out, model.training
+        model.eval()
+        sides = ((held_out.docs.values(), False), (held_out.queries.values(), True), (self._mean_queries, True))
+        documents, queries, others = (
+            in_memory(self.encoding.encode(model, list(texts), is_query)) for texts, is_query in sides
+        )
+        model.train(was_training)
+        return documents, queries, others
+
+
+def alpha(config: Options) -> float:
+    """The weight of the codes' term in the loss: the option ``alpha``, or else the objective's."""
+    return float(config["objective"]["alpha"] if config["alpha"] is None else config["alpha"])
+
+
+def _trainable(model: Any, head_only: bool) -> Any:
+    """The model, its backbone frozen if only the head is trained."""
+    for parameter in model[0].parameters():
+        parameter.requires_grad_(not head_only)
+    return model
+
+
+def _loss(config: Options, model: Any) -> tuple[TokenMeans, STEContrastive]:
+    """The loss, and the running means that it uses."""
+    objective, dim = config["objective"], model[-1].out_features
+    means = TokenMeans(dim, objective["center"], objective["momentum"])
+    projections = codes.make(objective, dim)
+    temperatures = config["train"]["temperature"], objective["temperature"]
+    return means, STEContrastive(model, projections, means, alpha(config), *temperatures)
+
+
+def _filling_batches(data: TrainingData, size: int) -> dict[str, list[Triple]]:
+    """The sources with at least `size` pairs: all pairs of a batch come from one source."""
+    small = [source for source, triples in data.triples.items() if len(triples) < size]
+    if small:
+        log.info("not trained on, because they have fewer than %d pairs, one batch: %s", size, ", ".join(small))
+    if len(small) == len(data.triples):
+        raise HarnessError(f"no source has {size} training pairs, a batch: set train.batch_size to fewer.")
+    return {source: triples for source, triples in data.triples.items() if source not in small}
+
+
+def _datasets(sources: dict[str, list[Triple]], seed: int) -> dict[str, Any]:
+    """The training pairs, shuffled with our seed: the seed with which the trainer draws batches is fixed."""
+    from datasets import Dataset
+
+    shuffled = {}
+    for source, triples in sources.items():
+        order = np.random.default_rng(seed).permutation(len(triples))
+        columns = zip(*(triples[i] for i in order), strict=True)
+        names = ("query", "positive", "negative")
+        shuffled[source] = Dataset.from_dict(dict(zip(names, map(list, columns), strict=True)))
+    return shuffled
+
+
+def _evaluator(validation: Validation) -> Any:
+    """The validation, with the interface that the trainer expects."""
+    from sentence_transformers.evaluation import SentenceEvaluator
+
+    class Evaluator(SentenceEvaluator):  # type: ignore[misc]
+        primary_metric = None
+
+        def __call__(
+            self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
+        ) -> dict[str, float]:
+            return {f"validation_{name}": value for name, value in validation.measure(model).items()}
+
+    return Evaluator()
+
+
+def _callback(run: TrainingRun, before: dict[str, float], progress: Progress) -> Any:
+    """Writes the log, saves the running means beside each checkpoint, and counts steps."""
+    from transformers import TrainerCallback
+
+    first = {"step": 0, **{f"eval_validation_{name}": value for name, value in before.items()}}
+
+    class Callback(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            progress.total = state.max_steps
+            progress.move_to(state.global_step)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            progress.update()
+
+        def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if "loss" in state.log_history[-1]:
+                log.info("%s", _log_line(state.log_history[-1]))
+            lines = [json.dumps(entry) for entry in [first, *state.log_history]]
+            write_text(run.folder.path / LOG, "\n".join(lines) + "\n")
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            run.folder.keep_means(state.global_step, run.means.state_dict())
+
+    return Callback()
+
+
+def _log_line(entry: dict[str, float]) -> str:
+    """An entry of the trainer's log as text."""
+    terms = [f"{name} {entry[name]:.4f}" for name in ("loss", "maxsim", "codes") if name in entry]
+    return f"step {entry['step']}  epoch {entry['epoch']:.2f}  " + "  ".join(terms)

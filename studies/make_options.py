@@ -1,0 +1,149 @@
+"""Write docs/options.md from the comments of conf/ and from the commands' OPTIONS: `python studies/make_options.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness import cli
+from harness.config import entries
+from harness.system.files import write_text
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "options.md"
+HEAD = """# Options
+
+Generated from the comments of `conf/` by `python studies/make_options.py`; edit those, not this page.
+
+A word on the command line is `option=value` or `group=entry`; `-m` allows several values. Options of an entry have the
+group's name in front: `method.keep=16`, `model.dtype=bfloat16`. An option that a command does not read is refused;
+`python -m harness COMMAND --help` lists those that it reads.
+"""
+EXAMPLES = {
+    "model": "lateon",
+    "dataset": "scifact",
+    "center": "own",
+    "objective": "ste_muvera",
+    "train_data": "permissive",
+}
+"""The entry whose values are shown for a group whose entries all have the same options."""
+_LINE = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z_][\w-]*): *(?P<value>[^#]*?) *(?:# *(?P<comment>.*))?")
+
+
+def comments(text: str) -> dict[str, str]:
+    """Option (of a section: ``section.option``) -> its comment, from the text of a YAML file.
+
+    A comment stands behind its option and may go on in lines of its own, or stands in full lines before it; the first
+    line of a file is about the file.
+    """
+    found: dict[str, str] = {}
+    section = key = before = ""
+    for number, line in enumerate(text.splitlines()):
+        stripped = line.strip()
+        if stripped.startswith("#"):
+            words = stripped.lstrip("# ")
+            if line.startswith(" ") and key:
+                found[key] = f"{found[key]}; {words}"
+            elif number and found:
+                before = f"{before} {words}".strip()
+        elif match := _LINE.fullmatch(line):
+            if not match["indent"]:
+                section = match["key"]
+            key = f"{section}.{match['key']}" if match["indent"] else match["key"]
+            found[key] = match["comment"] or before
+            before = ""
+    return found
+
+
+def rows(options: Mapping[str, Any], said: Mapping[str, str], prefix: str = "") -> Iterator[str]:
+    """A line of a Markdown table for each option, those of sections with the section's name in front."""
+    for name, value in options.items():
+        if isinstance(value, dict) and f"{name}.{next(iter(value), '')}" in said:
+            if said.get(name):
+                yield f"| `{prefix}{name}` | | {_cell(said[name])} |"
+            yield from (row for key, inner in value.items() for row in rows({f"{name}.{key}": inner}, said, prefix))
+        else:
+            yield f"| `{prefix}{name}` | `{_plain(value)}` | {_cell(said.get(name, ''))} |"
+
+
+def main_options() -> str:
+    """The options of conf/config.yaml, without the groups and Hydra's own."""
+    text = (entries.CONF_DIR / "config.yaml").read_text(encoding="utf-8")
+    options = yaml.safe_load(text)
+    shown = {name: value for name, value in options.items() if name not in ("defaults", "hydra", "dataset")}
+    return _table(rows(shown, comments(text)))
+
+
+def groups() -> str:
+    """The groups with the entry that is chosen by default."""
+    text = (entries.CONF_DIR / "config.yaml").read_text(encoding="utf-8")
+    chosen = {
+        key: value for item in yaml.safe_load(text)["defaults"] if isinstance(item, dict) for key, value in item.items()
+    }
+    lines = [f"| `{group}` | `{_plain(chosen.get(group))}` | {', '.join(_names(group))} |" for group in entries.GROUPS]
+    return "\n".join(["| group | default | entries |", "|---|---|---|", *lines])
+
+
+def group_options(group: str, name: str) -> str:
+    """The options of an entry, with their comments; those that it does not comment have another entry's comment.
+
+    Methods have options of their own, so that another one's comment would be about something else.
+    """
+    said: dict[str, str] = {}
+    paths = sorted((entries.CONF_DIR / group).glob("*.yaml"), key=lambda path: (path.stem != name, path.name))
+    for path in paths[:1] if group == "method" else paths:
+        for key, comment in comments(path.read_text(encoding="utf-8")).items():
+            said[key] = said.get(key) or comment
+    options = {key: value for key, value in entries.entry(group, name).items() if key != "name"}
+    return _table(rows(options, said, f"{group}."))
+
+
+def commands() -> str:
+    """The options that each command reads, if the commands say so."""
+    lines = []
+    for name in cli.COMMANDS:
+        read = getattr(import_module(f"harness.commands.{name}"), "OPTIONS", ())
+        if read:
+            lines.append(f"| `{name}` | {', '.join(f'`{option}`' for option in read)} |")
+    return "\n".join(["## By command", "", "| command | options that it reads |", "|---|---|", *lines]) if lines else ""
+
+
+def page() -> str:
+    """The text of docs/options.md."""
+    parts = [HEAD.strip(), "## Groups", groups(), "## Options", main_options()]
+    for group, name in EXAMPLES.items():
+        parts += [f"## Options of `{group}=`, as in `conf/{group}/{name}.yaml`", group_options(group, name)]
+    for name in entries.choices("method"):
+        if len(entries.entry("method", name)) > 1:
+            parts += [f"## Options of `method={name}`", group_options("method", name)]
+    return "\n\n".join([*parts, *filter(None, [commands()])]) + "\n"
+
+
+def _names(group: str) -> list[str]:
+    return [f"`{name}`" for name in entries.choices(group)]
+
+
+def _table(lines: Iterator[str]) -> str:
+    return "\n".join(["| option | default | meaning |", "|---|---|---|", *lines])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list):
+        return f"[{', '.join(map(_plain, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(inner)}" for key, inner in value.items()) + "}"
+    return str(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+if __name__ == "__main__":
+    write_text(PAGE, page())

@@ -1,0 +1,118 @@
+"""Write results/tables/ from results/records/, and put the tables into README.md, docs/ and results/: `make results`.
+
+Nothing here measures anything: a cell without a record is shown as missing.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+from geometry_page import geometry  # beside this file, as are offline8 and pages
+from offline8 import answer, beside_the_card
+from pages import MODEL, RESULTS, ROOT, printed, splice
+
+from harness import records
+from harness.bench.report import table as bench_table
+from harness.bench.timing import Row
+from harness.config import entries
+from harness.system.files import write_text
+
+TABLES, DOCS = RESULTS / "tables", ROOT / "docs"
+FORMATS = {"markdown": "md", "csv": "csv", "latex": "tex"}
+
+
+def smve_curve() -> str:
+    """SMVE on sets outside the suites: mean NDCG@10 at depths, recall, numbers kept a document, seconds."""
+    lines = []
+    for record in records.read_all(RESULTS):
+        if record.dataset in ("cacm", "cisi") and record.method.split("+")[0] == "smve" and record.center == "corpus":
+            options, documents = record.config["method"], record.details["documents"]
+            lines.append(
+                {
+                    "w": options["width"],
+                    "k": options["keep"],
+                    "anchors": options["anchors"],
+                    **{f"rk={depth}": 100 * record.ndcg10[depth] for depth in ("0", "50", "100", "1000")},
+                    "recall@100": 100 * record.candidate_recall["100"],
+                    "numbers/doc": record.bytes["index"] / 8 / documents,
+                    "encode ms/doc": 1000 * record.seconds["smve_encode_documents"] / documents,
+                    "search ms/query": 1000 * record.seconds["smve_search"] / len(record.per_query["queries"]),
+                }
+            )
+    if not lines:
+        return ""
+    table = pd.DataFrame(lines).groupby(["anchors", "w", "k"]).mean().reset_index()
+    digits = {"rk=0": 2, "rk=50": 2, "rk=100": 2, "rk=1000": 2, "recall@100": 1, "numbers/doc": 0}
+    text = table.round({**digits, "encode ms/doc": 2, "search ms/query": 2}).astype(object)
+    text["numbers/doc"] = text["numbers/doc"].astype(int)
+    return str(text.to_markdown(index=False)) + "\n"
+
+
+def phases() -> str:
+    """Seconds of each phase, index bytes and candidates of every cell of the suite beir3."""
+    lines = []
+    for record in records.read_all(RESULTS):
+        if record.dataset not in entries.entry("suite", "beir3")["datasets"] or "+" in record.method:
+            continue
+        seconds = record.seconds
+        lines.append(
+            {
+                "data set": record.dataset,
+                "center": record.center,
+                "method": record.method,
+                "documents encoded by the method, s": seconds.get(f"{record.method}_encode_documents", np.nan),
+                "first stage searched, s": seconds[f"{record.method}_search"],
+                "reranked to 1000, s": seconds["rerank"] if record.method in ("muvera", "smve") else np.nan,
+                "index, MB": record.bytes["index"] / 1e6,
+                "fewest candidates": record.candidates["fewest"],
+                "recall@1000": 100 * record.candidate_recall["1000"],
+            }
+        )
+    table = pd.DataFrame(lines).sort_values(["data set", "method", "center"])
+    text = table.map(lambda cell: "" if cell != cell else f"{cell:.1f}" if isinstance(cell, float) else str(cell))
+    return str(text.to_markdown(index=False, disable_numparse=True)) + "\n"
+
+
+def scale_table(rows: list[Row]) -> str:
+    """Seconds and peak memory of the synthetic corpora."""
+    lines = []
+    for row in rows:
+        method, documents = row.case.split(",")[0], int(row.case.split()[1])
+        line = {"method": method.upper(), "documents": f"{documents:,}", "seconds": f"{row.ours_seconds:.1f}"}
+        rate = {"documents / s": f"{documents / row.ours_seconds:,.0f}", "peak memory, MB": f"{row.peak_mb or 0:,.0f}"}
+        lines.append({**line, **rate})
+    return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
+
+
+def main() -> None:
+    """Write every table."""
+    for suite in ("beir3", "offline8"):
+        words = ("table", f"suite={suite}", f"model={MODEL}")
+        for style, suffix in FORMATS.items():
+            write_text(TABLES / f"{suite}.{suffix}", printed(*words, f"format={style}"))
+        write_text(TABLES / f"{suite}_tests.md", printed(*words, "significance=true", "cost=true"))
+    for style in ("markdown", "csv"):
+        heads = printed("table", "suite=offline8", f"format={style}", results=RESULTS / "ste")
+        write_text(TABLES / f"offline8_heads.{FORMATS[style]}", heads)
+    splice(ROOT / "README.md", "answer", answer())
+    splice(DOCS / "results.md", "offline8", beside_the_card())
+    for name in entries.entry("suite", "offline8")["datasets"]:
+        write_text(TABLES / f"{name}.md", printed("table", f"dataset={name}", f"model={MODEL}"))
+    write_text(TABLES / "smve_curve.md", smve_curve())
+    write_text(TABLES / "phases.md", phases())
+    splice(DOCS / "results.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
+    splice(RESULTS / "README.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
+    rows = [Row(**row) for row in json.loads((RESULTS / "bench" / "bench.json").read_text(encoding="utf-8"))]
+    splice(DOCS / "speed.md", "bench", bench_table([row for row in rows if row.what != "scale"]))
+    splice(DOCS / "speed.md", "scale", scale_table([row for row in rows if row.what == "scale"]))
+    splice(RESULTS / "README.md", "smve curve", (TABLES / "smve_curve.md").read_text(encoding="utf-8"))
+    splice(RESULTS / "README.md", "phases", (TABLES / "phases.md").read_text(encoding="utf-8"))
+    geometry()
+    if (RESULTS / "records" / "docstrings").exists():  # after `make demo`; these records are not kept in git
+        splice(DOCS / "results.md", "demo", printed("table"))
+
+
+if __name__ == "__main__":
+    main()

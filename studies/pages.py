@@ -1,0 +1,31 @@
+"""What the scripts of this folder share: where results are, what a command prints, tables put into pages."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+from harness import cli
+from harness.system.files import write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+MODEL = "answerai_colbert_small"
+
+
+def printed(*words: str, results: Path = RESULTS) -> str:
+    """What a command of the harness prints."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        if cli.main([*words, f"results_dir={results}"]) != 0:
+            raise SystemExit(f"`python -m harness {' '.join(words)}` failed")
+    return out.getvalue()
+
+
+def splice(path: Path, name: str, text: str) -> None:
+    """Put `text` between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` of a file."""
+    content = path.read_text(encoding="utf-8")
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+    before, rest = content.split(begin)
+    write_text(path, before + begin + "\n" + text.strip() + "\n\n" + end + rest.split(end, 1)[1])
