@@ -15,6 +15,9 @@ endif
 
 COMPILE = uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
+# Two processes, each with whole files of tests: fixtures of a module are made once.
+WORKERS ?= -n 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all test-slow faults lint lock launchers results peers bench
 
@@ -34,10 +37,10 @@ demo: install  ## the main job on embedded models and a corpus: 2.5 minutes
 	$(PY) -m harness run
 
 test: install  ## the short tests: 3 minutes on 2 cores
-	$(PY) -m pytest
+	$(PY) -m pytest $(WORKERS)
 
 test-all: install  ## all tests but the slow ones and the faults: 12 minutes
-	$(PY) -m pytest -m "not slow and not faults"
+	$(PY) -m pytest $(WORKERS) -m "not slow and not faults"
 
 test-slow: install  ## the slow tests on real data: minutes
 	$(PY) -m pytest -m slow

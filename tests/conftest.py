@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,6 +67,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail where the harness warned: its warnings are for users, and a test that wants one catches it."""
     if _warned:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if hasattr(session.config, "workeroutput"):  # a process of pytest-xdist: the one that reports needs its counts
+        session.config.workeroutput["left_out"] = dict(_left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the counts of a process of pytest-xdist: each of them has collected all tests."""
+    _left_out.update({name: count - _left_out[name] for name, count in node.workeroutput["left_out"].items()})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
