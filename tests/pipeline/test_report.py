@@ -126,7 +126,7 @@ def test_costs_stand_in_their_row():
 
 def test_the_answer_in_a_sentence(some):
     table = tables.long_form(some, inputs(some, SETS).rows, SETS, [0, 50, 100])
-    ((model, sentences),) = glance.sentences(table, {("lateon", "yes", "smve", "0"): "*"})
+    ((model, sentences),) = glance.sentences(table, {("lateon", "corpus", "smve", "0"): "*"})
     assert model == "LateOn"
     assert sentences == [
         "PLAID 45.00.",
@@ -442,7 +442,8 @@ def test_options_of_the_table_choose_its_rows(some, tmp_path, capsys):
 
 ERRORS = {
     "dataset=arguana": "nothing was measured on arguana in {place}; measured were the data sets nfcorpus, scifact "
-    "with the models lateon: name some of these (dataset=nfcorpus model=lateon), or no data set and no model to see all.",
+    "with the models lateon: name some of these (dataset=nfcorpus model=lateon), or no data set and no model to see "
+    "all.",
     "dataset=scifact output={place}/records/scifact/lateon/none/plaid.json/x.html": "cannot write the report",
     "dataset=scifact output={place}": "set output to a file that can be written.",
     "dataset=scifact output=5": "output=5: expected a file, or null.",
