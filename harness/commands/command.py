@@ -84,7 +84,7 @@ class Command:
             key = option_of(word)
             if key and self.reads and not self.does_read(key):
                 known = [name for option in self.reads for name in _named(option)]
-                near = difflib.get_close_matches(key, [name for name in known if not name.endswith(".OPTION")], n=1)
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
                 hint = f" (did you mean '{near[0]}'?)" if near else ""
                 raise HarnessError(f"{word}: `{self.name}` does not read {key}{hint}; it reads {', '.join(known)}.")
 

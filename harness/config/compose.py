@@ -92,6 +92,24 @@ def values(override: Override) -> list[str]:
     return ["null" if value is None else str(value)]
 
 
+def words_of(override: Override) -> list[str]:
+    """An override as words of one value each.
+
+    Raises
+    ------
+    HarnessError
+        If it has no value, or infinitely many.
+    """
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    if not override.is_discrete_sweep():
+        raise HarnessError(f"{override.input_line}: expected a list of values, range(...) or glob(...).")
+    found = values(override)
+    if not found:
+        raise HarnessError(f"{override.input_line} matches nothing: `python -m harness ls` lists the names.")
+    return [f"{override.get_key_element()}={value}" for value in found]
+
+
 def composed(overrides: Sequence[str]) -> DictConfig:
     """The configuration of some overrides (of a sweep: of its first cell), checked.
 
@@ -123,13 +141,7 @@ def _compose(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     for override in parse(overrides):
         if override.key_or_group == "hydra/launcher":
             launcher = values(override)[0]
-        if override.is_sweep_override():
-            found = values(override)
-            if not found:
-                raise HarnessError(f"{override.input_line} matches nothing: `python -m harness ls` lists the names.")
-            single.append(f"{override.get_key_element()}={found[0]}")
-        else:
-            single.append(str(override.input_line))
+        single.append(words_of(override)[0])
     with initialize_config_dir(str(entries.CONF_DIR), version_base="1.3"):
         config = compose("config", single, return_hydra_config=True)
     content: Any = OmegaConf.to_container(config, resolve=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from hydra.core.override_parser.types import Override
 from hydra.core.utils import configure_log
 
 from harness.config import compose
@@ -35,24 +34,12 @@ def cells(words: Sequence[str], is_sweep: bool) -> list[list[str]]:
     swept = [override for override in parsed if override.is_sweep_override()]
     # Values of a swept experiment differ from cell to cell, so none of them decides what all cells are.
     common = [override for override in parsed if override not in swept or override.key_or_group != "experiment"]
-    hydra = compose.hydra_options([_values(override)[0] for override in common])
+    hydra = compose.hydra_options([compose.words_of(override)[0] for override in common])
     configure_log(hydra.job_logging, hydra.verbose)
     if not is_sweep and str(hydra.mode).rpartition(".")[2] != "MULTIRUN":
         if swept:
             raise HarnessError(f"{swept[0].input_line} names several values, which is a sweep: add -m.")
         return [list(words)]
     prepared = compose.parse([f"{option}={values}" for option, values in (hydra.sweeper.params or {}).items()])
-    by_option = {override.get_key_element(): _values(override) for override in [*prepared, *parsed]}
+    by_option = {override.get_key_element(): compose.words_of(override) for override in [*prepared, *parsed]}
     return [list(cell) for cell in product(*by_option.values())]
-
-
-def _values(override: Override) -> list[str]:
-    """An override as words of one value each."""
-    if not override.is_sweep_override():
-        return [str(override.input_line)]
-    if not override.is_discrete_sweep():
-        raise HarnessError(f"{override.input_line}: expected a list of values, range(...) or glob(...).")
-    found = compose.values(override)
-    if not found:
-        raise HarnessError(f"{override.input_line} matches nothing: `python -m harness ls` lists the names.")
-    return [f"{override.get_key_element()}={value}" for value in found]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+from itertools import product
 
 import pytest
+import yaml
 
-from harness.cli import main
-from harness.config import entries
+from harness.cli import COMMANDS, main
+from harness.commands import arguments
+from harness.config import compose, documented, entries, sweeps
 
 CASES = {
     "frobnicate": "unknown command 'frobnicate'. Known: bench, cache, check, geometry, ls, plot, report,",
@@ -62,6 +67,27 @@ CASES = {
     "table cost=1": "cost=1: expected true or false.",
     "table model=lateon suite=beir8 results_dir=/nowhere": "nothing was measured on arguana",
     "ls methdos": "unknown group 'methdos'; did you mean 'methods'?",
+    "table older=3": "older=3: `table` does not read older; it reads model, model.path, model.name, suite, dataset,",
+    "table method.keep=16": "`table` does not read method.keep",
+    "table -m": "-m: `table` is no sweep and knows only the flag --help.",
+    "run older=3": "`run` does not read older",
+    "run +new=3": "+new=3: `run` does not read new",
+    "run ++train.epochs=3": "`run` does not read train.epochs",
+    "run --info": "unknown option --info: expected one of -m, --multirun, -h, --help, -c, --cfg, or OPTION=VALUE.",
+    "run --cfg hydra": "--cfg hydra: expected --cfg job",
+    "run -m model=lateon memory_mb=interval(1,2)": "memory_mb=interval(1,2): expected a list of values, range(...) or",
+    "train depths=[0]": "`train` does not read depths",
+    "check model=lateon": "model=lateon: `check` does not read model; it reads strict, results_dir.",
+    "cache verify older=3": "older=3: `cache verify` does not read older; it reads cache_dir.",
+    "cache ls delete=true": "`cache ls` does not read delete",
+    "geometry compare a=x b=y model=lateon": "`geometry compare` does not read model",
+    "geometry reference=null": "`geometry` does not read reference",
+    "reproduce x.json depths=[0]": "`reproduce` does not read depths",
+    "reproduce /nowhere/smve+keep=16.json": "the record /nowhere/smve+keep=16.json does not exist",
+    "status output=x": "`status` does not read output",
+    "bench depths=[0]": "`bench` does not read depths",
+    "plot output=x": "`plot` does not read output",
+    "report what=depth": "`report` does not read what",
 }
 
 
@@ -110,7 +136,7 @@ def test_cuda_is_refused_where_there_is_none(tiny_dataset, tmp_path, capfd):
         pytest.skip("there is a GPU")
     places = [f"cache_dir={tmp_path}", f"results_dir={tmp_path}"]
     assert main(["run", "model=demo", f"dataset.path={tiny_dataset}", "device=cuda", *places]) == 1
-    assert "torch finds no GPU on this machine" in capfd.readouterr().err
+    assert "torch sees no GPU here" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["cache_dir", "results_dir"])
@@ -140,5 +166,137 @@ def test_lists_name_every_entry(capsys):
 
 
 def test_help_and_no_command(capsys):
-    assert main(["--help"]) == 0 and "python -m harness COMMAND" in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    page = capsys.readouterr().out
+    assert "python -m harness COMMAND" in page and all(f"\n  {name} " in page for name in COMMANDS)
     assert main([]) == 2
+    assert capsys.readouterr().out == page and main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("late-interaction-harness ")
+
+
+EVERY = {**COMMANDS, **{part.name: part for one in COMMANDS.values() for part in one.parts.values()}}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_command_has_a_page_of_the_options_it_reads(name, capsys):
+    for flag in ("--help", "-h"):
+        assert main([*name.split(), "model=lateon", flag]) == 0
+        found = capsys.readouterr()
+        page = found.out
+        assert page.startswith(f"usage: python -m harness {name} ") and not found.err
+        assert page.count(f"\n  python -m harness {name.split()[0]}") == 2 and max(map(len, page.split("\n"))) <= 120
+    for option in EVERY[name].reads:
+        assert f"\n  {option.rstrip('=') if option != 'hydra' else 'hydra/launcher'}" in page
+
+
+def test_pages_show_the_defaults_and_comments_of_conf(capsys):
+    def page(*words):
+        assert main([*words, "--help"]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "memory_mb=512 what a block of documents may take while it is encoded and searched progress" in page("run")
+    assert "what=null rerank | muvera | smve | search | encode | grid | scale; null: all but scale runs" in page(
+        "bench"
+    )
+    assert "what=null depth | spectrum | cosines | buckets | overlap | agreement | budget; null: all" in page("plot")
+    assert "train.batch_size=32 queries, each with a positive" in page("train") and "older=" not in page("run")
+    assert "data_dir=$HARNESS_DATA folder with data sets" in page("geometry")
+    assert "format=markdown markdown | csv flags:" in page("cache", "ls")
+
+
+def test_every_option_is_documented_and_read_by_a_command():
+    known = documented.documented()
+    assert {name for name, option in known.items() if not option.comments} == set()
+    assert {name for name in known if not any(command.does_read(name) for command in EVERY.values())} == set()
+
+
+def test_help_imports_nothing_slow():
+    code = "import sys; from harness.cli import main; main(['run', '--help']); main(['ls']); print(sorted(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=entries.ROOT)
+    modules = ast.literal_eval(found.stdout.splitlines()[-1])
+    assert not {"torch", "matplotlib", "pandas", "pylate", "ranx", "numba"} & set(modules)
+
+
+WRITTEN = re.compile(r"(?:python|\$\(PY\)) -m harness ([^`#\n\"]*)")
+FILES = ["Makefile", "results/README.md", "results/GEOMETRY.md", "harness/models/shipped/README.md"]
+FILES += [path.relative_to(entries.ROOT).as_posix() for path in sorted(entries.CONF_DIR.glob("*/*.yaml"))]
+
+
+def commands_of_documents():
+    for name in FILES:
+        text = (entries.ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in WRITTEN.findall(text):
+            words = line.split("  ")[0].split(" (")[0].replace("...", "").split()
+            if words and words[0] in COMMANDS:
+                yield pytest.param(words, id=f"{name}: {line.strip()[:60]}")
+    for command in EVERY.values():
+        for example in command.examples:
+            yield pytest.param(example.split(), id=example)
+
+
+@pytest.mark.parametrize("words", commands_of_documents())
+def test_every_command_in_the_documents_is_accepted(words):
+    command, rest = COMMANDS[words[0]], [word for word in words[1:] if word not in ("...",)]
+    if rest and rest[0] in command.parts:
+        command, rest = command.parts[rest[0]], rest[1:]
+    command.check(rest)
+    if command.sweeps:
+        flags, overrides = arguments.split(rest)
+        chosen = [word for word in overrides if not word.startswith("hydra")]
+        assert compose.composed(chosen) and sweeps.cells(chosen, bool(flags))
+
+
+CARD = ("lateon", "lateon_reg", "lateon_reg_smve")
+SWEEPS = [
+    ("-m model=lateon,demo method=smve,muvera", list(product(("lateon", "demo"), ("smve", "muvera")))),
+    (
+        "experiment=card method=smve",
+        [(m, "smve") for m in ("lateon", "lateon_reg", "lateon_reg_smve") for _ in range(2)],
+    ),
+    ("-m model=demo method=glob(*m*,exclude=exact)", [("demo", "muvera"), ("demo", "smve")]),
+    ("-m model=demo method=smve method.keep=range(1,4)", [("demo", "smve")] * 3),
+    ("-m experiment=beir3,card", [("answerai_colbert_small", "smve"), ("demo", "smve")]),
+    ("-m model=demo method=smve", [("demo", "smve")]),
+    ("model=demo hydra.mode=MULTIRUN", [("demo", "smve")]),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), SWEEPS)
+def test_cells_of_a_sweep_are_the_product_in_order(words, expected, tmp_path):
+    flags, overrides = arguments.split(words.split())
+    found, failures = arguments.cells(flags, [*overrides, f"cache_dir={tmp_path}"], lambda options: None)
+    assert [(options.model.name, options.method.name) for options in found] == expected and not failures
+
+
+def test_a_cell_that_cannot_be_composed_does_not_stop_the_others(tmp_path, capsys):
+    words = ["model=demo", "method=muvera,smve", "method.bits=3", f"cache_dir={tmp_path}"]
+    found, failures = arguments.cells(["-m"], words, lambda options: None)
+    assert [options.method.name for options in found] == ["muvera"] and len(failures) == 1
+    assert "Could not override 'method.bits'" in failures[0]
+
+
+def test_the_options_of_a_run_are_printed(capsys):
+    assert main(["run", "model=lateon", "method=muvera", "method.bits=3", "--cfg", "job"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["method"] == {**entries.entry("method", "muvera"), "bits": 3} and "hydra" not in printed
+
+
+def test_an_interrupted_run_says_what_is_kept(lateon_like, tiny_dataset, tmp_path):
+    """A real Ctrl-C, as soon as the first document is encoded."""
+    places = [f"cache_dir={tmp_path / 'c'}", f"results_dir={tmp_path / 'r'}"]
+    words = ["run", "-m", f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", "method=exact,smve", *places]
+    code = (
+        "import os, signal, sys; from harness import __main__; from harness.vectors import build\n"
+        "write = build.write_arrays\n"
+        "def interrupt(*arguments, **arrays): write(*arguments, **arrays); os.kill(os.getpid(), signal.SIGINT)\n"
+        "build.write_arrays = interrupt\n"
+        "sys.exit(__main__.process())"
+    )
+    found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=entries.ROOT)
+    assert found.returncode == 130 and "Traceback" not in found.stderr
+    last = found.stderr.splitlines()[-1]
+    assert last == (
+        "interrupted: finished cells are kept in results_dir and finished steps in cache_dir: the same command goes on "
+        "from there."
+    )
+    assert main([*words, "reference=null", "depths=[0,5]"]) == 0

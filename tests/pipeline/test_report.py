@@ -7,6 +7,7 @@ import hashlib
 import re
 import shlex
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -438,6 +439,34 @@ def test_options_of_the_table_choose_its_rows(some, tmp_path, capsys):
     assert main(["report", "dataset=scifact", "method=smve", "center=corpus", "depths=[0,50]", place]) == 0
     shown = lines(Parsed((tmp_path / "report.html").read_text()), "mean")
     assert [line[1:3] for line in shown] == [["yes", "SMVE"], ["PLAID", "60.00"]] and len(shown[0]) == 9
+
+
+def test_without_words_all_that_was_measured_is_shown(some, tmp_path, capsys):
+    place = written(tmp_path, some, [geometry()])
+    assert main(["report", place]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "scifact" in page and "nfcorpus" in page
+    capsys.readouterr()
+    assert main(["table", place, "depths=[0,50]"]) == 0
+    assert "Mean NDCG@10 x 100 over all (nfcorpus, scifact)" in capsys.readouterr().out
+    assert main(["plot", place]) == 0
+    assert f"{tmp_path}/figures/depth-all.svg" in capsys.readouterr().out.splitlines()
+
+
+def test_one_suite_that_was_measured_keeps_its_name(some, tmp_path, capsys):
+    place = written(tmp_path, [replace(one, dataset="docstrings") for one in some if one.dataset == "scifact"])
+    assert main(["table", place, "depths=[0,50]"]) == 0
+    assert "over demo (docstrings)" in capsys.readouterr().out
+
+
+def test_where_nothing_fits_the_sentence_says_what_was_measured(some, tmp_path, capsys):
+    place = written(tmp_path, some)
+    for words in (["model=demo", "dataset=scifact"], ["model=lateon", "suite=demo"], ["experiment=demo"]):
+        for command in ("table", "report"):
+            assert main([command, place, *words]) == 2
+            error = capsys.readouterr().err
+            assert "nothing was measured on " in error and error.count("\n") == 1
+            assert "measured were the data sets nfcorpus, scifact with the models lateon" in error
 
 
 ERRORS = {

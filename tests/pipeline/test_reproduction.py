@@ -63,6 +63,21 @@ def test_a_fresh_record_is_the_same_from_the_cache_and_encoded_again(method, mea
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
 
 
+def test_several_records_are_reproduced_one_after_the_other(measured, tampered, capsys):
+    results, places = measured
+    changed = tampered(lambda content: content["identity"].update(weights="a" * 64))
+    same = path_of(results, "exact")
+    assert main(["reproduce", str(changed), str(same), *places]) == 1
+    text = capsys.readouterr().out
+    assert text.index(f"{changed}\n") < text.index("Verdict: different") < text.index(f"{same}\n")
+    assert text.index(f"{same}\n") < text.index("Verdict: same")
+    assert main(["reproduce", str(same), str(path_of(results, "plaid")), *places]) == 0
+    capsys.readouterr()
+    assert main(["reproduce", str(same), "/nowhere/smve.json", *places]) == 2
+    found = capsys.readouterr()
+    assert "the record /nowhere/smve.json does not exist" in found.err and not found.out  # before any work
+
+
 def test_a_record_of_a_deeper_ranking_is_measured_as_deep(measured, lateon_like, tiny_dataset, tmp_path, capsys):
     words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", measured[1][2], f"results_dir={tmp_path}"]
     for depths in ("[0,30]", "[0,7]"):  # the second adds to the first: the record's config names the last alone
