@@ -251,8 +251,8 @@ def kill_some(session: int, rng: np.random.Generator) -> str:
     there = processes(session)
     if not there:
         return ""
-    what = str(rng.request(["all", "first", "other"]))
-    victims = {"all": there, "first": there[:1], "other": [int(rng.request(there[1:]))] if there[1:] else []}[what]
+    what = str(rng.choice(["all", "first", "other"]))
+    victims = {"all": there, "first": there[:1], "other": [int(rng.choice(there[1:]))] if there[1:] else []}[what]
     for pid in victims:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -675,7 +675,7 @@ def check_half_written(tmp_path: Path, texts: list[np.ndarray], monkeypatch, rng
     for pattern in (JOURNAL, TOKENS, LENGTHS, f"{PARTS}/*.npz"):
         for damage in (*faults.DAMAGES, *[faults.flip] * draws):
             faults.copied(half, path)
-            damaged = rng.request(sorted(path.glob(pattern)))
+            damaged = rng.choice(sorted(path.glob(pattern)))
             what = f"{damaged.relative_to(path)}: {damage(damaged, rng)}"
             try:
                 counts[f"{pattern} {check_half(path, texts, whole)}"] += 1
