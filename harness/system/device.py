@@ -12,9 +12,15 @@ Implementation = TypeVar("Implementation")
 
 
 def device(option: str) -> torch.device:
-    """``auto``: CUDA where there is one."""
+    """The device that the option names; ``auto`` is CUDA where there is a GPU.
+
+    Raises
+    ------
+    HarnessError
+        For ``cuda`` without a GPU.
+    """
     if option == "cuda" and not torch.cuda.is_available():
-        raise HarnessError("device=cuda, but torch sees no GPU here: set device=cpu, or device=auto.")
+        raise HarnessError("device=cuda, but torch finds no GPU on this machine: set device=cpu, or device=auto.")
     return torch.device("cuda" if option == "cuda" or (option == "auto" and torch.cuda.is_available()) else "cpu")
 
 

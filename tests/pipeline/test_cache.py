@@ -32,6 +32,8 @@ def used(lateon_like, tiny_dataset, tmp_path_factory):
     for name, file in (("whole", "training.json"), ("stopped", "started.json")):
         (kept / "training" / name).mkdir(parents=True)
         (kept / "training" / name / file).write_text("{}")
+    (kept / "hydra" / "2026-01-31" / "12-00-00").mkdir(parents=True)  # what a sweep with a launcher leaves
+    (kept / "hydra" / "2026-01-31" / "12-00-00" / "multirun.yaml").write_text("hydra: {}\n")
     (kept / "mine.txt").write_text("not the harness's")
     return kept
 

@@ -251,8 +251,8 @@ def kill_some(session: int, rng: np.random.Generator) -> str:
     there = processes(session)
     if not there:
         return ""
-    what = str(rng.request(["all", "first", "other"]))
-    victims = {"all": there, "first": there[:1], "other": [int(rng.request(there[1:]))] if there[1:] else []}[what]
+    what = str(rng.choice(["all", "first", "other"]))
+    victims = {"all": there, "first": there[:1], "other": [int(rng.choice(there[1:]))] if there[1:] else []}[what]
     for pid in victims:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -544,7 +544,7 @@ def test_a_damaged_file_of_the_cache_is_named_or_made_again(here, seeded, what):
     began, counts, (places, without) = time.monotonic(), Counter(), KINDS[what]
     for damage in SOME * 2:
         here.restore(without)
-        path = seeded.request(sorted(here.sweep.cache.glob(places)))
+        path = seeded.choice(sorted(here.sweep.cache.glob(places)))
         counts[check_damage(here, path, damage, seeded)] += 1
     report(here.capsys, f"damage to {what}: {dict(counts)}", began)
 
@@ -568,7 +568,7 @@ def test_damage_fails_the_cells_that_need_it_alone(here, seeded):
         here.restore(without)
         if not list(here.sweep.cache.glob(f"stages/*/*/*/*/{what}-*{end}")):
             continue
-        path = seeded.request(sorted(here.sweep.cache.glob(f"stages/*/*/*/*/{what}-*{end}")))
+        path = seeded.choice(sorted(here.sweep.cache.glob(f"stages/*/*/*/*/{what}-*{end}")))
         faults.flip(path, seeded)
         shutil.rmtree(here.sweep.results)
         code, said = here()
@@ -582,7 +582,7 @@ def test_files_in_each_others_place_are_named(here, seeded, kind):
     pattern = "r/records/*/*/*/[!p]*.json" if kind == "record" else f"c/stages/*/*/*/*/[!p]*{kind}"
     for _ in range(6):
         here.restore("")
-        one, other = seeded.request(sorted(here.sweep.folder.glob(pattern)), 2, replace=False)
+        one, other = seeded.choice(sorted(here.sweep.folder.glob(pattern)), 2, replace=False)
         content = one.read_bytes()
         one.write_bytes(other.read_bytes())
         other.write_bytes(content)
@@ -675,7 +675,7 @@ def check_half_written(tmp_path: Path, texts: list[np.ndarray], monkeypatch, rng
     for pattern in (JOURNAL, TOKENS, LENGTHS, f"{PARTS}/*.npz"):
         for damage in (*faults.DAMAGES, *[faults.flip] * draws):
             faults.copied(half, path)
-            damaged = rng.request(sorted(path.glob(pattern)))
+            damaged = rng.choice(sorted(path.glob(pattern)))
             what = f"{damaged.relative_to(path)}: {damage(damaged, rng)}"
             try:
                 counts[f"{pattern} {check_half(path, texts, whole)}"] += 1
@@ -703,7 +703,7 @@ def test_a_damaged_record_is_named(here, seeded):
     began, counts, believed = time.monotonic(), Counter(), []
     for damage in (*SOME, *[faults.flip] * 30):
         here.restore("")
-        path = seeded.request(sorted(here.sweep.results.glob("records/*/*/*/*.json")))
+        path = seeded.choice(sorted(here.sweep.results.glob("records/*/*/*/*.json")))
         what = damage(path, seeded)
         code, said = here()
         if code:
@@ -767,4 +767,4 @@ def test_some_damage_to_a_cache_is_named_or_made_again(here, seeded):
     for what, damage in (("tokens", faults.flip), ("candidates", faults.cut), ("maxsim", faults.empty)):
         places, without = KINDS[what]
         here.restore(without)
-        check_damage(here, seeded.request(sorted(here.sweep.cache.glob(places))), damage, seeded)
+        check_damage(here, seeded.choice(sorted(here.sweep.cache.glob(places))), damage, seeded)

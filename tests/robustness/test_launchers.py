@@ -183,7 +183,7 @@ def states(folder):
 @pytest.fixture
 def sharded(tmp_path, lateon_like, rng):
     """The words of a cell on a corpus of two shards."""
-    corpus = {f"d{i}": " ".join(rng.request(WORDS, 3)) for i in range(1100)}
+    corpus = {f"d{i}": " ".join(rng.choice(WORDS, 3)) for i in range(1100)}
     dataset = write_dataset(tmp_path / "two", corpus, {"q": "alpha beta"}, {"q": {"d1": 1}})
     words = [f"model.path={lateon_like}", f"dataset.path={dataset}", "progress=false", "center=none", "method=smve"]
     return ["run", *words, "depths=[0,20]", "reference=null", *places(tmp_path)]
