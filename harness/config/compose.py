@@ -185,7 +185,7 @@ def prepare(config: DictConfig) -> DictConfig:
 
 
 def _choice(group: str, name: str) -> str:
-    """The entry that some options came from: by name, or a method's or centering's own, or ``local``."""
+    """The entry that the options came from: by name, or a method's or centering's own, or ``local``."""
     return name if name in choices(group) else "local" if group == "model" else choices(group)[0]
 
 

@@ -29,7 +29,7 @@ def _whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _number(value: Any, least: float, most: float = float("inf")) -> bool:
+def _number(value: Any, least: float | int, most: float | int = float("inf")) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
 
 

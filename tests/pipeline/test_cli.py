@@ -136,7 +136,7 @@ def test_cuda_is_refused_where_there_is_none(tiny_dataset, tmp_path, capfd):
         pytest.skip("there is a GPU")
     places = [f"cache_dir={tmp_path}", f"results_dir={tmp_path}"]
     assert main(["run", "model=demo", f"dataset.path={tiny_dataset}", "device=cuda", *places]) == 1
-    assert "torch sees no GPU here" in capfd.readouterr().err
+    assert "torch finds no GPU on this machine" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["cache_dir", "results_dir"])
