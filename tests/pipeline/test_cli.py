@@ -234,7 +234,7 @@ def commands_of_documents():
             yield pytest.param(example.split(), id=example)
 
 
-@pytest.mark.parametrize("words", commands_of_documents())
+@pytest.mark.parametrize("words", list(commands_of_documents()))
 def test_every_command_in_the_documents_is_accepted(words):
     command, rest = COMMANDS[words[0]], [word for word in words[1:] if word not in ("...",)]
     if rest and rest[0] in command.parts:
