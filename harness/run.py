@@ -28,9 +28,8 @@ def run(configs: Sequence[DictConfig]) -> list[str]:
     """Measure each configuration's cell, and its reference, on each data set; returns a sentence for each failure."""
     failures = Failures()
     for options, requests in grouping.by_testbed(configs):
-        with failures.collect(options.results, grouping.keys_of(options, requests), options.title):
-            with Testbed.open(options, failures) as testbed:
-                measure(testbed, requests)
+        with failures.collect_all(options, requests), Testbed.open(options, failures) as testbed:
+            measure(testbed, requests)
     return failures.sentences
 
 

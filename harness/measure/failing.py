@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from harness.config.options import RunOptions
+from harness.measure.cells import Request
+from harness.measure.grouping import keys_of
 from harness.records import CellKey, failures
 from harness.system.errors import HarnessError
 
@@ -36,3 +39,7 @@ class Failures:
             log.error("error: %s", self.sentences[-1])
             for key in keys:
                 failures.note(results, key, str(error))
+
+    def collect_all(self, options: RunOptions, requests: Sequence[Request]) -> AbstractContextManager[None]:
+        """Note an error of the block for each cell of the requests on a testbed."""
+        return self.collect(options.results, keys_of(options, requests), options.title)

@@ -15,6 +15,7 @@ from harness.evaluation import trec
 from harness.evaluation.ndcg import CUT
 from harness.measure import artifacts
 from harness.measure.cells import Cell, Options, Request
+from harness.measure.grouping import keys_of
 from harness.measure.testbed import Testbed
 from harness.records import CellKey, Record, failures
 from harness.system.errors import HarnessError
@@ -28,21 +29,13 @@ def pending(testbed: Testbed, requests: Sequence[Request]) -> list[Cell]:
     cells: dict[CellKey, Cell] = {}
     for request in sorted(requests, key=lambda request: request.asked):  # what is asked for replaces the reference
         title = f"{testbed.dataset_name}  {request.center.name}  {request.method.name}"
-        with testbed.failures.collect(results, keys_of(testbed, [request]), title):
+        with testbed.failures.collect(results, keys_of(testbed.options, [request]), title):
             cell = plan(testbed, request)
             if not cell.depths and cell.key not in cells:
                 failures.clear(results, cell.key)
                 log.log(logging.INFO if request.asked else logging.DEBUG, "%s: finished before", cell.title)
             cells[cell.key] = cell
     return [cell for cell in cells.values() if cell.depths]
-
-
-def keys_of(testbed: Testbed, requests: Sequence[Request]) -> list[CellKey]:
-    """Keys of cells that may yet fail; none, if they have a name that no file can have."""
-    try:
-        return [request.key(testbed.dataset_name, testbed.model_name) for request in requests]
-    except HarnessError:
-        return []
 
 
 def plan(testbed: Testbed, request: Request) -> Cell:

@@ -27,7 +27,7 @@ from harness.measure import artifacts, results
 from harness.measure.artifacts import CellFiles
 from harness.measure.cells import Cell, Options, Request
 from harness.measure.failing import Failures
-from harness.measure.grouping import by_testbed, keys_of, share_documents
+from harness.measure.grouping import by_testbed, share_documents
 from harness.measure.pending import State, pending, state_of
 from harness.measure.testbed import Testbed
 from harness.records import CellKey, failures
@@ -147,7 +147,7 @@ def plan(configs: Sequence[DictConfig], noted: Failures) -> tuple[dict[str, list
     waves: dict[str, list[Job]] = {step: [] for step in STEPS}
     goals: list[Goal] = []
     for options, requests in by_testbed(configs):
-        with noted.collect(options.results, keys_of(options, requests), options.title):
+        with noted.collect_all(options, requests):
             testbed = Testbed(options, noted)
             cells = pending(testbed, requests)
             if not cells:
