@@ -79,7 +79,7 @@ def _short(model: str) -> str:
 def _beside(
     names: tuple[str, str, str, str], reference: tuple[float, str], of_depth: dict[str, float]
 ) -> dict[str, str]:
-    """A line: what it is of, what the differences are to, NDCG@10 x 100 by depth."""
+    """A line of the table: the row, what its differences are to, and NDCG@10 x 100 by depth."""
     (model, source, center, method), (value, kind) = names, reference
     shown = {"Model": model, "Numbers": source, "Center": center, "Reference": f"{value:.2f} ({kind})"}
     shown["Method"] = registry.title(method)

@@ -62,7 +62,7 @@ def cells(
     usable: list[DictConfig] = []
     for words in planned:
         try:
-            options = compose.composed(words)
+            options = first if words == [*overrides] else compose.composed(words)  # a run is its own first cell
             check(options)
             usable.append(options)
         except HarnessError as error:  # the other cells of the sweep go on

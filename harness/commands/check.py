@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from harness.commands.command import Command
 from harness.config import compose, entries
+from harness.config.options import results_dir
 
 
 def check(words: Sequence[str]) -> int:
     """Compare measured with expected values; 0 if none fails."""
     from harness import records
-    from harness.config.options import results_dir
     from harness.tables import expected
 
     options = compose.composed(["suite=demo", *words])

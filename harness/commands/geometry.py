@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from harness.commands import arguments, selection
 from harness.commands.command import Command
 from harness.config import compose, sweeps
+from harness.config.options import results_dir
 from harness.system.errors import HarnessError
 
 
@@ -32,7 +33,6 @@ def geometry(words: Sequence[str]) -> int:
 
 def compare(words: Sequence[str]) -> int:
     """Put two models side by side."""
-    from harness.config.options import results_dir
     from harness.geometry import tables
 
     models = {word[:1]: word[2:] for word in words if word.startswith(("a=", "b="))}

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from harness.commands import arguments, selection, table
 from harness.commands.command import Command
+from harness.config.options import results_dir
 from harness.sweep import launch
 
 
@@ -18,8 +19,6 @@ def run(words: Sequence[str]) -> int:
         return 0
 
     def check(options: DictConfig) -> None:
-        from harness.config.options import results_dir  # torch and PyLate take seconds to import
-
         arguments.check_writable("results_dir", results_dir(options.results_dir))
 
     launcher, of_hydra, overrides = launch.launcher(overrides)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from omegaconf import DictConfig
 
 from harness.config import compose, entries
+from harness.config.options import results_dir
 from harness.system.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ def expand(words: Sequence[str]) -> list[str]:
 
 def measured(overrides: Sequence[str], options: DictConfig) -> Measured:
     """Read what was measured of what the overrides name."""
-    from harness import records, tables
-    from harness.config.options import results_dir  # torch and PyLate take seconds to import
+    from harness import records, tables  # torch takes seconds to import
 
     chosen = names(overrides, options)
     results = results_dir(options.results_dir)

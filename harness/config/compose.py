@@ -8,8 +8,7 @@ forms are expanded here, before Hydra sees them:
     dataset.path=FOLDER without dataset=           dataset=local
     train_data.path=FOLDER without train_data=     train_data=local
 
-No word and no file of conf/ may name code to run: of Hydra's own options a word chooses a launcher by its name, and how
-it works. What `_target_` may be is listed here (`TARGETS`).
+No word and no file of conf/ may name code to run (`harness.config.untrusted`).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import entries, schema
 from harness.config.entries import GROUPS, choices, entry
-from harness.config.names import _LONGEST, safe_name
+from harness.config.names import LONGEST, safe_name
 from harness.config.untrusted import refuse_code, refuse_launcher, refuse_targets
 from harness.system.errors import HarnessError, unknown
 
@@ -178,7 +177,7 @@ def prepare(config: DictConfig) -> DictConfig:
             # A folder that has the name of an entry is not that entry.
             config[group].name = f"local-{name}" if name in choices(group) else name
         if config[group] is not None:
-            safe_name(group, config[group].name, _LONGEST)
+            safe_name(group, config[group].name, LONGEST)
     groups = ("model", "center", "method")
     schema.check(config, {group: entry(group, _choice(group, config[group].name)) for group in groups})
     return config

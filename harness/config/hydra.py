@@ -13,7 +13,7 @@ from harness.config import entries
 
 def through_hydra(words: Sequence[str], task: Callable[[DictConfig], None]) -> None:
     """Give the words to Hydra, which composes each cell of a sweep and calls `task` with it."""
-    task.__module__ = "harness.cli"  # by which Hydra's --help and its job are named
+    task.__module__ = "harness.cli"  # by which Hydra names its job
     decorated = hydra.main(config_path=str(entries.CONF_DIR), config_name="config", version_base="1.3")(task)
     before, sys.argv = sys.argv, ["python -m harness run", *words]
     try:

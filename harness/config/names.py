@@ -13,7 +13,7 @@ from harness.system.errors import HarnessError
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 
 
-_LONGEST, _LONGEST_VARIANT = 80, 160
+LONGEST, _LONGEST_VARIANT = 80, 160
 """Characters of a name, so that a file named by a model, a data set, digests and a shard has at most 255."""
 
 

@@ -72,7 +72,7 @@ SWITCH: Kind = (lambda found: isinstance(found, bool), "true or false")
 PATH: Kind = _or_null((_is_path, "a path without control characters, each part at most 255 bytes"))
 LENGTH = _or_null(_at_least(4, "at least 4 tokens, or null"))
 ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
-"""Kinds that transformers has: any other name is of a package on the hub, whose code it would fetch and run."""
+"""Kinds that transformers has: for any other name it would fetch a package from the hub and run its code."""
 
 RULES: dict[str, Kind] = {
     "depths": (_is_depths, "whole numbers from 0 up, increasing, such as [0,50,100]"),
@@ -182,7 +182,7 @@ def _check_together(config: DictConfig) -> None:
 
 
 def _check_like(group: str, key: str, found: Any, default: Any) -> None:
-    """An option is of the kind of its shipped value; a seed is not negative; a method's or center's name is fixed."""
+    """An option has the kind of its shipped value, a seed is not negative, and the name of a method or center is fixed."""
     name = f"{group}.{key}"
     if key == "name" and group in ("method", "center"):
         _expect(found == default, name, found, f"{default}: choose another with {group}=NAME")

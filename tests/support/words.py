@@ -1,4 +1,4 @@
-"""Words of the command line that several commands are given, of which each reads its own."""
+"""Words of the command line that several commands get: each is given those that it reads."""
 
 from __future__ import annotations
 
