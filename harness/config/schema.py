@@ -182,7 +182,7 @@ def _check_together(config: DictConfig) -> None:
 
 
 def _check_like(group: str, key: str, found: Any, default: Any) -> None:
-    """An option has the kind of its shipped value, a seed is not negative, and the name of a method or center is fixed."""
+    """An option has the kind of its shipped value; seeds are not negative; a method or center keeps its name."""
     name = f"{group}.{key}"
     if key == "name" and group in ("method", "center"):
         _expect(found == default, name, found, f"{default}: choose another with {group}=NAME")
