@@ -287,6 +287,7 @@ def test_an_interrupted_run_says_what_is_kept(lateon_like, tiny_dataset, tmp_pat
     words = ["run", "-m", f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", "method=exact,smve", *places]
     code = (
         "import os, signal, sys; from harness import __main__; from harness.vectors import build\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a process in the background ignores it
         "write = build.write_arrays\n"
         "def interrupt(*arguments, **arrays): write(*arguments, **arrays); os.kill(os.getpid(), signal.SIGINT)\n"
         "build.write_arrays = interrupt\n"

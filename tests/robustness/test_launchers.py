@@ -192,7 +192,7 @@ def sharded(tmp_path, lateon_like, rng):
 @needs("joblib")
 def test_a_corpus_of_several_chunks_is_encoded_by_several_workers(sharded, tmp_path, capfd):
     assert main([*sharded, *LAUNCHERS["joblib"]]) == 0
-    assert "encode: 2 units\n" in capfd.readouterr().err
+    assert "encode: 2 jobs\n" in capfd.readouterr().err
     (shared,) = found(tmp_path).values()
     assert main([*sharded, *places(tmp_path / "alone")]) == 0
     (alone,) = found(tmp_path / "alone").values()
