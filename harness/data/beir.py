@@ -2,122 +2,103 @@
 
     NAME/corpus.jsonl (or corpus.jsonl.gz), NAME/queries.jsonl, NAME/qrels/SPLIT.tsv
 
-A document's text is "title text", stripped. Documents are sorted by id, *descending*. From here on a document is known
-by its row number, and the lower row wins a tie (trec_eval's rule, `harness.ranking`). Queries are those that have a
-judgement, even if none is positive, in the order of the file.
+Documents are sorted by id, *descending*. From here on a document is known by its row number, and the lower row wins a
+tie (trec_eval's rule, `harness.ranking`). Queries are those that have a judgement, even if none is positive, in the
+order of the file.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
-import re
-import zlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from harness.data import judgements, plausible, texts
 from harness.data.dataset import Dataset, plain
 from harness.data.download import refuse_path
+from harness.data.texts import Texts
 from harness.system.errors import HarnessError
 
-_LARGEST = 2**31  # scores must fit 32 bits
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
-
-def read_folder(name: str, path: Path, split: str, query_length: int | None) -> Dataset:
+def read_folder(
+    name: str,
+    path: Path,
+    split: str,
+    query_length: int | None,
+    keep_self_matches: bool = False,
+    option: str = "dataset",
+) -> Dataset:
     """One split of the data set in a folder.
+
+    Parameters
+    ----------
+    option
+        Start of the options that named the folder and the split, for messages.
 
     Raises
     ------
     HarnessError
-        If the folder or a file is missing, damaged or empty.
+        If the folder or a file is missing or damaged, or if scores on this data set would mean nothing
+        (`harness.data.plausible`).
+    """
+    corpus, queries_file, qrels = files(path, split, option)
+    docs = texts.read(corpus)
+    asked = texts.read(queries_file)
+    judged = judgements.read(qrels, asked.texts)
+    plausible.refuse_texts(corpus, docs, queries_file, asked, set(judged))
+    plausible.refuse_judgements(qrels, judged, docs.texts)
+    queries = {query: text for query, text in asked.texts.items() if query in judged}
+    other = next((o for o in ("train", "dev") if o != split and (path / "qrels" / f"{o}.tsv").exists()), None)
+    dataset = Dataset(
+        name,
+        dict(sorted(docs.texts.items(), reverse=True)),
+        queries,
+        {query: judged[query] for query in queries},
+        _unused(asked.texts, queries, path / "qrels" / f"{other}.tsv") if other else {},
+        other,
+        query_length,
+        keep_self_matches,
+    )
+    notes = [*_replaced(corpus, docs), *_replaced(queries_file, asked)]
+    return replace(dataset, notes=(*notes, *plausible.notes(plausible.counted(dataset), dataset)))
+
+
+def files(path: Path, split: str, option: str = "dataset") -> tuple[Path, Path, Path]:
+    """The files of a data set: corpus, queries, and judgements of a split.
+
+    Raises
+    ------
+    HarnessError
+        If the folder or a file is missing, or the split has a name that leads out of the folder.
     """
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise HarnessError(
-            f"the data set folder {path} {what}, expected a folder with corpus.jsonl: set dataset.path or data_dir."
+            f"the data set folder {path} {what}, expected a folder with corpus.jsonl: set {option}.path or data_dir."
         )
+    refuse_path(f"{option}.split", split)
     corpus, packed = path / "corpus.jsonl", path / "corpus.jsonl.gz"
-    docs = _texts(packed if packed.exists() and not corpus.exists() else corpus)
-    if not docs:
-        raise HarnessError(
-            f"the corpus of data set '{name}' is empty ({path}), expected at least one document: fetch it again."
-        )
-    all_queries = _texts(path / "queries.jsonl")
-    refuse_path("dataset.split", split)
-    qrels = _qrels(path / "qrels" / f"{split}.tsv")
-    missing = [query for query in qrels if query not in all_queries]
-    if missing or not qrels:
-        what = (
-            f"{len(missing)} judged queries, first '{missing[0]}', are not in" if missing else "no query is judged for"
-        )
-        raise HarnessError(f"data set '{name}', split '{split}': {what} {path / 'queries.jsonl'}; fetch it again.")
-    queries = {query: text for query, text in all_queries.items() if query in qrels}
-    other = next((o for o in ("train", "dev") if o != split and (path / "qrels" / f"{o}.tsv").exists()), None)
-    evaluated = {plain(text) for text in queries.values()}
-    unused = _qrels(path / "qrels" / f"{other}.tsv") if other else {}
-    return Dataset(
-        name,
-        dict(sorted(docs.items(), reverse=True)),
-        queries,
-        {query: qrels[query] for query in queries},
-        {query: text for query, text in all_queries.items() if query in unused and plain(text) not in evaluated},
-        other,
-        query_length,
-    )
+    corpus = packed if packed.exists() and not corpus.exists() else corpus
+    queries, qrels = path / "queries.jsonl", path / "qrels" / f"{split}.tsv"
+    for file in (corpus, queries):
+        if not file.exists():
+            raise HarnessError(
+                f"{file} is missing, expected a data set in the BEIR layout (corpus.jsonl, queries.jsonl, qrels/"
+                f"{split}.tsv): fetch it again, or set {option}.path to its folder."
+            )
+    if not qrels.exists():
+        known = ", ".join(sorted(file.stem for file in qrels.parent.glob("*.tsv"))) or "none"
+        raise HarnessError(f"{qrels} is missing: this data set has the splits {known}; set {option}.split.")
+    return corpus, queries, qrels
 
 
-def _texts(path: Path) -> dict[str, str]:
-    """Id -> "title text", in the order of the file."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    texts: dict[str, str] = {}
-    read = 0
-    try:
-        with opened(path, "rt", encoding="utf-8", newline="\n") as file:
-            for line in file:
-                entry = json.loads(line)
-                name, title, text = _id(entry["_id"]), entry.get("title") or "", entry.get("text") or ""
-                if name in texts or not isinstance(title, str) or not isinstance(text, str):
-                    raise ValueError("an _id twice, or a text that is not a string")
-                texts[name] = f"{title} {text}".strip()
-                read += 1
-    except FileNotFoundError as error:
-        raise HarnessError(f"{path} is missing: expected a data set in the BEIR layout: fetch it again.") from error
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise HarnessError(
-            f"{path} is damaged at line {read + 1}: expected one JSON object per line, with a unique _id and a text; "
-            "fetch it again."
-        ) from error
-    return texts
+def _unused(asked: dict[str, str], evaluated: dict[str, str], qrels: Path) -> dict[str, str]:
+    """The queries of another split whose texts are not evaluated."""
+    known = {plain(text) for text in evaluated.values()}
+    judged = judgements.read(qrels, asked)
+    return {query: text for query, text in asked.items() if query in judged and text and plain(text) not in known}
 
 
-def _id(found: Any) -> str:
-    """An id as text. Tabs and line breaks are refused: they would break the lines of judgements and run files."""
-    if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "" or _CONTROL.search(str(found)):
-        raise ValueError(f"the _id {found!r}")
-    return str(found)
-
-
-def _qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Query id -> document id -> score, from a tab-separated file with a header."""
-    qrels: dict[str, dict[str, int]] = {}
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            header = next(reader, [])
-            if len(header) > 2 and header[2].lstrip("-").isdigit():
-                raise ValueError("the header is missing")
-            for query, document, score in reader:
-                qrels.setdefault(query, {})[document] = int(score)
-                if abs(int(score)) >= _LARGEST:
-                    raise ValueError("a score of more than 32 bits")
-    except FileNotFoundError as error:
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.tsv"))) or "none"
-        raise HarnessError(f"{path} is missing: this data set has the splits {known}; set dataset.split.") from error
-    except (OSError, ValueError, csv.Error) as error:
-        raise HarnessError(
-            f"{path} is damaged: expected a header, then lines with query id, document id and an integer score, "
-            "separated by tabs; fetch it again."
-        ) from error
-    return qrels
+def _replaced(path: Path, found: Texts) -> list[str]:
+    count, first = found.replaced
+    what = f"half characters were replaced by U+FFFD in {count} texts of {path.name}, first on line {first}"
+    return [what] if count else []

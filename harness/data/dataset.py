@@ -20,6 +20,8 @@ class Dataset:
     other_queries : queries of the train split (or else dev) that are not evaluated; mu_Q may be their mean
     other_split : the split that `other_queries` come from; None: there is none
     query_length : customary number of tokens per query for this data set; None: the checkpoint's own
+    keep_self_matches : whether a query may find the document that has its own id
+    notes : what a reader of a score on this data set must know, a line for each
     """
 
     name: str
@@ -29,11 +31,14 @@ class Dataset:
     other_queries: dict[str, str] = field(default_factory=dict)
     other_split: str | None = None
     query_length: int | None = None
+    keep_self_matches: bool = False
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
-        """sha256 of ids, texts and judgements: all that a result on this data set depends on."""
-        return digest([self.docs, self.queries, self.qrels])
+        """sha256 of ids, texts and judgements, and of kept self matches: all that a result depends on."""
+        kept = ["self matches are kept"] if self.keep_self_matches else []
+        return digest([self.docs, self.queries, self.qrels, *kept])
 
 
 def plain(text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data import docstrings
-from harness.data.beir import read_folder
+from harness.data.beir import files, read_folder
 from harness.data.dataset import Dataset
 from harness.data.download import Absent, download, refuse_path
 from harness.system.errors import HarnessError
@@ -34,7 +34,13 @@ def load(options: dict[str, Any], data_dir: str | None, cache: Path, show: bool 
     else:
         path = folder(options, data_dir, cache, show)
         with bar(f"read the data set {options['name']}", 1, show):
-            dataset = read_folder(options["name"], path, options["split"], options.get("query_length"))
+            dataset = read_folder(
+                options["name"],
+                path,
+                options["split"],
+                options.get("query_length"),
+                options.get("keep_self_matches", False),  # records of before have no such option
+            )
     found = {"docs": len(dataset.docs), "queries": len(dataset.queries), "qrels": sum(map(len, dataset.qrels.values()))}
     for what, count in found.items():
         expected = options.get(what)
@@ -73,6 +79,17 @@ def folder(options: dict[str, Any], data_dir: str | None, cache: Path, show: boo
     Absent
         If it is not there and cannot be downloaded.
     """
+    return local(options, data_dir, cache) or download(options["name"], options["md5"], cache / "beir", show)
+
+
+def local(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path | None:
+    """The folder of a data set on this machine; None if it has yet to be downloaded.
+
+    Raises
+    ------
+    Absent
+        If it is not there and cannot be downloaded.
+    """
     name = options["name"]
     if options.get("path"):
         return Path(options["path"]).expanduser()
@@ -82,10 +99,22 @@ def folder(options: dict[str, Any], data_dir: str | None, cache: Path, show: boo
         for candidate in [root / name, *sorted(root.glob(f"*/{name}"))]:
             if candidate.is_dir():
                 return candidate
-    if not options.get("md5"):
-        where = f"in {data_dir}" if data_dir else "as data_dir (or HARNESS_DATA) is not set"
-        raise Absent(
-            f"data set '{name}' was not found {where}, and cannot be downloaded: set data_dir to a folder with "
-            f"{name}/corpus.jsonl."
-        )
-    return download(name, options["md5"], cache / "beir", show)
+    if options.get("md5"):
+        return None
+    where = f"in {data_dir}" if data_dir else "as data_dir (or HARNESS_DATA) is not set"
+    raise Absent(
+        f"data set '{name}' was not found {where}, and cannot be downloaded: set data_dir to a folder with "
+        f"{name}/corpus.jsonl."
+    )
+
+
+def refuse_gaps(options: dict[str, Any], data_dir: str | None, cache: Path) -> None:
+    """Refuse a data set on this machine whose folder or files are missing, without reading them.
+
+    Raises
+    ------
+    HarnessError
+        With what is missing.
+    """
+    if options.get("builder") is None and (found := local(options, data_dir, cache)):
+        files(found, options["split"])

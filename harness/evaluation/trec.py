@@ -1,6 +1,6 @@
 """TREC run files: `query Q0 document rank score tag`, one file for each rerank depth, gzipped.
 
-Fields are separated by blanks, so a blank inside an id is written as in a URL: %20.
+Fields are separated by blanks, so a blank inside an id is written as in a URL, %20, and so is the sign % itself: %25.
 """
 
 from __future__ import annotations
@@ -71,5 +71,5 @@ def save(results: Path, names: tuple[str, str, str, str], dataset: Dataset, rank
 
 
 def _field(name: str) -> str:
-    """An id with its blanks escaped."""
-    return re.sub(r"\s", lambda blank: quote(blank[0]), name)
+    """An id with its blanks escaped; two ids stay two."""
+    return re.sub(r"[\s%]", lambda blank: quote(blank[0]), name)

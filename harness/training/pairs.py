@@ -123,7 +123,8 @@ def load(options: dict[str, Any], data_dir: str | None, cache: Path, show: bool 
         excluded = Excluded(tests)
         for name, source in sources.items():
             path = loading.folder({"name": name, "path": source.get("path")}, data_dir, cache, show)
-            read.append(_Source(beir.read_folder(name, path, source["split"], None), options, excluded))
+            option = "train_data" if source is options else f"train_data.sources.{name}"
+            read.append(_Source(beir.read_folder(name, path, source["split"], None, option=option), options, excluded))
             progress.update()
     held_texts = {text for source in read for text in source.held_texts}
     triples = {source.name: source.triples(sources[source.name]["pairs"], held_texts) for source in read}

@@ -12,7 +12,7 @@ import pytest
 from tiny import write_dataset
 
 from harness.config import entries
-from harness.data import beir, download, loading
+from harness.data import beir, download, loading, plausible
 from harness.system.errors import HarnessError
 
 DOCS = {"a": "one", "b": "two", "c10": "three", "c9": "four"}
@@ -31,7 +31,7 @@ def test_documents_by_id_descending_and_queries_judged_only(tmp_path):
 
 
 def test_titles_and_odd_characters(tmp_path):
-    folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"2": 1}})
     lines = [
         '{"_id": "1", "title": "T", "text": "x\u2028y\u0085z"}',
         '{"_id": "2", "title": null, "text": "t"}',
@@ -43,32 +43,147 @@ def test_titles_and_odd_characters(tmp_path):
     assert beir.read_folder("x", folder, "test", None).docs == {"3": "", "2": "t", "1": "T x\u2028y\u0085z"}
 
 
-def spoil(folder, name, text):
-    (folder / name).write_text(text)
+def spoil(folder, name, content):
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+LINE = '{"_id": "b", "title": "", "text": "two"}'
+TSV = "query-id\tcorpus-id\tscore\n"
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    "content",
     [
-        (lambda f: (f / "corpus.jsonl").unlink(), "corpus.jsonl is missing"),
-        (lambda f: spoil(f, "corpus.jsonl", ""), "is empty"),
-        (lambda f: spoil(f, "corpus.jsonl", '{"_id": "a", "text": "x"}\n{"_id": "b", "te'), "damaged at line 2"),
-        (lambda f: spoil(f, "corpus.jsonl", '{"text": "no id"}\n'), "damaged at line 1"),
-        (lambda f: spoil(f, "queries.jsonl", '{"_id": "z", "text": "x"}\n'), "1 judged queries, first 'q'"),
-        (lambda f: spoil(f, "qrels/test.tsv", "h\th\th\n"), "no query is judged"),
-        (lambda f: spoil(f, "qrels/test.tsv", "q\tb\t1\n"), "expected a header"),
-        (lambda f: spoil(f, "corpus.jsonl", '{"_id": "a", "text": "x"}\n' * 2), "damaged at line 2"),
-        (lambda f: spoil(f, "corpus.jsonl", '{"_id": "a", "text": ["x"]}\n'), "damaged at line 1"),
-        (lambda f: spoil(f, "qrels/test.tsv", "h\th\th\nq\tb\n"), "test.tsv is damaged"),
-        (lambda f: spoil(f, "qrels/test.tsv", "h\th\th\nq\tb\thigh\n"), "test.tsv is damaged"),
-        (lambda f: (f / "qrels/test.tsv").rename(f / "qrels/dev.tsv"), "has the splits dev; set dataset.split"),
+        b"\xef\xbb\xbf" + LINE.encode() + b"\n",  # a byte order mark
+        LINE + "\r\n",
+        "\n" + LINE + "\n \n\n",
+        LINE,
+        '{"_id": "b", "title": null, "text": "two", "metadata": {"x": [1, 2]}}',
+        '{"text": "two", "_id": "b"}',
+        '{"_id": "b", "title": "two"}',
     ],
 )
-def test_damaged_folders_are_named(tmp_path, damage, message):
+def test_texts_are_read_however_they_are_written(tmp_path, content):
     folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
-    damage(folder)
-    with pytest.raises(HarnessError, match=message):
+    spoil(folder, "corpus.jsonl", content)
+    assert beir.read_folder("x", folder, "test", None).docs == {"b": "two"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TSV + "q\tb\t1\nq\ta\t0\n",
+        b"\xef\xbb\xbf" + TSV.encode() + b"q\tb\t1\r\nq\ta\t0\r\n\r\n",
+        "q\tb\t1\nq\ta\t0\n",  # without a header, no line is taken for one
+        "q\tb\t1 \nq\ta\t0\n",
+        "q\tb\t+1\nq\ta\t-0\n",
+        "q 0 b 1\nq 0 a 0\n",  # TREC
+        "q\t0\tb\t1\nq\tQ0\ta\t0\n",
+        "q   Q0 b 1\nq 0\ta 0\n",
+        TSV + "q\tb\t1\nq\ta\t0\nq\tb\t1\n",  # the same twice
+    ],
+)
+def test_judgements_are_read_however_they_are_written(tmp_path, content):
+    folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    spoil(folder, "qrels/test.tsv", content)
+    assert beir.read_folder("x", folder, "test", None).qrels == {"q": {"b": 1, "a": 0}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("corpus.jsonl", "", "corpus.jsonl is empty, expected at least one document"),
+        ("corpus.jsonl", LINE + '\n{"_id": "c", "te', "line 2: an object that does not end on this line"),
+        ("corpus.jsonl", '{"_id": "b",\n "text": "two"}\n', "line 1: an object that does not end on this line"),
+        ("corpus.jsonl", '{"id": "b", "text": "two"}', "line 1: an object with 'id', 'text'; expected the field '_id'"),
+        ("corpus.jsonl", f"{LINE}\n{LINE}\n", "line 2: the _id 'b' stands here for the second time"),
+        ("corpus.jsonl", '{"_id": "b", "text": ["two"]}', "line 1: the text is a list, .'two'.; expected a text in q"),
+        ("corpus.jsonl", '{"_id": "b", "title": 7}', "line 1: the title is a number, 7; expected a text in quotes"),
+        ("corpus.jsonl", '{"_id": 1.5, "text": "two"}', "line 1: the _id 1.5; expected a text: write it in quotes"),
+        ("corpus.jsonl", '{"_id": "\\ud800", "text": "two"}', r"line 1: the _id '.ud800'; expected a text without"),
+        ("corpus.jsonl", LINE.encode("utf-16"), "line 1: zero bytes, as in UTF-16; expected UTF-8: convert it"),
+        ("corpus.jsonl", LINE.encode("utf-16-be"), "line 1: zero bytes, as in UTF-16"),
+        ("corpus.jsonl", LINE.replace("two", "tw\xf6").encode("latin1"), "line 1: byte 0xF6 at position"),
+        ("corpus.jsonl", f"{LINE},\n", "line 1: a comma after the object; expected one object per line"),
+        ("corpus.jsonl", f"{LINE} {LINE}\n", "line 1: .* after the object; .* write nothing else on its line"),
+        ("corpus.jsonl", f"[{LINE}]\n", "line 1: a JSON array; .* on its own line"),
+        ("corpus.jsonl", f"[\n{LINE}\n]\n", "line 1: a JSON array; .* on its own line"),
+        ("corpus.jsonl", "b,two\n", r"line 1: no JSON .Expecting value at character 1"),
+        ("corpus.jsonl", '{"_id": "b", "contents": "two"}', "no document of .* fields are '_id', 'contents'; exp"),
+        ("corpus.jsonl", '{"_id": "z", "text": "two"}', "the 1 relevant documents of .* such as 'b', .* such as 'z'"),
+        ("queries.jsonl", '{"_id": "z", "text": "x"}\n', "1 of 1 judged queries, first 'q', are not in .* such as 'z'"),
+        (
+            "queries.jsonl",
+            '{"_id": "q", "text": null}\n',
+            "first 'q', have no text: .* the fields '_id', 'text'",
+        ),
+        ("queries.jsonl", '{"_id": "q", "query": "two"}\n', "judged queries .* have no text: .* fields '_id', 'query'"),
+        ("qrels/test.tsv", "h\th\th\n", "no query is judged in "),
+        ("qrels/test.tsv", TSV + "q\tb\t0\n", "no score in .* is above 0"),
+        ("qrels/test.tsv", TSV + "q\tb\n", r"line 2: .*, 2 columns; expected query id, document id"),
+        ("qrels/test.tsv", TSV + "q b 1\n", r"line 2: 'q b 1', 3 columns; .* separated by tabs"),
+        ("qrels/test.tsv", "q,b,1\n", "line 1: 'q,b,1', 1 columns"),
+        ("qrels/test.tsv", TSV + "q\tb\thigh\n", "line 2: the score 'high'; expected a whole number"),
+        ("qrels/test.tsv", "q\tb\thigh\nq\ta\t1\n", "line 1: the score 'high'; expected a whole number"),
+        ("qrels/test.tsv", TSV + "q\tb\t1.0\n", "line 2: the score '1.0'; expected a whole number"),
+        ("qrels/test.tsv", "q\tb\t1.0\nq\ta\t1\n", "line 1: the score '1.0'; expected a whole number"),
+        ("qrels/test.tsv", TSV + "q\tb\t1_0\n", "line 2: the score '1_0'; expected a whole number"),
+        ("qrels/test.tsv", TSV + "q\tb\t\uff11\n", "line 2: the score .*; expected a whole number"),
+        ("qrels/test.tsv", TSV + "q\tb\t\n", "line 2: the score ''; expected a whole number"),
+        ("qrels/test.tsv", TSV + "q\tb\t1\nq\tb\t2\n", "line 3: query 'q' and document 'b' are judged 2, and 1 on"),
+        ("qrels/test.tsv", (TSV + "q\tb\t1\n").encode("utf-16"), "line 1: zero bytes, as in UTF-16"),
+    ],
+)
+def test_what_cannot_be_used_is_named_with_its_line(tmp_path, name, content, message):
+    folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    spoil(folder, name, content)
+    with pytest.raises(HarnessError, match=message) as error:
         beir.read_folder("x", folder, "test", None)
+    assert str(folder) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_file_or_split_is_named(tmp_path):
+    folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    with pytest.raises(HarnessError, match="has the splits test; set train_data.split"):
+        beir.read_folder("x", folder, "train", None, option="train_data")
+    (folder / "corpus.jsonl").unlink()
+    with pytest.raises(HarnessError, match="corpus.jsonl is missing, expected a data set in the BEIR layout"):
+        beir.read_folder("x", folder, "test", None)
+    (folder / "corpus.jsonl").mkdir()
+    with pytest.raises(HarnessError, match="cannot read .*corpus.jsonl .Is a directory."):
+        beir.read_folder("x", folder, "test", None)
+
+
+def test_a_gzip_file_that_is_cut_off_is_damaged(tmp_path):
+    folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    (folder / "corpus.jsonl").unlink()
+    spoil(folder, "corpus.jsonl.gz", gzip.compress(LINE.encode())[:-5])
+    with pytest.raises(HarnessError, match=r"corpus.jsonl.gz is damaged after line \d .* expected a whole gzip file"):
+        beir.read_folder("x", folder, "test", None)
+
+
+def test_half_characters_are_replaced_and_said(tmp_path):
+    folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    spoil(folder, "corpus.jsonl", LINE + '\n{"_id": "c", "text": "a\\ud83d b \\ud83d\\ude00"}\n')
+    dataset = beir.read_folder("x", folder, "test", None)
+    assert dataset.docs["c"] == "a\ufffd b \U0001f600"
+    assert dataset.notes == ("half characters were replaced by U+FFFD in 1 texts of corpus.jsonl, first on line 2",)
+
+
+def test_oddities_are_counted_and_noted(tmp_path):
+    docs = {**DOCS, "q1": "one", "e": ""}
+    qrels = {"q1": {"q1": 1, "a": 0, "gone": 2}, "q2": {"b": 1}, "q3": {"b": 0}}
+    folder = write_dataset(tmp_path / "x", docs, {"q1": "one", "q2": "two", "q3": "three"}, qrels)
+    dataset = beir.read_folder("x", folder, "test", None)
+    assert plausible.counted(dataset) == plausible.Counts(1, 3, 1, 1, 1)
+    assert [note.split(",")[0] for note in dataset.notes] == [
+        "1 of 3 relevant judgements are of the document with the query's own id",
+        "1 of 3 relevant judgements are of documents that are not in the corpus",
+        "1 of 6 documents have no text",
+        "1 of 3 queries have no relevant document",
+    ]
+    kept = beir.read_folder("x", folder, "test", None, keep_self_matches=True)
+    assert len(kept.notes) == 3 and kept.sha256 != dataset.sha256
 
 
 def test_found_under_data_dir_with_and_without_groups(tmp_path):
