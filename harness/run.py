@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
-from harness.measure import first_stage, grouping, recording, rerank
+from harness.measure import first_stage, grouping, preflight, recording, rerank
 from harness.measure.cells import Cell, Request
 from harness.measure.failing import Failures
 from harness.measure.pending import pending
@@ -27,7 +27,7 @@ from harness.vectors.store import stacked
 def run(configs: Sequence[DictConfig]) -> list[str]:
     """Measure each configuration's cell, and its reference, on each data set; returns a sentence for each failure."""
     failures = Failures()
-    for options, requests in grouping.by_testbed(configs):
+    for options, requests in preflight.usable(grouping.by_testbed(configs), failures):
         with failures.collect_all(options, requests), Testbed.open(options, failures) as testbed:
             measure(testbed, requests)
     return failures.sentences

@@ -1,7 +1,7 @@
 """NDCG@10 by ranx, and the share of relevant documents among the candidates.
 
 NDCG@10 has linear gain and log2 discount (Jarvelin and Kekalainen; ranx ``ndcg@10``; trec_eval's ``ndcg_cut.10``). Its
-mean is over all judged queries: a query without relevant judgements, or without relevant results, counts as 0.
+mean is over all judged queries: a query without relevant judgements, or without results, counts as 0.
 
 ranx is given arrays of document numbers, best first, and no ids. It compiles its functions again for every length of
 ids, which takes half a minute each time, and it compares ids by hashes alone; arrays of numbers have one type for all
@@ -18,7 +18,6 @@ from jaxtyping import Float, Int
 from ranx.metrics import ndcg
 
 from harness.data.dataset import Dataset
-from harness.system.errors import HarnessError
 
 CUT = 10
 _NONE = -1.0  # no document's number, and no relevance
@@ -53,18 +52,7 @@ class Evaluator:
         return padded
 
     def ndcg10(self, rows: Int[np.ndarray, "queries k"]) -> Float[np.ndarray, " queries"]:
-        """NDCG@10 of each query, in the order of ``dataset.queries``.
-
-        Raises
-        ------
-        HarnessError
-            If a query has no documents at all: a search that finds nothing is a fault, not a score of 0.
-        """
-        if len(empty := np.flatnonzero((rows < 0).all(axis=1))):
-            raise HarnessError(
-                f"query '{self.queries[empty[0]]}' and {len(empty) - 1} more have no candidates: every query needs at "
-                "least one."
-            )
+        """NDCG@10 of each query, in the order of ``dataset.queries``; 0 for a query without documents."""
         found = np.full((len(rows), CUT, 2), _NONE)
         found[:, : rows.shape[1], 0] = rows[:, :CUT]
         found[:, :, 1] = np.arange(CUT, 0, -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from harness.measure.cells import Cell, Options, Request
 from harness.measure.pending import State, has_other_inputs, state_of
 from harness.measure.results import Result, merge
 from harness.measure.testbed import Testbed
-from harness.models.checkpoint import weights_note
+from harness.methods import registry
 from harness.ranking.ranks import Ranking, reorder
-from harness.records import Record, failures
+from harness.records import Record, failures, notes
 from harness.system import locks, provenance
+from harness.system.errors import HarnessError
 from harness.system.files import digest
+from harness.system.messages import warn_once
 from harness.system.progress import Stopwatch
 
 log = logging.getLogger(__name__)
@@ -129,7 +131,6 @@ def write(testbed: Testbed, cell: Cell, result: Result, rankings: Rankings, scor
 def describe(testbed: Testbed, cell: Cell, result: Result, scores: Scores) -> Record:
     """The record of a cell."""
     first, facts, options = result.ranking, result.facts, testbed.options
-    note = weights_note(options.model.given, testbed.checkpoint.backbone)
     zeros = {} if result.maxsim is None else {"zero_scores": int((first.scores == 0).sum())}
     config = _recorded(testbed, cell)
     return Record(
@@ -145,8 +146,9 @@ def describe(testbed: Testbed, cell: Cell, result: Result, scores: Scores) -> Re
             "documents": facts["documents"],
             "document_tokens": facts["tokens"],
             "shards": testbed.shard.count,
+            **asdict(testbed.counts),
         },
-        notes=([note] if note else []) + ([f"mu_Q: {cell.mean.source}"] if cell.mean else []),
+        notes=[*testbed.notes, *_found_nothing(testbed, cell, first), *_mean_note(cell)],
         identity=cell.identity,
         config=config,
         sha256={
@@ -162,6 +164,30 @@ def describe(testbed: Testbed, cell: Cell, result: Result, scores: Scores) -> Re
         started=testbed.started,
         per_query={"queries": list(testbed.dataset.queries), **{d: s.tolist() for d, s in scores.ndcg10.items()}},
     )
+
+
+def _mean_note(cell: Cell) -> list[str]:
+    return [notes.MEAN + cell.mean.source] if cell.mean else []
+
+
+def _found_nothing(testbed: Testbed, cell: Cell, first: Ranking) -> list[str]:
+    """A line, and a warning, if some queries have no candidate: they count as 0.
+
+    Raises
+    ------
+    HarnessError
+        If no query has one: a search that finds nothing is a fault, not a score of 0.
+    """
+    count, queries = int((first.counts == 0).sum()), len(first.rows)
+    if not count:
+        return []
+    why = registry.traits(cell.method.name).finds_nothing
+    where = f"{registry.title(cell.method.name)} found no document for {count} of {queries} queries"
+    if count == queries:
+        raise HarnessError(f"{where}, expected some: {why or 'the corpus has no document that they may find'}.")
+    line = f"{where}, which count as 0" + (f"; {why}" if why else "")
+    warn_once(log, "%s: %s", testbed.options.title, line)
+    return [notes.PAIR + line]
 
 
 def _counts(testbed: Testbed, first: Ranking, k: int) -> dict[str, Any]:

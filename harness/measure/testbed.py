@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +18,30 @@ from jaxtyping import Float, Int
 
 from harness.config import shards
 from harness.config.options import CenterOptions, RunOptions
+from harness.data import plausible
 from harness.evaluation.ndcg import Evaluator
 from harness.measure import artifacts, document_mean, query_mean
 from harness.measure.failing import Failures
 from harness.measure.query_mean import QueryMean
 from harness.measure.sources import encoder, read_dataset
-from harness.models.checkpoint import locate
+from harness.models import untrained
+from harness.models.checkpoint import locate, weights_note
+from harness.models.inspection import refuse_lengths
 from harness.ranking.resources import Resources
+from harness.records import notes
 from harness.system import locks
 from harness.system.device import device
 from harness.system.errors import HarnessError
+from harness.system.messages import warn_once
 from harness.vectors import centering
+from harness.vectors.doubtful import doubts
 from harness.vectors.store import TokenStore
 
 if TYPE_CHECKING:
     from harness.measure.cells import Cell
+
+log = logging.getLogger(__name__)
+_SAMPLE = 256  # documents whose tokens are looked up in the vocabulary
 
 
 class Testbed:
@@ -58,6 +69,8 @@ class Testbed:
                 f"{-(-len(self.dataset.docs) // shards.CHUNK)} chunks of {shards.CHUNK}: take at most as many shards."
             )
         self.query_length = options.model.query_length or self.dataset.query_length
+        refuse_lengths(self.checkpoint.inspection, options.model.given["document_length"], self.query_length)
+        self._warn()
         self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._query_means: dict[str, QueryMean] = {}
         self._encoder = encoder(json.dumps(options.model.given), self.checkpoint, self.resources, options.batch_tokens)
@@ -85,6 +98,42 @@ class Testbed:
             "weights": self.checkpoint.sha256,
             "model": self.options.model.identity(self.query_length),
         }
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What a reader of its scores must know (`harness.records.notes`); it loads the model's transformer once."""
+        of_model = untrained.notes(self.options.model.given, self.checkpoint)
+        rounded = weights_note(self.options.model.given, self.checkpoint.backbone)
+        doubtful = [*doubts(self.docs, "documents"), *doubts(self.queries, "queries"), *self._unknown_words()]
+        for line in [*of_model, *doubtful]:
+            warn_once(log, "%s: %s", self.options.title, line)
+        of_pair = [notes.PAIR + line for line in doubtful]
+        return [
+            *([rounded] if rounded else []),
+            *of_model,
+            *[notes.DATA + line for line in self.dataset.notes],
+            *of_pair,
+        ]
+
+    def _warn(self) -> None:
+        """Warn, before any work, of what is known from folders and files alone."""
+        model, found = self.options.model, self.checkpoint.inspection
+        for line in untrained.of_folder(found, self.checkpoint.head is not None, model.seed or 0):
+            warn_once(log, "%s: %s", self.options.title, line)
+        for line in self.dataset.notes:
+            warn_once(log, "%s: %s", self.dataset_name, line)
+
+    def _unknown_words(self) -> list[str]:
+        """A line if the model's vocabulary knows less than half of the first documents' tokens."""
+        share = self.checkpoint.inspection.unknown_share(list(islice(self.dataset.docs.values(), _SAMPLE)))
+        if share <= 0.5:
+            return []
+        return [f"{100 * share:.0f} % of the tokens of the first documents are unknown to the model's vocabulary"]
+
+    @cached_property
+    def counts(self) -> plausible.Counts:
+        """Oddities of the data set, counted."""
+        return plausible.counted(self.dataset)
 
     @cached_property
     def artifacts(self) -> Path:
@@ -136,7 +185,9 @@ class Testbed:
 
     @cached_property
     def self_rows(self) -> Int[np.ndarray, " queries"]:
-        """The row (among all documents) of the document that has the query's id, -1 if there is none."""
+        """The row (among all documents) of the document that a query may not find, as it has its id; -1: none."""
+        if self.dataset.keep_self_matches:
+            return np.full(len(self.dataset.queries), -1)
         rows = {document: row for row, document in enumerate(self.dataset.docs)}
         return np.array([rows.get(query, -1) for query in self.dataset.queries], dtype=np.int64)
 

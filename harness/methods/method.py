@@ -52,6 +52,7 @@ class Method(ABC):
     shardable : whether it can search a part of the documents as if it were all of them
     sublinear : whether the time of a search hardly grows with the number of documents
     symbols : option -> the letter that the method's definition has for it, where figures are short of space
+    finds_nothing : why a query may get no candidate at all, and what to do; such a query counts as 0
     """
 
     title: ClassVar[str]
@@ -61,10 +62,15 @@ class Method(ABC):
     shardable: ClassVar[bool] = True
     sublinear: ClassVar[bool] = False
     symbols: ClassVar[Mapping[str, str]] = {}
+    finds_nothing: ClassVar[str] = ""
 
     @abstractmethod
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query, best first, ties by row."""
+
+    def refuse(self, k: int) -> None:
+        """Refuse a number of documents that a search with these options cannot return, with a `HarnessError`."""
+        return
 
     def buckets(self, dim: int, device: torch.device) -> Any:
         """For `geometry`: the random planes that sort tokens into buckets, as MUVERA's encoding; None without any."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shutil
 import zlib
@@ -36,9 +37,11 @@ from harness.ranking.resources import Resources
 from harness.system import locks
 from harness.system.errors import HarnessError
 from harness.system.files import digest, flush, sealed, unsealed, write_json
+from harness.system.messages import warn_once
 from harness.system.progress import Stopwatch, bar
 from harness.vectors.store import TokenStore, TokenVectors
 
+log = logging.getLogger(__name__)
 MARKER = "complete.json"
 _QUERIES = 16  # searched in one call: often enough for the progress bar
 _CPU_CHUNK = 256  # documents scored at once on a CPU: stays in the cache, 1.5 times as fast as all at once
@@ -52,6 +55,10 @@ class Plaid(Method):
     end_to_end = True
     shardable = False  # its centroids are those of the whole corpus
     sublinear = True  # it probes a few cells of an index
+    finds_nothing = (
+        "documents with the same vectors can fill all cells that it probes: remove duplicate or empty documents, set "
+        "method.n_ivf_probe higher, or compare with method=exact (reference=null leaves PLAID out)"
+    )
 
     def __init__(self, nbits: int, kmeans_niters: int, n_ivf_probe: int, n_full_scores: int, seed: int) -> None:
         if nbits not in (1, 2, 4, 8) or min(kmeans_niters, n_ivf_probe) < 1:  # fast-plaid hangs on some of these
@@ -64,19 +71,11 @@ class Plaid(Method):
 
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by PLAID's approximate MaxSim; fewer where it finds fewer."""
-        if self.n_full_scores < 4 * k:
-            raise HarnessError(
-                f"PLAID with n_full_scores={self.n_full_scores} returns at most {self.n_full_scores // 4} documents, "
-                f"expected {k}: set method.n_full_scores to at least {4 * k}."
-            )
-        if not docs.lengths.all():
-            raise HarnessError(
-                f"document row {int(np.flatnonzero(docs.lengths == 0)[0])} has no token vectors, which PLAID cannot "
-                "index: remove the document."
-            )
+        self.refuse(k)
         if not isinstance(docs, TokenStore):
             raise TypeError("PLAID indexes a token store on disk, whose identity names the index")
         watch = Stopwatch()
+        indexed = _indexed(docs)
         index = self._path(docs, resources)
         try:
             with locks.held(locks.of(index)):
@@ -90,10 +89,19 @@ class Plaid(Method):
             ) from error
         with watch.phase("search"), _panics(f"PLAID's search in {index}"):
             plaid = _open(index, resources.device)
-            ranking = self._search(plaid, marker["centroids"], queries, min(k, len(docs)), resources)
+            found = self._search(plaid, marker["centroids"], queries, min(k, len(indexed)), resources)
+        ranking = Ranking(np.where(found.rows < 0, -1, indexed[found.rows]), found.scores)
         details = {"centroids": marker["centroids"], "n_ivf_probe": min(self.n_ivf_probe, marker["centroids"])}
         size = sum(entry["bytes"] for entry in marker["files"].values())
         return SearchResult(ranking, {"encode_documents": marker["seconds"], **watch.seconds}, size, details)
+
+    def refuse(self, k: int) -> None:
+        """Refuse more documents than fast-plaid returns: at most a quarter of those that it scores."""
+        if self.n_full_scores < 4 * k:
+            raise HarnessError(
+                f"PLAID with n_full_scores={self.n_full_scores} returns at most {self.n_full_scores // 4} documents, "
+                f"expected {k}: set method.n_full_scores to at least {4 * k}."
+            )
 
     def _path(self, docs: TokenStore, resources: Resources) -> Path:
         identity = {"tokens": docs.meta["identity"], "fast-plaid": version("fast-plaid"), **self.build_options}
@@ -108,7 +116,7 @@ class Plaid(Method):
         if shutil.disk_usage(index.parent).free < needed:
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, {needed >> 20} MiB are needed")
         # Views of the memory map: nothing is copied here.
-        documents = list(torch.from_numpy(docs.flat).split(docs.lengths.tolist()))
+        documents = list(torch.from_numpy(docs.flat).split(docs.lengths[docs.lengths > 0].tolist()))
         text = f"PLAID's build of {len(docs)} documents"
         where = f"{text} in {index}"
         building = bar(text, 1, resources.show, device=resources.device)
@@ -149,11 +157,24 @@ class Plaid(Method):
                     **chunk,
                 )
                 for query, hits in zip(group, found, strict=True):
-                    documents, values = np.array([hit[0] for hit in hits]), np.array([hit[1] for hit in hits])
+                    documents = np.array([hit[0] for hit in hits], dtype=np.int64)
+                    values = np.array([hit[1] for hit in hits], dtype=np.float32)
                     order = np.lexsort((documents, -values))  # puts equal scores in our order
                     rows[query, : len(hits)], scores[query, : len(hits)] = documents[order], values[order]
                 progress.update(len(group))
         return Ranking(rows, scores)
+
+
+def _indexed(docs: TokenVectors) -> np.ndarray:
+    """The rows of the documents that are indexed: those with token vectors."""
+    indexed = np.flatnonzero(docs.lengths)
+    if left_out := len(docs) - len(indexed):
+        warn_once(log, "%d of %d documents have no token vectors: PLAID leaves them out", left_out, len(docs))
+    if not len(indexed):
+        raise HarnessError(
+            "no document has token vectors, expected at least one that PLAID can index: check the texts."
+        )
+    return indexed
 
 
 def _open(index: Path, device: torch.device) -> Any:

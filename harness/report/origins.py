@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.records import Record
+from harness.records.notes import DATA, PAIR
 from harness.tables import Row, row_of, titles
 
 
@@ -38,12 +39,12 @@ def collected(records: Sequence[Record], rows: Sequence[Row], datasets: Sequence
             chosen = [record for record in shown if (record.model, record.dataset) == (model, dataset)]
             if chosen:
                 chosen.sort(key=lambda record: place[row_of(record)])
-                notes = dict.fromkeys(note for record in chosen for note in record.notes)
+                lines = dict.fromkeys(note for record in chosen for note in record.notes)
                 yield Origin(
                     titles.title(model),
                     dataset,
                     _facts(chosen),
-                    list(notes),
+                    [line.removeprefix(DATA).removeprefix(PAIR) for line in lines],
                     pd.DataFrame([_cell(record) for record in chosen]),
                 )
 

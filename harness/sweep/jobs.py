@@ -29,6 +29,7 @@ from harness.measure.cells import Cell, Options, Request
 from harness.measure.failing import Failures
 from harness.measure.grouping import by_testbed, share_documents
 from harness.measure.pending import State, pending, state_of
+from harness.measure.preflight import usable
 from harness.measure.testbed import Testbed
 from harness.records import CellKey, failures
 from harness.system import locks
@@ -146,7 +147,7 @@ def plan(configs: Sequence[DictConfig], noted: Failures) -> tuple[dict[str, list
     """The jobs of each wave, and what they are to reach; a cell that cannot be planned is `noted`."""
     waves: dict[str, list[Job]] = {step: [] for step in STEPS}
     goals: list[Goal] = []
-    for options, requests in by_testbed(configs):
+    for options, requests in usable(by_testbed(configs), noted):
         with noted.collect_all(options, requests):
             testbed = Testbed(options, noted)
             cells = pending(testbed, requests)

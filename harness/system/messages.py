@@ -12,7 +12,7 @@ def warn_once(log: logging.Logger, message: str, *values: object) -> None:
     key = (log.name, message % values)
     if key not in _given:
         _given.add(key)
-        log.warning(message, *values)
+        log.warning(f"warning: {message}", *values)
 
 
 def forget() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness.methods.registry import end_to_end
-from harness.records import Record
+from harness.records import Record, notes
 from harness.tables.formats import MISSING, pipes, scope, signed, tabular
 from harness.tables.rows import PLAID
 from harness.tables.table import MEAN, missing, plaid_mean
@@ -87,10 +87,7 @@ def remarks(
     if count := missing(table):
         lines.append(f"Not measured ({MISSING}): {count} of {(table['dataset'] != MEAN).sum()} cells.")
     lines += _end_to_end(table, datasets, marks or {})
-    notes = {(title(r.model), note) for r in shown for note in r.notes if not note.startswith("mu_Q")}
-    lines += [f"{name}: {note}." for name, note in sorted(notes)]
-    means = {(r.dataset, center_label(r.center), note) for r in shown for note in r.notes if note.startswith("mu_Q")}
-    lines += [f"{name}, center {center}: {note}." for name, center, note in sorted(means)]
+    lines += notes.sentences(shown, title, center_label)
     return lines
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 
-from harness.models import heads
+from harness.models import heads, untrained
 from harness.models.checkpoint import Checkpoint, locate
+from harness.models.inspection import refuse_lengths
 from harness.ranking.resources import Resources
 from harness.system import provenance
 from harness.system.device import device
 from harness.system.files import digest
+from harness.system.messages import warn_once
 from harness.training import pairs
 from harness.training.folder import HEAD, MODEL, RunFolder
 from harness.training.pairs import TrainingData
@@ -43,6 +45,10 @@ def train(config: Options) -> Path:
         torch.set_num_threads(config["threads"])
     cache, show = Path(config["cache_dir"]).expanduser(), config["progress"]
     checkpoint = locate(config["model"], config["models_dir"])
+    model = config["model"]
+    refuse_lengths(checkpoint.inspection, model["document_length"], model["query_length"])
+    for line in untrained.notes(model, checkpoint):
+        warn_once(log, "%s: %s", model["name"], line)
     data = pairs.load(config["train_data"], config["data_dir"], cache, show)
     folder = _folder(config, cache, _identity(config, checkpoint, data))
     if folder.finished:

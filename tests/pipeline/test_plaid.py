@@ -102,7 +102,13 @@ def test_a_corpus_too_small_for_plaid_is_a_sentence(make_store, rng, resources):
         plaid().search(docs, make_store([unit(rng, 3, 32)]), 2, resources())
 
 
-def test_documents_without_tokens_are_refused(make_store, corpus, asked, resources):
+def test_documents_without_tokens_are_left_out(make_store, corpus, asked, resources, caplog):
+    caplog.set_level("WARNING", logger="harness")
+    plain = plaid().search(make_store([*corpus[:3], *corpus[4:]]), make_store(asked), 10, resources()).ranking
     corpus[3] = corpus[3][:0]
-    with pytest.raises(HarnessError, match="row 3 has no token vectors"):
-        plaid().search(make_store(corpus), make_store(asked), 10, resources())
+    found = plaid().search(make_store(corpus), make_store(asked), 10, resources()).ranking
+    np.testing.assert_array_equal(found.rows, np.where(plain.rows >= 3, plain.rows + 1, plain.rows))
+    np.testing.assert_array_equal(found.scores, plain.scores)
+    assert f"1 of {len(corpus)} documents have no token vectors: PLAID leaves them out" in caplog.text
+    with pytest.raises(HarnessError, match="no document has token vectors"):
+        plaid().search(make_store([text[:0] for text in corpus]), make_store(asked), 10, resources())

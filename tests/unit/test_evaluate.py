@@ -9,7 +9,6 @@ import reference
 
 from harness.data.dataset import Dataset
 from harness.evaluation.ndcg import Evaluator
-from harness.system.errors import HarnessError
 
 
 @pytest.fixture
@@ -66,12 +65,13 @@ def test_ties_by_trec_evals_rule(judged):
     np.testing.assert_allclose(Evaluator(dataset).ndcg10(rows), wanted, atol=1e-12)
 
 
-def test_a_query_without_candidates_is_an_error(judged):
+def test_a_query_without_candidates_counts_as_0(judged):
     dataset, rows = judged
-    rows = rows.copy()
-    rows[1] = -1
-    with pytest.raises(HarnessError, match="query 'binary' and 0 more have no candidates"):
-        Evaluator(dataset).ndcg10(rows)
+    evaluator, emptied = Evaluator(dataset), rows.copy()
+    emptied[1] = -1
+    wanted = evaluator.ndcg10(rows)
+    wanted[1] = 0
+    np.testing.assert_array_equal(evaluator.ndcg10(emptied), wanted)
 
 
 def test_ranx_compiles_once_for_ids_of_all_lengths(judged):

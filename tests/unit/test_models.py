@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from harness.config import entries
+from harness.models import untrained
 from harness.models.checkpoint import load as load_model
 from harness.models.checkpoint import locate, weights_note
+from harness.models.inspection import refuse_lengths
 from harness.system import provenance
 from harness.system.errors import HarnessError
 from harness.system.progress import Progress
@@ -143,9 +147,116 @@ def test_where_a_model_is_looked_for(lateon_like, tmp_path):
     assert locate(entries.entry("model", "lateon"), str(tmp_path)).folder == tmp_path / "LateOn"
     with pytest.raises(HarnessError, match="no released checkpoint"):
         locate(entries.entry("model", "lateon_reg_smve"), str(tmp_path))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(HarnessError, match="no weights"):
-        locate(options(tmp_path / "empty"), None)
+
+
+GAPS = {
+    "tokenizer.json": "has no file of a tokenizer .tokenizer.json, vocab.txt",
+    "config.json": "has no file of the transformer's configuration",
+    "model.safetensors": "has no file of the transformer's weights",
+    "1_Dense/config.json": "has no 1_Dense/config.json, which its modules.json names",
+    "1_Dense/model.safetensors": "has no file of the projection's weights",
+}
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_an_incomplete_copy_is_refused(lateon_like, tmp_path, name):
+    copy = shutil.copytree(lateon_like, tmp_path / "copy")
+    (copy / name).unlink()
+    with pytest.raises(HarnessError, match=GAPS[name]):
+        locate(options(copy), None)
+
+
+@pytest.mark.parametrize("words", [5000, 3])
+def test_a_vocabulary_of_another_model_is_refused(lateon_like, tmp_path, words):
+    """The tokenizer knows more tokens than the model has embeddings of, or far fewer."""
+    from safetensors.torch import load_file, save_file
+
+    copy = shutil.copytree(lateon_like, tmp_path / "copy")
+    weights = load_file(copy / "model.safetensors")
+    name = next(name for name in weights if name.endswith("tok_embeddings.weight"))
+    rows = {5000: 4, 3: 5000}[words]
+    weights[name] = weights[name][:1].repeat(rows, 1)
+    save_file(weights, copy / "model.safetensors")
+    with pytest.raises(HarnessError, match=f"tokens and the model has embeddings of {rows}, expected as many"):
+        locate(options(copy), None)
+
+
+def test_a_path_that_is_no_folder_says_what_to_write(lateon_like, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    for path, message in {
+        "file": "model.path=file is a file, expected a folder",
+        "lightonai/LateOn": "on the hub, write model=lateon",
+        "someone/colbert": "write model=local model.hub=someone/colbert model.name=colbert",
+        "a/b/c": "the model folder a/b/c does not exist: set model.path",
+    }.items():
+        with pytest.raises(HarnessError, match=message):
+            locate(options(path), None)
+
+
+def test_lengths_beyond_the_models_positions_are_refused(lateon_like):
+    found = locate(options(lateon_like), None).inspection
+    assert found.positions == json.loads((lateon_like / "config.json").read_text())["max_position_embeddings"]
+    refuse_lengths(found, found.positions, found.positions)
+    for lengths, side in (((found.positions + 1, 8), "document"), ((8, found.positions + 1), "query")):
+        with pytest.raises(
+            HarnessError, match=f"model.{side}_length={found.positions + 1}: .* at most {found.positions}"
+        ):
+            refuse_lengths(found, *lengths)
+
+
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        ({"model_type": "bert", "max_position_embeddings": 512}, 512),
+        ({"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "deberta-v2", "max_position_embeddings": 512}, None),
+        ({"model_type": "t5", "n_positions": 512}, None),
+    ],
+)
+def test_positions_of_each_kind_of_transformer(lateon_like, config, positions):
+    found = replace(locate(options(lateon_like), None).inspection, config=config)
+    assert found.positions == positions
+
+
+def test_random_weights_are_named(lateon_like, tmp_path):
+    """A checkpoint is whole; then it lacks a layer's weights, the words before texts, and the projection."""
+    from safetensors.torch import load_file, save_file
+
+    assert untrained.notes(options(lateon_like), locate(options(lateon_like), None)) == []
+    copy = shutil.copytree(lateon_like, tmp_path / "copy")
+    weights = load_file(copy / "model.safetensors")
+    lost = next(name for name in weights if "layers.1" in name)
+    save_file({name: value for name, value in weights.items() if name != lost}, copy / "model.safetensors")
+    settings = json.loads((copy / "config_sentence_transformers.json").read_text())
+    settings |= {"query_prefix": "[new] "}
+    (copy / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    (copy / "modules.json").write_text(json.dumps(json.loads((copy / "modules.json").read_text())[:1]))
+    lines = untrained.notes(options(copy, seed=3), locate(options(copy), None))
+    assert lines[:2] == [
+        "the projection is random (model.seed=3), as the checkpoint has none",
+        "the vectors of the tokens '[new] ' are untrained, as the checkpoint's vocabulary lacks them",
+    ]
+    assert lines[2].startswith("1 of ") and lost.rpartition("layers.")[2] in lines[2]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["whole", "with gaps"])
+def test_what_is_called_random_is_what_changes_with_the_seed(lateon_like, tmp_path, kept):
+    """The slow way to find random weights: load twice, with two states of torch's generator, and compare."""
+    copy = shutil.copytree(lateon_like, tmp_path / "copy")
+    if not kept:
+        settings = json.loads((copy / "config_sentence_transformers.json").read_text())
+        (copy / "config_sentence_transformers.json").write_text(json.dumps(settings | {"query_prefix": "[new] "}))
+        (copy / "modules.json").write_text(json.dumps(json.loads((copy / "modules.json").read_text())[:1]))
+    checkpoint = locate(options(copy), None)
+    one, two = (load_model(options(copy, seed=seed), checkpoint, torch.device("cpu"), None) for seed in (1, 2))
+    others = two.state_dict()
+    random = {name for name, value in one.state_dict().items() if not torch.equal(value, others[name])}
+    lines = untrained.notes(options(copy), checkpoint)
+    assert bool(lines) == bool(random) != kept
+    if not kept:
+        assert random == {"1.linear.weight"} and len(lines) == 2  # of so few tokens, a new one gets the mean
 
 
 def test_a_projection_that_pylate_adds_is_repeatable():

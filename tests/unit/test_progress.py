@@ -146,7 +146,7 @@ def test_a_warning_is_given_once_by_a_command(caplog):
     messages.forget()
     for name in ("a", "b", "a", "a"):
         messages.warn_once(log, "%s is missing", name)
-    assert caplog.messages == ["a is missing", "b is missing"]
+    assert caplog.messages == ["warning: a is missing", "warning: b is missing"]
     messages.forget()
     messages.warn_once(log, "%s is missing", "a")
     assert len(caplog.messages) == 3

@@ -130,7 +130,7 @@ def remote_tokenizer(model, _):
     shutil.copy(model.parent / "evil" / "__init__.py", model / "tokenization_evil.py")
     names = {"AutoTokenizer": ["tokenization_evil.Module", "tokenization_evil.Module"]}
     change(model / "tokenizer_config.json", tokenizer_class="Module", auto_map=names)
-    (model / "tokenizer.json").unlink()
+    (model / "tokenizer.json").rename(model / "tokenizer.model")
 
 
 def no_list(model, _):

@@ -1,0 +1,48 @@
+"""What can be known of cells before any work: their options, folders, files and lengths.
+
+All testbeds of a run are checked before the first model is loaded or data set is read, so that a mistake in the last
+cell of a sweep is found in the first second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.config.options import RunOptions
+from harness.data import loading
+from harness.evaluation.ndcg import CUT
+from harness.measure.cells import Request
+from harness.measure.failing import Failures
+from harness.measure.grouping import keys_of
+from harness.methods import registry
+from harness.models import places
+from harness.models.checkpoint import locate
+from harness.models.inspection import refuse_lengths
+
+Testbeds = list[tuple[RunOptions, list[Request]]]
+
+
+def usable(testbeds: Iterable[tuple[RunOptions, list[Request]]], failures: Failures) -> Testbeds:
+    """The testbeds and requests that can be measured as far as is known by now; the others are failures."""
+    found: Testbeds = []
+    for options, requests in testbeds:
+        with failures.collect_all(options, requests):
+            _refuse_inputs(options)
+            fit = []
+            for request in requests:
+                title = f"{options.title}  {request.method.name}"
+                with failures.collect(options.results, keys_of(options, [request]), title):
+                    registry.make(request.method.given).refuse(max(*options.depths, CUT) + 1)
+                    fit.append(request)
+            found += [(options, fit)] if fit else []
+    return found
+
+
+def _refuse_inputs(options: RunOptions) -> None:
+    """Refuse a data set or a model on this machine that is not complete, and lengths that it has no positions for."""
+    loading.refuse_gaps(options.dataset, options.data_dir, options.cache)
+    model = options.model
+    if places.local(model.given, options.models_dir):
+        query_length = model.query_length or options.dataset.get("query_length")
+        inspection = locate(model.given, options.models_dir).inspection
+        refuse_lengths(inspection, model.given["document_length"], query_length)
