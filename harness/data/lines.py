@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.system.errors import HarnessError
+from harness.system.files import unreadable
 
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -52,10 +53,7 @@ def read(path: Path) -> Iterator[tuple[int, str]]:
             "fetch it again."
         ) from error
     except OSError as error:
-        raise HarnessError(
-            f"cannot read {path} ({error.strerror}), expected a file that this user may read: check its place and its "
-            "permissions."
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def _decoded(path: Path, number: int, line: bytes) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 from harness import records
 from harness.system.errors import HarnessError
+from harness.system.files import read_bytes
 
 FORMAT = 1
 _KEYS = ("documents", "queries", "within_document", "within_query", "spectrum", "cosines", "first_stages", "identity")
@@ -39,7 +40,7 @@ def read(path: Path) -> dict[str, Any]:
         If the file does not exist, is damaged, or has another format.
     """
     try:
-        found = records.parsed(path.read_text(encoding="utf-8"))
+        found = records.parsed(read_bytes(path).decode("utf-8"))
         if found["format"] != FORMAT:
             raise HarnessError(
                 f"the geometry {path} has format {found['format']}, expected {FORMAT}: run `geometry` again with "

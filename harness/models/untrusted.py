@@ -8,6 +8,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from harness.system.errors import HarnessError
+from harness.system.files import read_bytes
 
 NOT_READ = {"onnx", "openvino", "training_args.bin"}
 """Exports and leftovers beside a checkpoint, neither downloaded nor hashed."""
@@ -76,8 +77,8 @@ def _refused(path: Path, found: str, expected: str) -> HarnessError:
 def read_json(path: Path, empty: Any) -> Any:
     """The JSON of a file, of the same type as `empty` (a list must hold objects); `empty` if there is no file."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else empty
-    except (OSError, ValueError, RecursionError) as error:
+        found = json.loads(read_bytes(path).decode("utf-8")) if path.exists() else empty
+    except (ValueError, RecursionError) as error:
         raise HarnessError(f"cannot read {path} ({type(error).__name__}): fetch the model again.") from error
     if type(found) is not type(empty) or (
         isinstance(found, list) and not all(isinstance(entry, dict) for entry in found)

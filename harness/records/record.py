@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from harness.records.untrusted import check_name, parsed
 from harness.system.errors import HarnessError
-from harness.system.files import digest, sealed, unsealed, write_json
+from harness.system.files import digest, read_bytes, sealed, unsealed, write_json
 
 FORMAT = 2
 OLDEST = 1
@@ -131,7 +131,7 @@ def read(path: Path) -> Record:
         If the file is not a record of a known format.
     """
     try:
-        content = unsealed(parsed(path.read_text(encoding="utf-8")), [field.name for field in fields(Record)])
+        content = unsealed(parsed(read_bytes(path).decode("utf-8")), [field.name for field in fields(Record)])
         version = content["format"]
         if version not in range(OLDEST, FORMAT + 1):
             raise HarnessError(

@@ -81,6 +81,32 @@ def _crc(value: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(value).encode())
 
 
+def unreadable(path: Path, error: OSError) -> HarnessError:
+    """The error for a file that is there and cannot be opened or read: it may be undamaged."""
+    return HarnessError(
+        f"cannot read {path} ({error.strerror}), expected a file that this user may read: check its place and its "
+        "permissions."
+    )
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    HarnessError
+        If it cannot be opened or read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
 def write_arrays(path: Path, **arrays: Any) -> None:
     """Write named arrays as one .npz file, or nothing. A last line holds the CRC-32 of all bytes before it."""
     archive = io.BytesIO()
@@ -100,13 +126,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         If the file cannot be read, or a single bit of it has changed.
     """
     try:
-        content = memoryview(path.read_bytes())
+        content = memoryview(read_bytes(path))
         archive, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
         if _checksum(archive) != checksum:
             raise ValueError("it fails its checksum")
         with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (FileNotFoundError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise HarnessError(f"{path} is damaged ({error}): delete it and run again.") from error
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from harness.system.errors import HarnessError
-from harness.system.files import unsealed
+from harness.system.files import read_bytes, unsealed
 
 FORMAT = 1
 TOKENS, LENGTHS, META = "tokens.f16", "lengths.i32", "meta.json"
@@ -207,7 +207,7 @@ def open_store(path: Path) -> TokenStore:
     """
     remedy = f"delete the folder {path} and run again"
     try:
-        meta = unsealed(json.loads((path / META).read_text()), ENTRIES)
+        meta = unsealed(json.loads(read_bytes(path / META)), ENTRIES)
         if meta["format"] != FORMAT:
             raise HarnessError(f"the token store {path} has format {meta['format']}, expected {FORMAT}: {remedy}.")
         sizes = {TOKENS: meta["tokens"] * meta["dim"] * 2, LENGTHS: meta["items"] * 4}

@@ -235,3 +235,10 @@ def test_a_report_shows_no_markup_of_a_data_set(measured, capsys):
     assert main(["report", *words]) == 0
     text = path.read_text()
     assert "alert(1)" not in text and "<b>q" not in text and "default-src 'none'" in text
+
+
+@pytest.mark.parametrize("read", [records.read, file.read])
+def test_what_cannot_be_opened_is_not_called_damaged(read, tmp_path):
+    (tmp_path / "smve.json").mkdir()
+    with pytest.raises(HarnessError, match=r"cannot read .*smve.json .Is a directory., expected a file"):
+        read(tmp_path / "smve.json")
