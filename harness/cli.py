@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from harness.commands import bench, cache, check, geometry, ls, plot, report, reproduce, run, status, table, train
 from harness.commands.command import HELP, Command
-from harness.system import messages
+from harness.system import homes, messages, streams
 from harness.system.errors import HarnessError, unknown
 
 _MODULES = (run, table, check, train, geometry, plot, report, status, reproduce, cache, bench, ls)
@@ -48,21 +48,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     messages.forget()
     try:
-        if not words or words[0] in (*HELP, "help"):
-            sys.stdout.write(usage())
-            return 0 if words else 2
-        if words[0] == "--version":
-            sys.stdout.write(f"late-interaction-harness {_version()}\n")
-            return 0
-        if words[0] not in COMMANDS:
-            raise unknown("command", words[0], COMMANDS)
-        return COMMANDS[words[0]](words[1:])
+        streams.prepare()
+        code = _run(words)
+        sys.stdout.flush()
+        return code
     except HarnessError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except BrokenPipeError:  # `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.silence()
         return 0
+    except OSError as error:
+        if (found := streams.unwritable(error)) is None:
+            raise
+        streams.silence()
+        sys.stderr.write(f"error: {found}\n")
+        return 2
+
+
+def _run(words: Sequence[str]) -> int:
+    """Run the command that the first word names."""
+    if not words or words[0] in (*HELP, "help"):
+        sys.stdout.write(usage())
+        return 0 if words else 2
+    if words[0] == "--version":
+        sys.stdout.write(f"late-interaction-harness {_version()}\n")
+        return 0
+    if words[0] not in COMMANDS:
+        raise unknown("command", words[0], COMMANDS)
+    given = [word.partition("=")[2] for word in words if word.startswith("cache_dir=")]
+    homes.place([*given[-1:], os.environ.get("HARNESS_CACHE")])
+    return COMMANDS[words[0]](words[1:])
 
 
 def interrupted(words: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from harness.commands.command import PRINT
 from harness.config import compose, sweeps
 from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 
 SWEEP = ("-m", "--multirun")
 log = logging.getLogger(__name__)
@@ -81,8 +82,8 @@ def report_failures(failures: Sequence[str]) -> int:
 def check_writable(option: str, folder: Path) -> None:
     """Find out before any work that a folder cannot be written."""
     try:
-        folder.expanduser().mkdir(parents=True, exist_ok=True)
-        probe = folder.expanduser() / f".probe.{os.getpid()}"
+        user_path(folder).mkdir(parents=True, exist_ok=True)
+        probe = user_path(folder) / f".probe.{os.getpid()}"
         try:
             probe.write_bytes(bytes(1 << 14))  # a full disk may still take an empty file
         finally:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from harness.commands.command import Command
 from harness.config import compose
 from harness.system.errors import HarnessError, unknown
+from harness.system.paths import user_path
 
 if TYPE_CHECKING:
     from harness.cache.inventory import CacheEntry
@@ -29,7 +30,7 @@ def _read(words: Sequence[str]) -> tuple[DictConfig, Path, list[CacheEntry]]:
     options = compose.composed(words)
     from harness.cache.inventory import stages
 
-    folder = Path(options.cache_dir).expanduser()
+    folder = user_path(options.cache_dir)
     return options, folder, stages(folder)
 
 

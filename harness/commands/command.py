@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.config import documented, entries
+from harness.config.texts import quoted
 from harness.config.untrusted import LAUNCHERS, refuse_code
 from harness.system.errors import HarnessError
 
@@ -75,7 +76,7 @@ class Command:
             For the first of them, with those that it does read.
         """
         others = [word for word, before in zip(words, ["", *words], strict=False) if before not in PRINT or "=" in word]
-        refuse_code(others)
+        refuse_code([quoted(word) for word in others])
         for word in others:
             if word.startswith("-"):
                 if not self.sweeps:

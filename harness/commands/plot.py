@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -12,6 +11,7 @@ from omegaconf import DictConfig
 from harness.commands import selection
 from harness.commands.command import Command
 from harness.config import compose
+from harness.system.paths import user_path
 
 if TYPE_CHECKING:
     from harness.figures import Inputs
@@ -25,7 +25,7 @@ def plot(words: Sequence[str]) -> int:
 
     figures.check(options.what)
     inputs = read_inputs(selection.measured(overrides, options), options)
-    folder = Path(options.figures_dir).expanduser() if options.figures_dir else inputs.results / "figures"
+    folder = user_path(options.figures_dir) if options.figures_dir else inputs.results / "figures"
     paths, notes = figures.draw(inputs, options.what, folder)
     sys.stdout.write("".join(f"{path}\n" for path in paths))
     sys.stderr.write("".join(f"note: {note}\n" for note in notes))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from harness.commands import selection
 from harness.commands.command import Command
 from harness.commands.plot import read_inputs
 from harness.config import compose
+from harness.system.paths import user_path
 
 
 def report(words: Sequence[str]) -> int:
@@ -22,7 +22,7 @@ def report(words: Sequence[str]) -> int:
     selected = selection.measured(overrides, options)
     selected.check()
     inputs = read_inputs(selected, options)
-    path = Path(options.output).expanduser() if options.output else inputs.results / "report.html"
+    path = user_path(options.output) if options.output else inputs.results / "report.html"
     text, notes = pages.page(inputs, list(records.read_all(inputs.results)))
     pages.write(path, text)
     sys.stdout.write(f"{path}\n")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.commands import arguments
 from harness.commands.command import Command, option_of
 from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,7 +30,7 @@ def reproduce(words: Sequence[str]) -> int:
     from harness.reproduce import rerun
 
     # All records are read before the first is measured, so that a wrong path costs no time.
-    found = [(path, rerun.read(Path(path).expanduser())) for path in paths]
+    found = [(path, rerun.read(user_path(path))) for path in paths]
     planned = [(path, then, rerun.configuration(then, overrides)) for path, then in found]
     codes = set()
     for path, then, configured in planned:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from harness.config import compose, entries
+from harness.config import compose, entries, texts
 from harness.config.options import results_dir
 from harness.system.errors import HarnessError
 
 if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
     from harness.records import Record
     from harness.tables import Row
 
@@ -131,8 +133,17 @@ def names(overrides: Sequence[str], options: DictConfig) -> dict[str, list[str]]
         group = override.key_or_group
         if group in chosen:
             given = [name for name in compose.values(override) if name != "null"]
-            chosen[group] = [options[group].name] if given == ["local"] else given
+            chosen[group] = _local(group, parsed, options) if given == ["local"] else given
     return chosen
+
+
+def _local(group: str, parsed: Sequence[Override], options: DictConfig) -> list[str]:
+    """The names of the models or data sets in folders that words name: given, or made from their paths."""
+    words = {override.get_key_element(): texts.values(override) for override in parsed}
+    named, paths = words.get(f"{group}.name"), words.get(f"{group}.path")
+    if named or not paths:
+        return [name or options[group].name for name in named or [None]]
+    return list(dict.fromkeys(compose.local_name(group, path) for path in paths if path))
 
 
 def datasets(chosen: dict[str, list[str]], options: DictConfig) -> tuple[str, list[str]]:

@@ -16,8 +16,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from hashlib import sha256
 from typing import Any
+from unicodedata import normalize
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -26,19 +27,20 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.config import entries, schema
+from harness.config import entries, schema, texts
 from harness.config.entries import GROUPS, choices, entry
 from harness.config.names import LONGEST, safe_name
 from harness.config.untrusted import refuse_code, refuse_launcher, refuse_targets
 from harness.system.errors import HarnessError, unknown
+from harness.system.paths import user_path
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
 
 
 def expand(overrides: Sequence[str]) -> list[str]:
     """The overrides with the short forms of the module's docstring written out."""
-    refuse_code(overrides)
-    words = [quoted(word) for word in overrides]
+    words = [texts.quoted(word) for word in overrides]
+    refuse_code(words)
     keys = {word.lstrip("+~").split("=")[0] for word in words}
     for group in ("model", "dataset", "train_data"):
         if f"{group}.path" in keys and group not in keys:
@@ -48,27 +50,10 @@ def expand(overrides: Sequence[str]) -> list[str]:
     return words
 
 
-def quoted(word: str) -> str:
-    """A path with characters that mean something to Hydra, such as blanks or brackets, in quotes."""
-    key, _, value = word.partition("=")
-    if (
-        (key == "output" or key.endswith((".path", ".head", ".output", "_dir")))
-        and re.search(r"[^\w./,~+:@%\\-]", value)
-        and not value.startswith(("'", '"', "$"))
-    ):
-        value = '"' + value.replace('"', '\\"') + '"'
-    return f"{key}={value}" if "=" in word else word
-
-
 def parse(overrides: Sequence[str]) -> list[Override]:
     """Hydra's reading of the overrides, with every group's choice looked up."""
     refuse_code(overrides)
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise HarnessError(
-            f"cannot read the overrides {' '.join(overrides)!r} ({_line(error)}): expected words such as method=smve."
-        ) from error
+    parsed = [_parsed(word) for word in overrides]
     for override in parsed:
         if override.key_or_group in GROUPS:
             for name in values(override):
@@ -79,6 +64,15 @@ def parse(overrides: Sequence[str]) -> list[Override]:
                     raise unknown(kind, name, choices(override.key_or_group))
                 refuse_targets(entry(override.key_or_group, name))  # of a sweep's every cell
     return parsed
+
+
+def _parsed(word: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise HarnessError(
+            f"cannot read the word {word!r} ({_line(error)}): expected one such as method=smve."
+        ) from error
 
 
 def values(override: Override) -> list[str]:
@@ -117,20 +111,20 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     HarnessError
         For an unknown name, option or value, with the known ones.
     """
-    with _reporting(overrides):
+    with _reporting():
         return prepare(_compose(overrides)[0])
 
 
 def launcher_options(overrides: Sequence[str]) -> dict[str, Any]:
     """The options of the launcher that the overrides name, checked; references to other options stay as written."""
-    with _reporting(overrides):
+    with _reporting():
         options: Any = OmegaConf.to_container(_compose(overrides)[1].launcher, resolve=False)
     return dict(options)
 
 
 def hydra_options(overrides: Sequence[str]) -> DictConfig:
     """Hydra's own options, checked: the mode, an experiment's sweep, how messages are printed."""
-    with _reporting(overrides):
+    with _reporting():
         return _compose(overrides)[1]
 
 
@@ -153,14 +147,13 @@ def _compose(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
 
 
 @contextmanager
-def _reporting(overrides: Sequence[str]) -> Iterator[None]:
+def _reporting() -> Iterator[None]:
     """Hydra's errors in one sentence."""
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise HarnessError(
-            f"cannot use the overrides {' '.join(overrides)!r} ({_line(error)}): `python -m harness ls` lists the "
-            "names, conf/ has the options."
+            f"cannot use these options ({_line(error)}): `python -m harness ls` lists the names, conf/ has the options."
         ) from error
 
 
@@ -173,14 +166,21 @@ def prepare(config: DictConfig) -> DictConfig:
             path = config[group].path
             if not path:
                 raise HarnessError(f"{group}=local names no folder: set {group}.path.")
-            name = _UNSAFE.sub("-", Path(path).expanduser().resolve().name).strip("-.") or group
-            # A folder that has the name of an entry is not that entry.
-            config[group].name = f"local-{name}" if name in choices(group) else name
+            config[group].name = local_name(group, path)
         if config[group] is not None:
             safe_name(group, config[group].name, LONGEST)
     groups = ("model", "center", "method")
     schema.check(config, {group: entry(group, _choice(group, config[group].name)) for group in groups})
     return config
+
+
+def local_name(group: str, path: str) -> str:
+    """The name of a model or data set in a folder: the folder's, as far as it can be a part of file names."""
+    found = user_path(path).resolve().name
+    ascii_letters = normalize("NFKD", found).encode("ascii", "ignore").decode()
+    name = _UNSAFE.sub("-", ascii_letters).strip("-.") or f"{group}-{sha256(found.encode()).hexdigest()[:8]}"
+    # A folder that has the name of an entry is not that entry.
+    return f"local-{name}" if name in choices(group) else name
 
 
 def _choice(group: str, name: str) -> str:

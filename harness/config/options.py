@@ -13,6 +13,7 @@ from typing import Any
 from harness.config.entries import default_results
 from harness.config.names import model_name, safe_name, variant
 from harness.config.shards import Shard, parse
+from harness.system.paths import user_path
 
 _SCORED = ("document_length", "query_expansion", "dtype", "attention", "seed")
 
@@ -144,7 +145,7 @@ class RunOptions:
             shard=parse(given["shard"]),
             block_bytes=given["memory_mb"] << 20,
             results=results_dir(given["results_dir"]),
-            cache=Path(given["cache_dir"]).expanduser(),
+            cache=user_path(given["cache_dir"]),
             given=given,
             **{name: given[name] for name in same},
         )
@@ -168,4 +169,4 @@ class RunOptions:
 
 def results_dir(option: str | None) -> Path:
     """Folder of the results: the option, or ``results`` of the checkout, or of the current folder without one."""
-    return Path(option).expanduser() if option else default_results()
+    return user_path(option) if option else default_results()

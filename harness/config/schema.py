@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from harness.config import shards
 from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 
 Kind = tuple[Callable[[Any], bool], str]
 """Whether a value is right, and what is expected, in words."""
@@ -37,7 +37,7 @@ def _is_path(found: Any) -> bool:
     if not isinstance(found, str) or _CONTROL.search(found):
         return False
     try:
-        return all(len(part.encode()) <= 255 for part in Path(found).expanduser().parts)
+        return all(len(part.encode()) <= 255 for part in user_path(found).parts)
     except (RuntimeError, UnicodeError):  # the home of a user that does not exist; half a character
         return False
 

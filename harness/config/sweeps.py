@@ -12,6 +12,7 @@ from itertools import product
 from hydra.core.utils import configure_log
 
 from harness.config import compose
+from harness.config.texts import is_text
 from harness.system.errors import HarnessError
 
 
@@ -38,7 +39,9 @@ def cells(words: Sequence[str], is_sweep: bool) -> list[list[str]]:
     configure_log(hydra.job_logging, hydra.verbose)
     if not is_sweep and str(hydra.mode).rpartition(".")[2] != "MULTIRUN":
         if swept:
-            raise HarnessError(f"{swept[0].input_line} names several values, which is a sweep: add -m.")
+            word = swept[0].input_line
+            whole = ", or check the path, if it is one: no file has the whole name" if is_text(str(word)) else ""
+            raise HarnessError(f"{word} names several values, which is a sweep: add -m{whole}.")
         return [list(words)]
     prepared = compose.parse([f"{option}={values}" for option, values in (hydra.sweeper.params or {}).items()])
     by_option = {override.get_key_element(): compose.words_of(override) for override in [*prepared, *parsed]}

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from harness.config.texts import is_text
 from harness.system.errors import HarnessError, unknown
 
 LAUNCHERS = ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")
@@ -44,7 +45,7 @@ def refuse_code(words: Sequence[str]) -> None:
         if word.startswith("-"):
             if key not in FLAGS:
                 raise HarnessError(f"unknown option {key}: expected one of {', '.join(FLAGS)}, or OPTION=VALUE.")
-        elif re.search(r"_(target|args|partial|recursive|convert)_", word):
+        elif re.search(r"_(target|args|partial|recursive|convert)_", key if is_text(word) else word):
             raise HarnessError(f"{word}: an override cannot name code to run; leave it out.")
         elif name == "hydra/launcher":
             for chosen in value.split(","):

@@ -10,6 +10,7 @@ from harness.data.beir import files, read_folder
 from harness.data.dataset import Dataset
 from harness.data.download import Absent, download, refuse_path
 from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 from harness.system.progress import bar
 
 
@@ -92,9 +93,9 @@ def local(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path | 
     """
     name = options["name"]
     if options.get("path"):
-        return Path(options["path"]).expanduser()
+        return user_path(options["path"])
     refuse_path("dataset.name", name)
-    roots = [Path(data_dir).expanduser()] if data_dir else []
+    roots = [user_path(data_dir)] if data_dir else []
     for root in [*roots, cache / "beir"]:
         for candidate in [root / name, *sorted(root.glob(f"*/{name}"))]:
             if candidate.is_dir():

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save
 
 from harness.system.errors import HarnessError
 from harness.system.files import replacing
+from harness.system.paths import user_path
 
 if TYPE_CHECKING:
     from pylate.models import ColBERT
@@ -38,7 +39,7 @@ def find(name: str) -> Path:
     HarnessError
         If the file does not exist.
     """
-    path = SHIPPED / f"{name}.safetensors" if name in shipped() else Path(name).expanduser()
+    path = SHIPPED / f"{name}.safetensors" if name in shipped() else user_path(name)
     if not path.is_file():
         known = ", ".join(shipped()) or "none"
         raise HarnessError(

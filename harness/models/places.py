@@ -16,6 +16,7 @@ from typing import Any
 from harness.config.entries import choices, entry
 from harness.models.untrusted import NOT_READ, READ_FILES
 from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -47,13 +48,13 @@ def local(model: dict[str, Any], models_dir: str | None) -> Path | None:
         raise HarnessError(
             f"the model '{model['name']}' has no released checkpoint: set model.path to a folder with one."
         )
-    copy = Path(models_dir).expanduser() / model["hub"].split("/")[-1] if models_dir else None
+    copy = user_path(models_dir) / model["hub"].split("/")[-1] if models_dir else None
     return copy if copy and copy.is_dir() else None
 
 
 def _at(path: str) -> Path:
     """The folder that ``model.path`` names."""
-    found = Path(path).expanduser()
+    found = user_path(path)
     if found.is_dir():
         return found
     if found.exists():

@@ -76,6 +76,7 @@ def page(inputs: Inputs, all_records: Sequence[Record]) -> tuple[str, list[str]]
         suite=inputs.suite,
         datasets=datasets,
         depths=depths,
+        has_differences=tables.has_differences(table),
         glances=glance.sentences(table, marks),
         rows=[row for row in rows if not end_to_end(row.row.method)],
         whole=[row for row in rows if end_to_end(row.row.method)],

@@ -32,6 +32,7 @@ from harness.models import heads
 from harness.records import Record
 from harness.run import measure
 from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 
 GROUPS = ("model", "dataset", "center", "method")
 LOCAL_OPTIONS = ("package", "folder", "files", "known_weights", "title", "builder", "packages")
@@ -151,7 +152,7 @@ def _folder(group: str, name: Any, folder: str | None) -> str:
     """The folder with a name in models_dir or data_dir, or in one of its subfolders."""
     if not isinstance(name, str) or PureWindowsPath(name).name != name or name == ".." or not name.isprintable():
         raise HarnessError(f"the record's {group}.path is {name!r}: expected the name of a folder alone.")
-    root, option = Path(folder).expanduser() if folder else None, {"model": "models_dir", "dataset": "data_dir"}[group]
+    root, option = user_path(folder) if folder else None, {"model": "models_dir", "dataset": "data_dir"}[group]
     places = [root / name, *sorted(root.glob(f"*/{glob.escape(name)}"))] if root else []
     for place in places:
         if place.is_dir():

@@ -34,6 +34,7 @@ from harness.measure.testbed import Testbed
 from harness.records import CellKey, failures
 from harness.system import locks
 from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 
 log = logging.getLogger(__name__)
 ENCODE, SEARCH, MEASURE = STEPS = ("encode", "search", "measure")
@@ -184,7 +185,7 @@ def _jobs(testbed: Testbed, cells: list[Cell]) -> list[Job]:
 
 def _absolute(options: Options, *names: str) -> Options:
     """Options with absolute paths, which a worker with another current folder understands."""
-    paths = {name: Path(options[name]).expanduser() for name in names if options.get(name)}
+    paths = {name: user_path(options[name]) for name in names if options.get(name)}
     return {**options, **{name: str(path.absolute()) for name, path in paths.items() if path.exists()}}
 
 

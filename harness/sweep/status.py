@@ -29,6 +29,7 @@ from harness.sweep.estimate import Size, of_host, seconds_left
 from harness.system import locks, provenance
 from harness.system.device import device
 from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 from harness.tables import formats
 from harness.vectors.store import META
 
@@ -83,7 +84,7 @@ class _Known:
     @classmethod
     def of(cls, options: Options) -> _Known:
         """Read the records and locks that belong to some options."""
-        results, cache = results_dir(options["results_dir"]), Path(options["cache_dir"]).expanduser()
+        results, cache = results_dir(options["results_dir"]), user_path(options["cache_dir"])
         measured = list(records.read_all(results))
         comparable = of_host(measured, provenance.host(device(options["device"])))
         return cls(

@@ -2,7 +2,18 @@
 
 from harness.tables.layouts import Marks, Section, latex, markdown, not_in_card, remarks
 from harness.tables.rows import Row, by_row, check_consistent, row_of, rows_of
-from harness.tables.table import COLUMNS, KEY, MEAN, csv, depths_of, long_form, missing, per_query_csv, plaid_mean
+from harness.tables.table import (
+    COLUMNS,
+    KEY,
+    MEAN,
+    csv,
+    depths_of,
+    has_differences,
+    long_form,
+    missing,
+    per_query_csv,
+    plaid_mean,
+)
 
 __all__ = [
     "COLUMNS",
@@ -15,6 +26,7 @@ __all__ = [
     "check_consistent",
     "csv",
     "depths_of",
+    "has_differences",
     "latex",
     "long_form",
     "markdown",

@@ -12,7 +12,7 @@ from harness.methods.registry import end_to_end
 from harness.records import Record, notes
 from harness.tables.formats import MISSING, pipes, scope, signed, tabular
 from harness.tables.rows import PLAID
-from harness.tables.table import MEAN, missing, plaid_mean
+from harness.tables.table import MEAN, has_differences, missing, plaid_mean
 from harness.tables.titles import center_label, method_title, title
 from harness.vectors import centering
 
@@ -81,7 +81,8 @@ def remarks(
     """What a reader of the table must know: the data sets, what is missing, the ceiling, and the records' notes."""
     rows = set(table[["model", "center", "method"]].itertuples(index=False, name=None))
     shown = [record for record in records if (record.model, record.center, record.method) in rows]
-    lines = [f"Mean NDCG@10 x 100 over {suite} ({', '.join(datasets)}); in brackets the difference to PLAID."]
+    brackets = "; in brackets the difference to PLAID" if has_differences(table) else ""
+    lines = [f"Mean NDCG@10 x 100 over {suite} ({', '.join(datasets)}){brackets}."]
     if suite == "beir8":
         lines.append("The model card does not name its eight data sets; these eight are an assumption.")
     if count := missing(table):

@@ -82,6 +82,11 @@ def plaid_mean(table: pd.DataFrame, cells: pd.DataFrame) -> float:
     return float(plaid.iloc[0]) if len(plaid) else math.nan
 
 
+def has_differences(table: pd.DataFrame) -> bool:
+    """Whether a row has a difference to PLAID, which was then measured on the same data sets."""
+    return bool(table.loc[table["method"] != PLAID, "delta"].notna().any())
+
+
 def csv(table: pd.DataFrame) -> str:
     """The long form as CSV: percent points with four decimals.
 

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save
 from harness.models.untrusted import refuse_code
 from harness.system.errors import HarnessError
 from harness.system.files import replacing, write_json
+from harness.system.paths import user_path
 
 STARTED, DONE, HEAD, MODEL, LOG, CHECKPOINTS = (
     "started.json",
@@ -66,7 +67,7 @@ class RunFolder:
             If the folder has another run (unless `overwrite`), other files, or one of the `inputs`.
         """
         for name in inputs:
-            if Path(name).expanduser().resolve().is_relative_to(path.resolve()):
+            if user_path(name).resolve().is_relative_to(path.resolve()):
                 raise HarnessError(f"train.output={path} contains {name}, which the run reads: choose another folder.")
         if path.exists() and not path.is_dir():
             raise HarnessError(f"train.output={path} is a file, expected a folder: choose another name.")

@@ -28,6 +28,7 @@ from harness.data import beir, download, loading
 from harness.data.dataset import Dataset
 from harness.system.errors import HarnessError
 from harness.system.messages import warn_once
+from harness.system.paths import user_path
 from harness.system.progress import bar
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def load(options: dict[str, Any], data_dir: str | None, cache: Path, show: bool 
     """
     sources = options["sources"]
     if not sources and options.get("path"):
-        sources = {Path(options["path"]).expanduser().resolve().name: options}
+        sources = {user_path(options["path"]).resolve().name: options}
     if not sources:
         raise HarnessError("train_data names no sources: set train_data.path to a folder in the BEIR layout.")
     tests = list(_tests(options["exclude"], data_dir, cache, show))

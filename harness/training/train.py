@@ -20,6 +20,7 @@ from harness.system import provenance
 from harness.system.device import device
 from harness.system.files import digest
 from harness.system.messages import warn_once
+from harness.system.paths import user_path
 from harness.training import pairs
 from harness.training.folder import HEAD, MODEL, RunFolder
 from harness.training.pairs import TrainingData
@@ -43,7 +44,7 @@ def train(config: Options) -> Path:
     """
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    cache, show = Path(config["cache_dir"]).expanduser(), config["progress"]
+    cache, show = user_path(config["cache_dir"]), config["progress"]
     checkpoint = locate(config["model"], config["models_dir"])
     model = config["model"]
     refuse_lengths(checkpoint.inspection, model["document_length"], model["query_length"])
@@ -106,7 +107,7 @@ def _folder(config: Options, cache: Path, identity: dict[str, Any]) -> RunFolder
     """The folder of the run: ``train.output``, or one in the cache with the hash of `identity` in its name."""
     default = f"{config['model']['name']}-{config['objective']['name']}-{digest(identity)[:12]}"
     named = config["train"]["output"]
-    path = Path(named).expanduser() if named else cache / "training" / default
+    path = user_path(named) if named else cache / "training" / default
     inputs = [config["model"].get("head"), config["model"].get("path"), config["train_data"].get("path")]
     return RunFolder.of(path, identity, [name for name in inputs if name], config["overwrite"])
 

@@ -44,7 +44,7 @@ CASES = {
     "run model=lateon model.dtype=int8": "model.dtype=int8: expected float32, bfloat16 or float16.",
     "run model=lateon reference=bm25": "reference=bm25: expected one of null, plaid.",
     "run model=local": "model=local names no folder: set model.path.",
-    "run model": "cannot read the overrides",
+    "run model": "cannot read the word 'model' (",
     "run model=lateon depths=5": "depths=5: expected whole numbers from 0 up",
     "run model=lateon depths=null": "depths=null: expected whole numbers from 0 up",
     "run model=null dataset=adi": "unknown model 'null'",

@@ -63,6 +63,18 @@ def test_self_matches_are_kept_where_it_is_asked_for(tmp_path, words, capsys):
     assert kept.identity["dataset"] != record.identity["dataset"]
 
 
+def test_a_table_of_several_folders_shows_all(tmp_path, words, capsys):
+    one, two = (write_dataset(tmp_path / name, DOCS, QUERIES, QRELS) for name in ("José, 1", "it's"))
+    paths = f"dataset.path={one},{two}"
+    assert main(["run", *words, paths]) == 2 and "a sweep: add -m, or check the path" in capsys.readouterr().err
+    assert main(["run", "-m", *words, f"dataset.path='{one}',{two}"]) == 0
+    assert "Mean NDCG@10 x 100 over Jose,-1+it-s (Jose,-1, it-s).\n" in capsys.readouterr().out
+    assert main(["table", words[0], words[1], f"dataset.path={two},'{one}'"]) == 0
+    assert "Mean NDCG@10 x 100 over it-s+Jose,-1 (it-s, Jose,-1).\n" in capsys.readouterr().out
+    assert main(["table", words[0], words[1], f"dataset.path={one}"]) == 0
+    assert "Mean NDCG@10 x 100 over Jose,-1 (Jose,-1).\n" in capsys.readouterr().out
+
+
 def test_random_weights_are_said(tmp_path, words, lateon_like, capsys):
     copy, folder = shutil.copytree(lateon_like, tmp_path / "bare"), write_dataset(tmp_path / "x", DOCS, QUERIES, QRELS)
     (copy / "modules.json").write_text(json.dumps(json.loads((copy / "modules.json").read_text())[:1]))

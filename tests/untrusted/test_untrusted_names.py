@@ -37,7 +37,7 @@ def test_no_command_writes_outside_its_folders(command, tiny_dataset, lateon_lik
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("path", ["a\0b", "a\nb", "x" * 300, f"fine/{'x' * 300}", "~no-such-user-as-this/x", 5])
+@pytest.mark.parametrize("path", ["a\0b", "a\nb", "x" * 300, f"fine/{'x' * 300}", 5])
 @pytest.mark.parametrize("option", ["model.path", "dataset.path", "cache_dir", "data_dir", "output"])
 def test_a_path_that_no_file_can_have_is_a_sentence(option, path):
     composed = compose.composed(["model=local", "model.path=x", "dataset=local", "dataset.path=y"])

@@ -1,0 +1,41 @@
+"""Standard output and standard error that are closed, full, or cannot show a letter."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+
+from harness.system.errors import HarnessError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def prepare() -> None:
+    """Let both streams replace letters that their encoding lacks; a closed standard error shows nothing.
+
+    Raises
+    ------
+    HarnessError
+        If standard output is closed: a command would do its work for nothing.
+    """
+    if sys.stderr is None:  # type: ignore[redundant-expr]  # None if the process began with it closed
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
+    if sys.stdout is None:  # type: ignore[redundant-expr]
+        raise HarnessError("standard output is closed, expected a place for the result: write it to a file (> FILE).")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
+
+
+def unwritable(error: OSError) -> HarnessError | None:
+    """The error for a standard output that is full; None for another error."""
+    if error.errno not in _FULL or error.filename is not None:
+        return None
+    return HarnessError(f"cannot write to standard output ({error.strerror}): free some space, or write elsewhere.")
+
+
+def silence() -> None:
+    """Send the rest of standard output nowhere: what is still in its buffer would fail again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
