@@ -10,8 +10,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from harness.commands.command import PRINT
 from harness.config import compose, sweeps
+from harness.config.untrusted import PRINT
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 
 from harness.config import documented, entries
 from harness.config.texts import quoted
-from harness.config.untrusted import LAUNCHERS, refuse_code
+from harness.config.untrusted import LAUNCHERS, PRINT, refuse_code
 from harness.system.errors import HarnessError
 
 HELP = ("-h", "--help")
-PRINT = ("-c", "--cfg")
-"""Flags before the word `job`."""
 _WITH_OPTIONS = ("model", "dataset", "center", "method", "objective", "train_data")
 """Groups whose entries have options to set; the others are lists of names."""
 _WIDTH, _INDENT = 110, 28

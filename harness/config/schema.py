@@ -89,7 +89,10 @@ RULES: dict[str, Kind] = {
 }
 """Options of all commands, by their names."""
 RULES_OF_ENTRIES: dict[str, Kind] = {
-    **dict.fromkeys(("model.query_length", "model.document_length"), LENGTH),
+    **dict.fromkeys(("model.query_length", "model.document_length", "dataset.query_length"), LENGTH),
+    **dict.fromkeys(("model.dim", "dataset.docs", "dataset.queries", "dataset.qrels"), _or_null(COUNT)),
+    "dataset.keep_self_matches": _or_null(SWITCH),
+    "dataset.split": _or_null((lambda found: isinstance(found, str), "the name of a split, such as test")),
     "model.query_expansion": _or_null((SWITCH[0], "true, false or null")),
     "model.dtype": _one_of("float32", "bfloat16", "float16", expected="float32, bfloat16 or float16"),
     "model.attention": _or_null(_one_of(*ATTENTION)),

@@ -16,7 +16,9 @@ from harness.system.errors import HarnessError, unknown
 LAUNCHERS = ("basic", "joblib", "ray", "submitit_local", "submitit_slurm")
 
 
-FLAGS = ("-m", "--multirun", "-h", "--help", "-c", "--cfg")
+PRINT = ("-c", "--cfg")
+"""Flags before the word `job`, or with it as their value."""
+FLAGS = ("-m", "--multirun", "-h", "--help", *PRINT)
 
 
 TARGETS = (
@@ -43,8 +45,11 @@ def refuse_code(words: Sequence[str]) -> None:
         key, _, value = word.partition("=")
         name = key.lstrip("+~")
         if word.startswith("-"):
-            if key not in FLAGS:
-                raise HarnessError(f"unknown option {key}: expected one of {', '.join(FLAGS)}, or OPTION=VALUE.")
+            if key not in FLAGS or (value and key not in PRINT):
+                wrong = word if key in FLAGS else key
+                raise HarnessError(f"unknown option {wrong}: expected one of {', '.join(FLAGS)}, or OPTION=VALUE.")
+        elif not name:
+            raise HarnessError(f"the word '{word}' names no option, expected OPTION=VALUE: write a name before '='.")
         elif re.search(r"_(target|args|partial|recursive|convert)_", key if is_text(word) else word):
             raise HarnessError(f"{word}: an override cannot name code to run; leave it out.")
         elif name == "hydra/launcher":

@@ -41,8 +41,8 @@ def read_folder(
         (`harness.data.plausible`).
     """
     corpus, queries_file, qrels = files(path, split, option)
-    docs = texts.read(corpus)
-    asked = texts.read(queries_file)
+    docs = texts.read(corpus, ("title", "text"))
+    asked = texts.read(queries_file, ("text",))
     judged = judgements.read(qrels, asked.texts)
     plausible.refuse_texts(corpus, docs, queries_file, asked, set(judged))
     plausible.refuse_judgements(qrels, judged, docs.texts)

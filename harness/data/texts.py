@@ -1,17 +1,19 @@
 """The texts of a data set: one JSON object per line, {"_id": "d1", "title": "...", "text": "..."}.
 
-A document's text is "title text", stripped; a query's object has no title. Other fields are not read.
+A document's text is "title text", stripped. Of a query, `text` alone is read. Other fields are not read.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.data import lines
+from harness.system import strict_json
 from harness.system.errors import HarnessError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
@@ -36,10 +38,15 @@ class Texts:
     replaced: tuple[int, int]
 
 
-def read(path: Path) -> Texts:
+def read(path: Path, fields: Sequence[str]) -> Texts:
     """The texts of a file by their ids.
 
     Half of a surrogate pair, which is no character, is replaced by U+FFFD.
+
+    Parameters
+    ----------
+    fields
+        The names of the fields that make up a text, with a blank between.
 
     Raises
     ------
@@ -47,27 +54,27 @@ def read(path: Path) -> Texts:
         If the file cannot be read, or has a line that is not as described above.
     """
     texts: dict[str, str] = {}
-    fields: list[str] = []
+    seen: list[str] = []
     replaced, first = 0, 0
     for number, line in lines.read(path):
         entry = _object(path, number, line)
-        fields = fields or list(entry)
+        seen = seen or list(entry)
         name = _id(path, number, entry)
         if name in texts:
             found = f"the _id {lines.shown(name)} stands here for the second time"
             raise lines.wrong(path, number, found, "each _id once", "delete one of the two objects")
-        text = f"{_text(path, number, entry, 'title')} {_text(path, number, entry, 'text')}".strip()
+        text = " ".join(_text(path, number, entry, field) for field in fields).strip()
         if "\\u" in line and _SURROGATE.search(text):  # only an escape can make half a character
             text, replaced, first = _SURROGATE.sub("\ufffd", text), replaced + 1, first or number
         texts[name] = text
-    return Texts(texts, fields, (replaced, first))
+    return Texts(texts, seen, (replaced, first))
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     """The JSON object of a line."""
     expected, text = f"one object per line, such as {OBJECT}", line.strip()
     try:
-        found = json.loads(text)
+        found = strict_json.loads(text)
     except json.JSONDecodeError as error:
         if text.startswith("["):
             raise _array(path, number, expected) from error
@@ -80,8 +87,10 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
             raise lines.wrong(path, number, "an object that does not end on this line", expected, action) from error
         what = f"no JSON ({error.msg} at character {error.pos + 1})"
         raise lines.wrong(path, number, what, expected, "correct the line") from error
-    except (RecursionError, ValueError) as error:  # nested too deeply; a number of too many digits
-        raise lines.wrong(path, number, "no JSON that can be read", expected, "correct the line") from error
+    except RecursionError as error:
+        raise lines.wrong(path, number, "an object nested too deeply", expected, "correct the line") from error
+    except ValueError as error:  # a field twice; a number of too many digits
+        raise lines.wrong(path, number, lines.shown(str(error)).strip("'\""), expected, "correct the line") from error
     if isinstance(found, list):
         raise _array(path, number, expected)
     if not isinstance(found, dict):

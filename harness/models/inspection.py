@@ -15,6 +15,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
+from harness.models.modules import refuse_misfits, refuse_settings
 from harness.models.untrusted import read_json
 from harness.system.errors import HarnessError
 
@@ -83,7 +84,7 @@ class Inspection:
         default = {"query": "[unused0]", "document": "[unused1]"} if self.is_stanford else {}
         found = [self.settings.get(f"{side}_prefix") for side in ("query", "document")]
         names = [default.get("query", "[Q] "), default.get("document", "[D] ")]
-        return [name if one is None else str(one) for one, name in zip(found, names, strict=True) if one != ""]
+        return [name if one is None else one for one, name in zip(found, names, strict=True) if one != ""]
 
     @property
     def positions(self) -> int | None:
@@ -107,8 +108,7 @@ class Inspection:
 
     def length(self, side: str, configured: int | None) -> int:
         """Tokens per text of a side, ``query`` or ``document``: as configured, else the checkpoint's own."""
-        own = self.settings.get(f"{side}_length")
-        return configured or (own if isinstance(own, int) else LENGTHS[side])
+        return configured or self.settings.get(f"{side}_length") or LENGTHS[side]
 
 
 def inspect(folder: Path) -> Inspection:
@@ -130,7 +130,10 @@ def inspect(folder: Path) -> Inspection:
             weights = ["model.safetensors", "pytorch_model.bin"]
             _refuse_gap(folder, folder / str(module.get("path")), weights, "the projection's weights")
     settings = read_json(folder / "config_sentence_transformers.json", {})
-    found = Inspection(folder, transformer, modules, read_json(transformer / "config.json", {}), settings)
+    refuse_settings(folder / "config_sentence_transformers.json", settings)
+    config = read_json(transformer / "config.json", {})
+    refuse_misfits(folder, modules, config.get("hidden_size"))
+    found = Inspection(folder, transformer, modules, config, settings)
     _refuse_vocabulary(found)
     return found
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from harness.system import strict_json
 from harness.system.errors import HarnessError
 from harness.system.files import read_bytes
 
@@ -77,9 +77,10 @@ def _refused(path: Path, found: str, expected: str) -> HarnessError:
 def read_json(path: Path, empty: Any) -> Any:
     """The JSON of a file, of the same type as `empty` (a list must hold objects); `empty` if there is no file."""
     try:
-        found = json.loads(read_bytes(path).decode("utf-8")) if path.exists() else empty
+        found = strict_json.loads(read_bytes(path).decode("utf-8")) if path.exists() else empty
     except (ValueError, RecursionError) as error:
-        raise HarnessError(f"cannot read {path} ({type(error).__name__}): fetch the model again.") from error
+        reason = str(error) if isinstance(error, ValueError) else type(error).__name__
+        raise HarnessError(f"cannot read {path} ({reason}): fetch the model again.") from error
     if type(found) is not type(empty) or (
         isinstance(found, list) and not all(isinstance(entry, dict) for entry in found)
     ):

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.records.untrusted import check_name, parsed
+from harness.records.untrusted import check_name, check_numbers, parsed
 from harness.system.errors import HarnessError
 from harness.system.files import digest, read_bytes, sealed, unsealed, write_json
 
@@ -131,7 +131,10 @@ def read(path: Path) -> Record:
         If the file is not a record of a known format.
     """
     try:
-        content = unsealed(parsed(read_bytes(path).decode("utf-8")), [field.name for field in fields(Record)])
+        parts = parsed(read_bytes(path).decode("utf-8"))
+        if not isinstance(parts, dict):
+            raise ValueError("it is not an object")
+        content = unsealed(parts, [field.name for field in fields(Record)])
         version = content["format"]
         if version not in range(OLDEST, FORMAT + 1):
             raise HarnessError(
@@ -165,8 +168,7 @@ def _check(content: dict[str, Any]) -> None:
             raise ValueError(f"{field.name} is not a {kind}")
     for name in ("dataset", "model", "center", "method"):
         check_name(name, content[name])
-    if not all(isinstance(value, float) and 0 <= value <= 1 for value in content["ndcg10"].values()):
-        raise ValueError("ndcg10 is not a number for each depth, from 0 to 1")
+    check_numbers(content)
     if not all(isinstance(note, str) and note.isprintable() for note in content["notes"]):
         raise ValueError("a note is not a line of text")
 
@@ -175,4 +177,10 @@ def read_all(results: Path, datasets: Collection[str] | None = None) -> Iterator
     """The records on some data sets (None: on all), in the order of their paths."""
     for path in sorted((results / "records").glob("*/*/*/*.json")):
         if datasets is None or path.relative_to(results / "records").parts[0] in datasets:
-            yield read(path)
+            record = read(path)
+            if (expected := record_path(results, record.dataset, record.model, record.center, record.method)) != path:
+                raise HarnessError(
+                    f"the record {path} says that it is of another cell, expected at {expected}: move it there, or "
+                    "delete it and run the cell again."
+                )
+            yield record

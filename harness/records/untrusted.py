@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from harness.config.names import safe_name
+from harness.system import strict_json
 from harness.system.errors import HarnessError
 
+_ROUNDING = 1e-9  # of a mean
 _MOST_DIGITS = 20  # of a whole number: those of 64 bits, with a sign
 
 
@@ -18,10 +19,10 @@ def parsed(text: str) -> Any:
     ------
     ValueError
         If the text is not JSON, and also for NaN and infinity (which are not JSON), for whole numbers of more than 64
-        bits, and for values nested more deeply than Python can read.
+        bits, for an object with a field twice, and for values nested more deeply than Python can read.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_int=_whole_number)
+        return strict_json.loads(text, parse_constant=_refuse_constant, parse_int=_whole_number)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -42,3 +43,33 @@ def check_name(what: str, name: Any) -> None:
         safe_name(what, name)
     except HarnessError as error:
         raise ValueError(f"{what} is {ascii(name)[:40]}, which is no file name") from error
+
+
+def check_numbers(content: dict[str, Any]) -> None:
+    """Raise a ValueError for numbers that no evaluation gives, or for means that are not those of the queries.
+
+    Parameters
+    ----------
+    content
+        The fields of a record (`harness.records.record.Record`).
+    """
+    for field in ("ndcg10", "candidate_recall"):
+        if not all(isinstance(value, float) and 0 <= value <= 1 for value in content[field].values()):
+            raise ValueError(f"{field} is not a number for each depth, from 0 to 1")
+    for field in ("seconds", "bytes"):
+        if not all(map(_is_number, content[field].values())):
+            raise ValueError(f"{field} are not numbers")
+    scores = content["per_query"]
+    queries = scores.get("queries", [])
+    if not isinstance(queries, list) or not all(isinstance(query, str) for query in queries):
+        raise ValueError("the queries are not a list of ids")
+    for depth, mean in content["ndcg10"].items():
+        values = scores.get(depth, [])
+        if not isinstance(values, list) or not all(_is_number(value) and 0 <= value <= 1 for value in values):
+            raise ValueError(f"the scores at depth {ascii(depth)[:20]} are not a list of numbers from 0 to 1")
+        if values and abs(sum(values) / len(values) - mean) > _ROUNDING:
+            raise ValueError(f"ndcg10 at depth {ascii(depth)[:20]} is not the mean of the queries' scores")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -7,7 +7,13 @@ from collections.abc import Iterable
 
 
 class HarnessError(Exception):
-    """Bad input or a broken environment. The text says what was found, what was expected, and what to do."""
+    """Bad input or a broken environment. The text says what was found, what was expected, and what to do.
+
+    Control characters, which may come from a file or a word, are escaped: the text is one line that is safe to print.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(one if one.isprintable() else ascii(one)[1:-1] for one in text))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> HarnessError:

@@ -475,7 +475,6 @@ ERRORS = {
     "all.",
     "dataset=scifact output={place}/records/scifact/lateon/none/plaid.json/x.html": "cannot write the report",
     "dataset=scifact output={place}": "set output to a file that can be written.",
-    "dataset=scifact output=5": "output=5: expected a file, or null.",
     "dataset=scifact output=": "output=: expected a file, or null.",
     "dataset=scifct": "unknown data set 'scifct'; did you mean 'scifact'?",
 }

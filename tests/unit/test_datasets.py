@@ -108,6 +108,7 @@ def test_judgements_are_read_however_they_are_written(tmp_path, content):
         ("corpus.jsonl", f"{LINE} {LINE}\n", "line 1: .* after the object; .* write nothing else on its line"),
         ("corpus.jsonl", f"[{LINE}]\n", "line 1: a JSON array; .* on its own line"),
         ("corpus.jsonl", f"[\n{LINE}\n]\n", "line 1: a JSON array; .* on its own line"),
+        ("corpus.jsonl", '{"_id": "b", "text": "one", "text": "two"}', "line 1: the field 'text' twice in one object"),
         ("corpus.jsonl", "b,two\n", r"line 1: no JSON .Expecting value at character 1"),
         ("corpus.jsonl", '{"_id": "b", "contents": "two"}', "no document of .* fields are '_id', 'contents'; exp"),
         ("corpus.jsonl", '{"_id": "z", "text": "two"}', "the 1 relevant documents of .* such as 'b', .* such as 'z'"),
@@ -160,6 +161,12 @@ def test_a_gzip_file_that_is_cut_off_is_damaged(tmp_path):
     spoil(folder, "corpus.jsonl.gz", gzip.compress(LINE.encode())[:-5])
     with pytest.raises(HarnessError, match=r"corpus.jsonl.gz is damaged after line \d .* expected a whole gzip file"):
         beir.read_folder("x", folder, "test", None)
+
+
+def test_of_a_query_the_text_alone_is_read(tmp_path):
+    folder = write_dataset(tmp_path / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    spoil(folder, "queries.jsonl", '{"_id": "q", "title": "three", "text": "two"}\n')
+    assert beir.read_folder("x", folder, "test", None).queries == {"q": "two"}
 
 
 def test_half_characters_are_replaced_and_said(tmp_path):

@@ -181,6 +181,56 @@ def test_a_vocabulary_of_another_model_is_refused(lateon_like, tmp_path, words):
         locate(options(copy), None)
 
 
+SETTINGS = {
+    "query_length": ([], {}, "32", -1, 3, True, 1.5),
+    "document_length": ("cosine", {}),
+    "query_prefix": (129, ["x"]),
+    "prompts": (-1, {"query": 1}, ["x"]),
+    "skiplist_words": ("x", [1]),
+    "do_query_expansion": ("yes", 1),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in SETTINGS for value in SETTINGS[name]])
+def test_settings_of_another_kind_are_refused(lateon_like, tmp_path, name, value):
+    copy = shutil.copytree(lateon_like, tmp_path / "copy")
+    path = copy / "config_sentence_transformers.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(HarnessError, match=f"config_sentence_transformers.json: {name} is .*, expected "):
+        locate(options(copy), None)
+
+
+MODULES = {
+    "no module": (lambda modules: [], "its modules are none, expected one Transformer"),
+    "no transformer": (lambda modules: modules[1:], "its modules are Dense, Dense, Dense, expected one Transformer"),
+    "two transformers": (lambda modules: [modules[0], *modules], "its modules are Transformer, Transformer, Dense"),
+    "one missing": (
+        lambda modules: [*modules[:1], *modules[2:]],
+        "2_Dense/config.json: in_features is 64, expected 32",
+    ),
+    "in another order": (lambda modules: [modules[0], *modules[:0:-1]], "2_Dense/config.json: in_features is 64, exp"),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_that_do_not_fit_are_refused(lateon_like, tmp_path, name):
+    change, message = MODULES[name]
+    copy = shutil.copytree(lateon_like, tmp_path / "copy")
+    path = copy / "modules.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(HarnessError, match=message):
+        locate(options(copy), None)
+
+
+def test_weights_of_another_shape_are_refused(lateon_like, tmp_path):
+    copy = shutil.copytree(lateon_like, tmp_path / "copy")
+    shutil.copy(copy / "1_Dense" / "model.safetensors", copy / "3_Dense" / "model.safetensors")
+    with pytest.raises(
+        HarnessError, match=r"3_Dense/model.safetensors: linear.weight has the shape \[64, 32\], expected"
+    ):
+        locate(options(copy), None)
+
+
 def test_a_path_that_is_no_folder_says_what_to_write(lateon_like, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("x")

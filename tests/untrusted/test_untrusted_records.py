@@ -179,6 +179,11 @@ DAMAGED = [
     ("ndcg10", {"0": 3.0}, "not a number for each depth, from 0 to 1"),
     ("ndcg10", [0.5], "ndcg10 is not a dict"),
     ("bytes", {"index": 10**30}, "a number of 31 digits"),
+    ("bytes", {"index": "10"}, "bytes are not numbers"),
+    ("candidate_recall", {"50": "wing"}, "candidate_recall is not a number for each depth"),
+    ("per_query", {"queries": [[]]}, "the queries are not a list of ids"),
+    ("per_query.0", 1, "the scores at depth '0' are not a list of numbers"),
+    ("ndcg10", {"0": 0.123456}, "ndcg10 at depth '0' is not the mean of the queries' scores"),
     ("config", "text", "config is not a dict"),
 ]
 
