@@ -19,7 +19,7 @@ COMPILE = uv pip compile --universal --python-version 3.10 --generate-hashes --n
 WORKERS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-slow faults lint lock launchers results peers bench
+.PHONY: help install demo test test-all test-slow faults fuzz lint lock launchers results peers bench
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -39,14 +39,18 @@ demo: install  ## the main job on embedded models and a corpus: 2.5 minutes
 test: install  ## the short tests: 3 minutes on 2 cores
 	$(PY) -m pytest $(WORKERS)
 
-test-all: install  ## all tests but the slow ones and the faults: 12 minutes
-	$(PY) -m pytest $(WORKERS) -m "not slow and not faults"
+test-all: install  ## all tests but the slow ones, the faults and the fuzz: 12 minutes
+	$(PY) -m pytest $(WORKERS) -m "not slow and not faults and not fuzz"
 
 test-slow: install  ## the slow tests on real data: minutes
 	$(PY) -m pytest -m slow
 
 faults: install  ## sweeps that are killed, disks that run full, files that are damaged: HARNESS_KILLS=50, minutes
 	$(PY) -m pytest -m faults tests/robustness/test_faults.py -s
+
+# Without the checks of types that other tests make: a command ends as it does for its users.
+fuzz: install  ## random edits of data, models, words and records: HARNESS_EDITS=1000, minutes
+	$(PY) -m pytest -o addopts="-q --strict-markers" -m fuzz tests/robustness/test_fuzz.py -s
 
 lint: install  ## ruff and mypy
 	$(PY) -m ruff check .

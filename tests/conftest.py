@@ -21,11 +21,11 @@ from harness.ranking.resources import Resources
 from harness.vectors.build import build_store
 from harness.vectors.store import TokenStore
 
-LONG = ("slow", "faults", "notebooks", "training", "launchers", "browser", "pipeline")
+LONG = ("slow", "faults", "fuzz", "notebooks", "training", "launchers", "browser", "pipeline")
 """Markers of what the short run leaves out. A case counts under the first that it has."""
 FOLDERS = {"browser": "browser", "pipeline": "pipeline", "real": "pipeline", "robustness": "pipeline"}
 """The marker of what lies in a folder, unless the module or the case has one of its own."""
-COMMANDS = {"slow": "make test-slow", "faults": "make faults"}
+COMMANDS = {"slow": "make test-slow", "faults": "make faults", "fuzz": "make fuzz"}
 HARNESS = Path(harness.__file__).parent
 _left_out: Counter[str] = Counter()
 _warned: list[str] = []
