@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,11 +49,11 @@ def _trained(options: DictConfig, output: Path) -> str:
     from harness.training.folder import HEAD, MODEL
 
     if options.train.trainable == "all":
-        return f"model.path={output / MODEL}"
+        return shlex.quote(f"model.path={output / MODEL}")
     known = options.model.name in entries.choices("model")
     words = [f"model={options.model.name}"] if known else []
     words += [f"model.path={options.model.path}"] if options.model.path else []
-    return " ".join([*words, f"model.dtype={options.model.dtype}", f"model.head={output / HEAD}"])
+    return shlex.join([*words, f"model.dtype={options.model.dtype}", f"model.head={output / HEAD}"])
 
 
 COMMAND = Command(

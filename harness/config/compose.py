@@ -13,12 +13,9 @@ No word and no file of conf/ may name code to run (`harness.config.untrusted`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
 from typing import Any
-from unicodedata import normalize
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -29,12 +26,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import entries, schema, texts
 from harness.config.entries import GROUPS, choices, entry
-from harness.config.names import LONGEST, safe_name
+from harness.config.names import LONGEST, plain_name, safe_name
 from harness.config.untrusted import refuse_code, refuse_launcher, refuse_targets
 from harness.system.errors import HarnessError, unknown
 from harness.system.paths import user_path
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
 
 
 def expand(overrides: Sequence[str]) -> list[str]:
@@ -176,9 +171,7 @@ def prepare(config: DictConfig) -> DictConfig:
 
 def local_name(group: str, path: str) -> str:
     """The name of a model or data set in a folder: the folder's, as far as it can be a part of file names."""
-    found = user_path(path).resolve().name
-    ascii_letters = normalize("NFKD", found).encode("ascii", "ignore").decode()
-    name = _UNSAFE.sub("-", ascii_letters).strip("-.") or f"{group}-{sha256(found.encode()).hexdigest()[:8]}"
+    name = plain_name(user_path(path).resolve().name, group)
     # A folder that has the name of an entry is not that entry.
     return f"local-{name}" if name in choices(group) else name
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from hashlib import sha256
 from typing import Any
+from unicodedata import normalize
 
 from harness.config.entries import choices, entry
 from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 
+_UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 
 
@@ -34,8 +37,20 @@ def variant(group: str, options: dict[str, Any], ignored: Sequence[str] = ()) ->
 
 def _head_title(name: str) -> str:
     """A head's file without its ending; its folder where the file is just head.safetensors, as `train` calls it."""
-    path = Path(name)
-    return path.resolve().parent.name if path.stem == "head" else path.stem
+    path = user_path(name)
+    return plain_name(path.resolve().parent.name if path.stem == "head" else path.stem, "head")
+
+
+def plain_name(text: str, kind: str) -> str:
+    """The name of a file or folder, as far as it can be part of other files' names.
+
+    Parameters
+    ----------
+    kind
+        What stands before a digest of the name, if none of its letters can.
+    """
+    ascii_letters = normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return _UNSAFE.sub("-", ascii_letters).strip("-.") or f"{kind}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
 def safe_name(what: str, name: Any, longest: int = _LONGEST_VARIANT) -> str:

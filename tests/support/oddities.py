@@ -127,9 +127,8 @@ FOLDER_NAMES = (
     *("a b", " a", "a ", "a=b", "a#b", "a%20b", "a&b", "a;b", "(a)", "[a]", "{a}", "a$b", "${a}", "a\\b", "-a", "--a"),
     *("a.b", ".a", "a..b", "a:b", "a@b", "a+b", "a*b", "a?b", "a!b", "a|b", "a<b>", "a^b", "null", "true", "1", "1.0"),
     *("[1,2]", "a" * 150, "nan", "a\tb", "a\nb", "${oc.env:HOME}", "a`b", "%s", "{0}", "???"),
+    *("é", "流れ", "🛩", "a,b", "~a", "a~", "a'b", 'a"b', "'a'", '"a"'),
 )
-BEING_MENDED = ("é", "流れ", "🛩", "a,b", "~a", "a~", "a'b", 'a"b', "'a'", '"a"')
-"""Names of folders that Hydra's grammar refuses: a branch that mends it has yet to come."""
 UNKNOWN_WORDS = (
     *(
         "wing=5",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from harness.config import compose, schema, texts
+from harness.config import compose, names, schema, texts
 from harness.config.untrusted import refuse_code
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
@@ -90,6 +90,14 @@ def test_a_name_is_no_number(tmp_path):
 )
 def test_a_folder_gives_a_name_that_can_be_part_of_a_file(folder, name):
     assert compose.local_name("dataset", f"/data/{folder}") == name
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [("x/é 1.safetensors", "e-1"), ("runs/two/head.safetensors", "two"), ("流れ.safetensors", "head-9f6e121f")],
+)
+def test_a_head_gives_a_name_that_can_be_part_of_a_file(head, name):
+    assert names.model_name({"name": "tiny", "head": head}) == f"tiny+head={name}"
 
 
 def test_home_folders_and_files_of_that_name(tmp_path, monkeypatch):
