@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except HarnessError as error:
-        sys.stderr.write(f"error: {error}\n")
+        streams.say(f"error: {error}\n")
         return 2
     except BrokenPipeError:  # `| head`
         streams.silence()
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (found := streams.unwritable(error)) is None:
             raise
         streams.silence()
-        sys.stderr.write(f"error: {found}\n")
+        streams.say(f"error: {found}\n")
         return 2
 
 
@@ -76,7 +76,7 @@ def _run(words: Sequence[str]) -> int:
         return 0
     if words[0] not in COMMANDS:
         raise unknown("command", words[0], COMMANDS)
-    given = [word.partition("=")[2] for word in words if word.startswith("cache_dir=")]
+    given = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("cache_dir=")]
     homes.place([*given[-1:], os.environ.get("HARNESS_CACHE")])
     return COMMANDS[words[0]](words[1:])
 

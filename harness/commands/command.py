@@ -140,7 +140,7 @@ class Command:
 
 def option_of(word: str) -> str:
     """The option that a word sets; nothing for a flag, a name or a file."""
-    found = re.match(r"[+~]*([\w./]+)(@[\w.]*)?=", word)
+    found = re.match(r"[+~]*((hydra/)?\w[\w.]*)(@[\w.]*)?=", word)
     return found[1] if found else ""
 
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from harness.commands import arguments
 from harness.commands.command import Command
 from harness.config import entries
+from harness.config.texts import written
 from harness.system.errors import HarnessError
 
 log = logging.getLogger(__name__)
@@ -49,11 +50,11 @@ def _trained(options: DictConfig, output: Path) -> str:
     from harness.training.folder import HEAD, MODEL
 
     if options.train.trainable == "all":
-        return shlex.quote(f"model.path={output / MODEL}")
+        return shlex.quote(written("model.path", str(output / MODEL)))
     known = options.model.name in entries.choices("model")
     words = [f"model={options.model.name}"] if known else []
-    words += [f"model.path={options.model.path}"] if options.model.path else []
-    return shlex.join([*words, f"model.dtype={options.model.dtype}", f"model.head={output / HEAD}"])
+    words += [written("model.path", options.model.path)] if options.model.path else []
+    return shlex.join([*words, f"model.dtype={options.model.dtype}", written("model.head", str(output / HEAD))])
 
 
 COMMAND = Command(

@@ -22,7 +22,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from harness.config import entries, schema, texts
 from harness.config.entries import GROUPS, choices, entry
@@ -47,8 +47,9 @@ def expand(overrides: Sequence[str]) -> list[str]:
 
 def parse(overrides: Sequence[str]) -> list[Override]:
     """Hydra's reading of the overrides, with every group's choice looked up."""
-    refuse_code(overrides)
-    parsed = [_parsed(word) for word in overrides]
+    words = [texts.quoted(word) for word in overrides]
+    refuse_code(words)
+    parsed = [_parsed(word) for word in words]
     for override in parsed:
         if override.key_or_group in GROUPS:
             for name in values(override):
@@ -71,13 +72,18 @@ def _parsed(word: str) -> Override:
 
 
 def values(override: Override) -> list[str]:
-    """The values of an override: one, or those of a sweep."""
+    """The values of an override, without quotes: one, or those of a sweep."""
+    if (names := _matching(override)) is not None:
+        return names
+    return ["null" if value is None else value for value in texts.values(override)]
+
+
+def _matching(override: Override) -> list[str] | None:
+    """The names of a group that ``glob(...)`` matches; None for another value."""
     value = override.value()
-    if isinstance(value, Glob):
-        return list(value.filter(choices(override.key_or_group))) if override.key_or_group in GROUPS else []
-    if override.is_sweep_override() and override.is_discrete_sweep():
-        return [str(item) for item in override.sweep_string_iterator()]
-    return ["null" if value is None else str(value)]
+    if not isinstance(value, Glob):
+        return None
+    return list(value.filter(choices(override.key_or_group))) if override.key_or_group in GROUPS else []
 
 
 def words_of(override: Override) -> list[str]:
@@ -92,7 +98,9 @@ def words_of(override: Override) -> list[str]:
         return [str(override.input_line)]
     if not override.is_discrete_sweep():
         raise HarnessError(f"{override.input_line}: expected a list of values, range(...) or glob(...).")
-    found = values(override)
+    found = _matching(override)
+    if found is None:
+        found = [str(value) for value in override.sweep_string_iterator()]  # with their quotes
     if not found:
         raise HarnessError(f"{override.input_line} matches nothing: `python -m harness ls` lists the names.")
     return [f"{override.get_key_element()}={value}" for value in found]
@@ -106,20 +114,20 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     HarnessError
         For an unknown name, option or value, with the known ones.
     """
-    with _reporting():
+    with _reporting(overrides):
         return prepare(_compose(overrides)[0])
 
 
 def launcher_options(overrides: Sequence[str]) -> dict[str, Any]:
     """The options of the launcher that the overrides name, checked; references to other options stay as written."""
-    with _reporting():
+    with _reporting(overrides):
         options: Any = OmegaConf.to_container(_compose(overrides)[1].launcher, resolve=False)
     return dict(options)
 
 
 def hydra_options(overrides: Sequence[str]) -> DictConfig:
     """Hydra's own options, checked: the mode, an experiment's sweep, how messages are printed."""
-    with _reporting():
+    with _reporting(overrides):
         return _compose(overrides)[1]
 
 
@@ -142,13 +150,15 @@ def _compose(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
 
 
 @contextmanager
-def _reporting() -> Iterator[None]:
-    """Hydra's errors in one sentence."""
+def _reporting(overrides: Sequence[str]) -> Iterator[None]:
+    """Hydra's errors in one sentence, with the words that refer to other options or to the environment."""
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
+        named = [word for word in overrides if "${" in word]
+        what = " ".join(named) if named and isinstance(error, InterpolationResolutionError) else "these options"
         raise HarnessError(
-            f"cannot use these options ({_line(error)}): `python -m harness ls` lists the names, conf/ has the options."
+            f"cannot use {what} ({_line(error)}): `python -m harness ls` lists the names, conf/ has the options."
         ) from error
 
 

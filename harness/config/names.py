@@ -12,7 +12,7 @@ from harness.config.entries import choices, entry
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._=+-]+")  # with commas, which separate names in words
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 
 
@@ -44,13 +44,19 @@ def _head_title(name: str) -> str:
 def plain_name(text: str, kind: str) -> str:
     """The name of a file or folder, as far as it can be part of other files' names.
 
+    A digest keeps names apart that differ in letters beyond ASCII alone.
+
     Parameters
     ----------
     kind
-        What stands before a digest of the name, if none of its letters can.
+        What stands before a digest of the name, if the name cannot be used.
     """
     ascii_letters = normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return _UNSAFE.sub("-", ascii_letters).strip("-.") or f"{kind}-{sha256(text.encode()).hexdigest()[:8]}"
+    name = _UNSAFE.sub("-", ascii_letters).strip("-.")
+    usable = name not in ("", "null")
+    if usable and text.isascii():
+        return name
+    return f"{name if usable else kind}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
 def safe_name(what: str, name: Any, longest: int = _LONGEST_VARIANT) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from harness.config import shards
+from harness.config import shards, texts
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 
 Kind = tuple[Callable[[Any], bool], str]
 """Whether a value is right, and what is expected, in words."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEEPEST = 2**31
 
 
@@ -64,6 +64,7 @@ def _matching(pattern: str, expected: str) -> Kind:
     return _or_null((lambda found: bool(re.fullmatch(pattern, str(found))), expected))
 
 
+TEXT: Kind = (lambda found: not isinstance(found, str) or not _CONTROL.search(found), "no control characters")
 COUNT = _at_least(1, "a whole number of at least 1")
 FROM_0 = _at_least(0, "a whole number from 0 up")
 POSITIVE: Kind = (lambda found: _number(found, 0) and found > 0, "a number above 0")
@@ -142,6 +143,7 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
         for key, default in entry.items():
             _check_like(group, key, config[group][key], default)
     _check_each(config, RULES_OF_ENTRIES)
+    _check_each(config, dict.fromkeys(texts.SINGLE | texts.SWEPT - texts.GROUPS, TEXT))
     _check_together(config)
 
 

@@ -13,13 +13,15 @@ import re
 
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 
+from harness.config import entries
 from harness.system.paths import user_path
 
-SWEPT = frozenset(
+GROUPS = frozenset(entries.GROUPS)
+SWEPT = GROUPS | frozenset(
     "model.path model.head model.name model.hub model.revision dataset.path dataset.name dataset.split train_data.path "
     "train_data.name train_data.split".split()
 )
-"""Options that take a text, or several in a sweep."""
+"""Options that take a text, such as a name, or several in a sweep."""
 SINGLE = frozenset(
     "model.title data_dir models_dir cache_dir results_dir figures_dir output train.output hydra.run.dir "
     "hydra.sweep.dir".split()
@@ -57,9 +59,20 @@ def is_text(word: str) -> bool:
     )
 
 
+def written(option: str, text: str) -> str:
+    """The word that gives an option a text, to be printed: in quotes where it would be read as something else."""
+    misread = (
+        text == "null"
+        or (option in SWEPT and "," in text)
+        or bool(_QUOTED.fullmatch(text) or _FUNCTION.fullmatch(text))
+    )
+    return f"{option}={QuotedString(text, Quote.single).with_quotes() if misread else text}"
+
+
 def values(override: Override) -> list[str | None]:
     """The texts of an override, or of each value of a sweep, without quotes."""
-    found = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    is_sweep = override.is_sweep_override() and override.is_discrete_sweep()
+    found = list(override.sweep_iterator()) if is_sweep else [override.value()]
     return [None if one is None else one.text if isinstance(one, QuotedString) else str(one) for one in found]
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from harness.config.entries import GROUPS
 from harness.config.texts import is_text
 from harness.system.errors import HarnessError, unknown
 
@@ -50,7 +51,9 @@ def refuse_code(words: Sequence[str]) -> None:
                 raise HarnessError(f"unknown option {wrong}: expected one of {', '.join(FLAGS)}, or OPTION=VALUE.")
         elif not name:
             raise HarnessError(f"the word '{word}' names no option, expected OPTION=VALUE: write a name before '='.")
-        elif re.search(r"_(target|args|partial|recursive|convert)_", key if is_text(word) else word):
+        elif re.search(
+            r"_(target|args|partial|recursive|convert)_", key if is_text(word) and name not in GROUPS else word
+        ):
             raise HarnessError(f"{word}: an override cannot name code to run; leave it out.")
         elif name == "hydra/launcher":
             for chosen in value.split(","):

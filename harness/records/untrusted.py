@@ -56,7 +56,7 @@ def check_numbers(content: dict[str, Any]) -> None:
     for field in ("ndcg10", "candidate_recall"):
         if not all(isinstance(value, float) and 0 <= value <= 1 for value in content[field].values()):
             raise ValueError(f"{field} is not a number for each depth, from 0 to 1")
-    for field in ("seconds", "bytes"):
+    for field in ("seconds", "bytes", "candidates"):
         if not all(map(_is_number, content[field].values())):
             raise ValueError(f"{field} are not numbers")
     scores = content["per_query"]

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from harness.config import entries
+from harness.config.texts import SINGLE, SWEPT, written
 from harness.methods.registry import end_to_end
 from harness.records import FINAL, Record
 from harness.tables import Row
@@ -104,7 +105,12 @@ def _words(group: str, options: Options) -> list[str]:
     else:
         first = [] if changed.get("path") else [f"{group}=local"]
         changed |= {} if changed.get("path") == name else {"name": name}
-    return [*first, *(f"{group}.{key}={_value(value)}" for key, value in changed.items())]
+    return [*first, *(_word(f"{group}.{key}", value) for key, value in changed.items())]
+
+
+def _word(option: str, value: Any) -> str:
+    is_text = isinstance(value, str) and option in SINGLE | SWEPT
+    return written(option, value) if is_text else f"{option}={_value(value)}"
 
 
 def _value(value: Any) -> str:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from harness.config import compose, hydra
 from harness.config.texts import quoted
 from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 
 if TYPE_CHECKING:
     from harness.sweep.jobs import Goal, Job
@@ -93,7 +94,7 @@ def run(launcher: str, launched_by: Sequence[str], options: DictConfig, cells: S
 
     if not cells:
         return []
-    words = ["-m", *launched_by, quoted(f"cache_dir={cells[0].cache_dir}")]
+    words = ["-m", *launched_by, quoted(f"cache_dir={user_path(cells[0].cache_dir)}")]
     if launcher == "submitit_local":  # which starts at once all that it is given
         words.append(f"hydra.sweeper.max_batch_size={max(1, cores() // threads(options))}")
     failures = Failures()

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_SHOWN = 100
+_LONG = re.compile(r"\S{1000,}")  # longer than most paths
 
 
 class HarnessError(Exception):
     """Bad input or a broken environment. The text says what was found, what was expected, and what to do.
 
-    Control characters, which may come from a file or a word, are escaped: the text is one line that is safe to print.
+    Control characters, which may come from a file or a word, are escaped, and very long words are cut off: the text is
+    one line that is safe to print.
     """
 
     def __init__(self, text: str) -> None:
-        super().__init__("".join(one if one.isprintable() else ascii(one)[1:-1] for one in text))
+        printable = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+        super().__init__(_LONG.sub(lambda word: f"{word[0][:_SHOWN]}...", printable))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> HarnessError:

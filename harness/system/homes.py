@@ -6,41 +6,35 @@ a container with a read-only home and a read-only installation both would end in
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.system.errors import HarnessError
+from harness.system.paths import user_path
 
 VARIABLES = {"NUMBA_CACHE_DIR": "numba", "IR_DATASETS_HOME": "ir_datasets", "MPLCONFIGDIR": "matplotlib"}
 """Variable by which a library is told its place -> the folder that it gets."""
 
 
 def place(folders: Iterable[str | None]) -> None:
-    """Tell libraries to write below the first folder that can be, or the system's temporary one, if the home cannot.
+    """Tell libraries to write below the first folder that can be, if the home cannot.
 
-    It has an effect only before they are imported; a place that the user has set stays.
-
-    Raises
-    ------
-    HarnessError
-        If none of the folders can be written.
+    If none can be, they write to a temporary folder of this user alone, as numba runs what it finds there, which ends
+    with this process. A place has an effect only before a library is imported; one that the user has set stays.
     """
     home = Path(os.path.expanduser("~"))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    if _is_writable(home) and _is_writable(cache):
+    if (_is_writable(home) and _is_writable(cache)) or all(map(os.environ.get, VARIABLES)):
         return
-    temporary = Path(tempfile.gettempdir()) / f"late-interaction-harness-{os.getuid()}"
-    for folder in [*(Path(one) for one in folders if one), temporary]:
-        if _is_writable(folder):
-            for variable, name in VARIABLES.items():
-                os.environ.setdefault(variable, str(folder.absolute() / name))
-            return
-    raise HarnessError(
-        f"neither the home {home} nor cache_dir nor {temporary} can be written, expected a place for compiled "
-        "functions: set cache_dir to a folder that can be written."
-    )
+    chosen = next((path for path in (user_path(one) for one in folders if one) if _is_writable(path)), None)
+    if chosen is None:
+        chosen = Path(tempfile.mkdtemp(prefix="late-interaction-harness-"))
+        atexit.register(shutil.rmtree, chosen, ignore_errors=True)
+    for variable, name in VARIABLES.items():
+        os.environ.setdefault(variable, str(chosen.absolute() / name))
 
 
 def _is_writable(folder: Path) -> bool:

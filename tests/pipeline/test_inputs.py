@@ -68,11 +68,11 @@ def test_a_table_of_several_folders_shows_all(tmp_path, words, capsys):
     paths = f"dataset.path={one},{two}"
     assert main(["run", *words, paths]) == 2 and "a sweep: add -m, or check the path" in capsys.readouterr().err
     assert main(["run", "-m", *words, f"dataset.path='{one}',{two}"]) == 0
-    assert "Mean NDCG@10 x 100 over Jose,-1+it-s (Jose,-1, it-s).\n" in capsys.readouterr().out
+    assert "Mean NDCG@10 x 100 over Jose-1-aff3e2f4+it-s (Jose-1-aff3e2f4, it-s).\n" in capsys.readouterr().out
     assert main(["table", words[0], words[1], f"dataset.path={two},'{one}'"]) == 0
-    assert "Mean NDCG@10 x 100 over it-s+Jose,-1 (it-s, Jose,-1).\n" in capsys.readouterr().out
+    assert "Mean NDCG@10 x 100 over it-s+Jose-1-aff3e2f4 (it-s, Jose-1-aff3e2f4).\n" in capsys.readouterr().out
     assert main(["table", words[0], words[1], f"dataset.path={one}"]) == 0
-    assert "Mean NDCG@10 x 100 over Jose,-1 (Jose,-1).\n" in capsys.readouterr().out
+    assert "Mean NDCG@10 x 100 over Jose-1-aff3e2f4 (Jose-1-aff3e2f4).\n" in capsys.readouterr().out
 
 
 def test_random_weights_are_said(tmp_path, words, lateon_like, capsys):
