@@ -6,6 +6,7 @@ grows or shrinks to the vocabulary, and texts beyond the last position end in an
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -170,7 +171,13 @@ def _refuse_vocabulary(found: Inspection) -> None:
     if rows is None:
         return
     if vocabulary is not None:
-        size = max(vocabulary.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        ids = sorted(vocabulary.get_vocab(with_added_tokens=True).values())
+        size = ids[-1] + 1 if ids else 0
+        if twice := [one for one, other in itertools.pairwise(ids) if one == other]:
+            raise HarnessError(
+                f"{found.transformer / TOKENIZERS[0]} has two tokens with the id {twice[0]}, expected an id for each: "
+                "copy the whole folder again."
+            )
     elif (path := found.transformer / "vocab.txt").exists():
         size = len(path.read_bytes().splitlines())
     else:

@@ -181,6 +181,15 @@ def test_a_vocabulary_of_another_model_is_refused(lateon_like, tmp_path, words):
         locate(options(copy), None)
 
 
+def test_two_tokens_with_one_id_are_refused(lateon_like, tmp_path):
+    copy = shutil.copytree(lateon_like, tmp_path / "copy")
+    content = json.loads((copy / "tokenizer.json").read_text())
+    content["model"]["vocab"]["heat"] = content["model"]["vocab"]["flow"]
+    (copy / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(HarnessError, match=r"tokenizer.json has two tokens with the id \d+, expected an id for each"):
+        locate(options(copy), None)
+
+
 SETTINGS = {
     "query_length": ([], {}, "32", -1, 3, True, 1.5),
     "document_length": ("cosine", {}),
