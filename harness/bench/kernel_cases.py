@@ -26,10 +26,7 @@ _PIECE = 4096  # rows per piece of a plain product
 
 
 def rerank(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
-    """MaxSim of queries with their candidates, and of all pairs.
-
-    Candidates are drawn at random: then queries share the fewest documents.
-    """
+    """MaxSim of queries with random candidates (so that queries share the fewest documents), and of all pairs."""
     few_queries = _in_memory(queries.rows(0, min(QUERIES, len(queries))))
     rng = np.random.default_rng(0)
     depth = min(CANDIDATES, len(docs))
@@ -237,7 +234,6 @@ def _plain_product(left: np.ndarray, right: np.ndarray) -> Callable[[], None]:
 
 
 def _scipy(codes: SparseCodes) -> scipy.sparse.csr_array:
-    """SMVE's codes as scipy's sparse matrix [texts, size]."""
     return scipy.sparse.csr_array((codes.weights, codes.anchors, codes.ends), shape=(len(codes), codes.size))
 
 
@@ -249,7 +245,6 @@ def _bandwidth() -> float:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """The time that one run of `work` takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
