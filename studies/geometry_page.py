@@ -32,7 +32,7 @@ def geometry_overview() -> str:
 
 
 def lateon_queries(data: Path) -> str:
-    """Measures of the real query vectors of LateOn-regularized (50 queries of each of four sets)."""
+    """Measures of the real query vectors of LateOn-regularized (50 queries of each of four sets); "" without them."""
     lines = []
     for path in sorted((data / "embeddings" / "lateon-regularized-queries").glob("*/tokens.npy")):
         tokens, lengths = (np.load(path.with_name(f"{n}.npy"), allow_pickle=False) for n in ("tokens", "lengths"))
@@ -44,13 +44,13 @@ def lateon_queries(data: Path) -> str:
 
 
 def geometry() -> None:
-    """The tables and figures of results/GEOMETRY.md."""
+    """Write the tables and figures of results/GEOMETRY.md."""
     page = RESULTS / "GEOMETRY.md"
     found = file.read(file.path_of(RESULTS, "scifact", MODEL))
     splice(page, "overview", geometry_overview())
     splice(page, "scifact", tables.measures(found) + "\n\n" + tables.first_stages(found))
     for name, head in (("muvera", "ste_muvera_s0"), ("smve", "ste_smve_s0")):
-        a, b = (f"{MODEL}+dtype=bfloat16+head={one}" for one in ("untrained_s0", head))
+        a, b = (f"{MODEL}+dtype=bfloat16+head={side}" for side in ("untrained_s0", head))
         lines = printed("geometry", "compare", f"a={a}", f"b={b}").splitlines()
         splice(page, f"compare {name}", "\n".join(line for line in lines if not line.startswith("| within")))
     if os.environ.get("HARNESS_DATA") and (text := lateon_queries(Path(os.environ["HARNESS_DATA"]))):

@@ -1,16 +1,14 @@
-"""Write docs/options.md from the comments of conf/ and from the commands' OPTIONS: `python studies/make_options.py`."""
+"""Write docs/options.md from the comments of conf/: `python studies/make_options.py`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from harness import cli
 from harness.config import entries
 from harness.system.files import write_text
 
@@ -37,8 +35,8 @@ _LINE = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z_][\w-]*): *(?P<value>[^#]*?) 
 def comments(text: str) -> dict[str, str]:
     """Option (of a section: ``section.option``) -> its comment, from the text of a YAML file.
 
-    A comment stands behind its option and may go on in lines of its own, or stands in full lines before it; the first
-    line of a file is about the file.
+    A comment stands behind its option and may continue in lines of its own, or stands in full lines before it. A
+    continued line that begins with "of `COMMAND`:" is a remark of its own. The first line of a file is about the file.
     """
     found: dict[str, str] = {}
     section = key = before = ""
@@ -47,7 +45,7 @@ def comments(text: str) -> dict[str, str]:
         if stripped.startswith("#"):
             words = stripped.lstrip("# ")
             if line.startswith(" ") and key:
-                found[key] = f"{found[key]}; {words}"
+                found[key] = f"{found[key]}{'; ' if words.startswith('of `') else ' '}{words}".strip()
             elif number and found:
                 before = f"{before} {words}".strip()
         elif match := _LINE.fullmatch(line):
@@ -59,19 +57,19 @@ def comments(text: str) -> dict[str, str]:
     return found
 
 
-def rows(options: Mapping[str, Any], said: Mapping[str, str], prefix: str = "") -> Iterator[str]:
-    """A line of a Markdown table for each option, those of sections with the section's name in front."""
+def rows(options: Mapping[str, Any], meanings: Mapping[str, str], prefix: str = "") -> Iterator[str]:
+    """A line of a Markdown table for each option; an option of a section has the section's name in front."""
     for name, value in options.items():
-        if isinstance(value, dict) and f"{name}.{next(iter(value), '')}" in said:
-            if said.get(name):
-                yield f"| `{prefix}{name}` | | {_cell(said[name])} |"
-            yield from (row for key, inner in value.items() for row in rows({f"{name}.{key}": inner}, said, prefix))
+        if isinstance(value, dict) and f"{name}.{next(iter(value), '')}" in meanings:
+            if meanings.get(name):
+                yield f"| `{prefix}{name}` | | {_cell(meanings[name])} |"
+            yield from (row for key, inner in value.items() for row in rows({f"{name}.{key}": inner}, meanings, prefix))
         else:
-            yield f"| `{prefix}{name}` | `{_plain(value)}` | {_cell(said.get(name, ''))} |"
+            yield f"| `{prefix}{name}` | `{_plain(value)}` | {_cell(meanings.get(name, ''))} |"
 
 
 def main_options() -> str:
-    """The options of conf/config.yaml, without the groups and Hydra's own."""
+    """The options of conf/config.yaml, without the groups and without Hydra's options."""
     text = (entries.CONF_DIR / "config.yaml").read_text(encoding="utf-8")
     options = yaml.safe_load(text)
     shown = {name: value for name, value in options.items() if name not in ("defaults", "hydra", "dataset")}
@@ -89,27 +87,17 @@ def groups() -> str:
 
 
 def group_options(group: str, name: str) -> str:
-    """The options of an entry, with their comments; those that it does not comment have another entry's comment.
+    """The options of an entry with their comments; an option without a comment has that of another entry.
 
-    Methods have options of their own, so that another one's comment would be about something else.
+    Methods do not share options, so that the comment of another method would be about something else.
     """
-    said: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     paths = sorted((entries.CONF_DIR / group).glob("*.yaml"), key=lambda path: (path.stem != name, path.name))
     for path in paths[:1] if group == "method" else paths:
         for key, comment in comments(path.read_text(encoding="utf-8")).items():
-            said[key] = said.get(key) or comment
+            meanings[key] = meanings.get(key) or comment
     options = {key: value for key, value in entries.entry(group, name).items() if key != "name"}
-    return _table(rows(options, said, f"{group}."))
-
-
-def commands() -> str:
-    """The options that each command reads, if the commands say so."""
-    lines = []
-    for name in cli.COMMANDS:
-        read = getattr(import_module(f"harness.commands.{name}"), "OPTIONS", ())
-        if read:
-            lines.append(f"| `{name}` | {', '.join(f'`{option}`' for option in read)} |")
-    return "\n".join(["## By command", "", "| command | options that it reads |", "|---|---|", *lines]) if lines else ""
+    return _table(rows(options, meanings, f"{group}."))
 
 
 def page() -> str:
@@ -120,7 +108,7 @@ def page() -> str:
     for name in entries.choices("method"):
         if len(entries.entry("method", name)) > 1:
             parts += [f"## Options of `method={name}`", group_options("method", name)]
-    return "\n\n".join([*parts, *filter(None, [commands()])]) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _names(group: str) -> list[str]:

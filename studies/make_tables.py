@@ -24,7 +24,7 @@ FORMATS = {"markdown": "md", "csv": "csv", "latex": "tex"}
 
 
 def smve_curve() -> str:
-    """SMVE on sets outside the suites: mean NDCG@10 at depths, recall, numbers kept a document, seconds."""
+    """SMVE on sets outside the suites: mean NDCG@10 x 100 by depth, recall, numbers per document, milliseconds."""
     lines = []
     for record in records.read_all(RESULTS):
         if record.dataset in ("cacm", "cisi") and record.method.split("+")[0] == "smve" and record.center == "corpus":

@@ -1,4 +1,4 @@
-"""The tables over suite offline8: the short answer of the README, and all measured rows beside the model card's own."""
+"""The tables over suite offline8: the README's answer, and all measured rows beside those of the model card."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Names = tuple[str, str, str]
 
 
 def means() -> dict[Names, dict[str, float]]:
-    """Mean NDCG@10 over the suite by depth, for every cell that was measured on all eight sets."""
+    """Mean NDCG@10 (0 to 1) over the suite by depth, for every row that was measured on all eight sets."""
     datasets = entries.entry("suite", "offline8")["datasets"]
     cells: dict[Names, dict[str, records.Record]] = {}
-    for record in [one for results in (RESULTS, RESULTS / "ste") for one in records.read_all(results, datasets)]:
+    for record in [record for folder in (RESULTS, RESULTS / "ste") for record in records.read_all(folder, datasets)]:
         cells.setdefault((record.model, record.center, record.method), {})[record.dataset] = record
     return {
         names: {
-            depth: float(np.mean([one.ndcg10[depth] for one in of.values()]))
-            for depth in next(iter(of.values())).ndcg10
+            depth: float(np.mean([record.ndcg10[depth] for record in by_dataset.values()]))
+            for depth in next(iter(by_dataset.values())).ndcg10
         }
-        for names, of in cells.items()
-        if len(of) == len(datasets)
+        for names, by_dataset in cells.items()
+        if len(by_dataset) == len(datasets)
     }
 
 
@@ -66,24 +66,24 @@ def beside_the_card() -> str:
     plaid_of = {row["model"]: row["plaid"] for row in card["rows"] if "plaid" in row}
     for row in card["rows"]:
         names = (titles.title(row["model"]), "the card's", row["center"], row["method"])
-        of_depth = dict(zip(card["depths"], row["ndcg10"], strict=True))
-        lines.append(_beside(names, (plaid_of[row["model"]], "PLAID"), of_depth))
+        by_depth = dict(zip(card["depths"], row["ndcg10"], strict=True))
+        lines.append(_beside(names, (plaid_of[row["model"]], "PLAID"), by_depth))
     return formats.pipes(pd.DataFrame(lines))
 
 
 def _short(model: str) -> str:
-    """A model's title, of a variant with a trained head the head alone."""
+    """A model's title; for a variant with a trained head, the head is its only option that is shown."""
     return titles.title(model.split("+")[0]) + (f", head {model.split('head=')[1]}" if "head=" in model else "")
 
 
 def _beside(
-    names: tuple[str, str, str, str], reference: tuple[float, str], of_depth: dict[str, float]
+    names: tuple[str, str, str, str], reference: tuple[float, str], by_depth: dict[str, float]
 ) -> dict[str, str]:
-    """A line of the table: the row, what its differences are to, and NDCG@10 x 100 by depth."""
+    """A line of the table: the row, the reference of its differences, and NDCG@10 x 100 by depth."""
     (model, source, center, method), (value, kind) = names, reference
     shown = {"Model": model, "Numbers": source, "Center": center, "Reference": f"{value:.2f} ({kind})"}
     shown["Method"] = registry.title(method)
-    for depth, found in of_depth.items():
+    for depth, found in by_depth.items():
         shown[f"rk={depth}"] = _with_difference(found, value)
     return shown
 

@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: where results are, what a command prints, tables put into pages."""
+"""Helpers of the scripts in this folder: where results are, the output of a command, and tables put into pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ MODEL = "answerai_colbert_small"
 
 
 def printed(*words: str, results: Path = RESULTS) -> str:
-    """What a command of the harness prints."""
+    """The output of a command of the harness.
+
+    Raises
+    ------
+    SystemExit
+        If the command fails.
+    """
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         if cli.main([*words, f"results_dir={results}"]) != 0:

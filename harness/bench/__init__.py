@@ -2,8 +2,8 @@
 
     python -m harness bench [what=rerank|muvera|smve|search|encode|grid|scale] [model=... dataset=...]
 
-Everything is measured in one run on the same inputs, the token vectors of the data set. Ours, the peer and the limit
-take turns, so that other load on the machine affects all of them; results are medians.
+Everything is measured in one run on the same inputs, the token vectors of the data set. Our implementation, the peer
+and the limit take turns, so that other load on the machine affects all of them; results are medians.
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "scale")
 
 
 def run(config: DictConfig) -> int:
-    """Time the cases of ``what`` (null: all but scale), print the table, write bench.json and the chart."""
+    """Time the cases of ``what`` (null: all but scale), print the table, write bench.json and the chart.
+
+    Returns
+    -------
+    The exit code.
+
+    Raises
+    ------
+    HarnessError
+        If ``what`` is unknown, or the model or data set is not available.
+    """
     from harness.bench import report
     from harness.config.options import results_dir
     from harness.measure.grouping import by_model
@@ -41,7 +51,7 @@ def run(config: DictConfig) -> int:
 
 
 def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-arg]
-    """The rows of the table, one after the other as they are measured."""
+    """The rows of the table, each as soon as it is measured."""
     from harness.bench import kernel_cases, pipeline_cases
     from harness.bench.timing import timed
     from harness.measure.grouping import selected

@@ -26,13 +26,13 @@ _PIECE = 4096  # rows per piece of a plain product
 
 
 def rerank(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
-    """MaxSim of queries with their candidates (random ones, which share the fewest documents), and of all pairs."""
-    few_queries = _memory(queries.rows(0, min(QUERIES, len(queries))))
+    """MaxSim of queries with random candidates (so that queries share the fewest documents), and of all pairs."""
+    few_queries = _in_memory(queries.rows(0, min(QUERIES, len(queries))))
     rng = np.random.default_rng(0)
     depth = min(CANDIDATES, len(docs))
     rows = np.array([rng.permutation(len(docs))[:depth] for _ in range(len(few_queries))])
     pairs = Pairs.of([rows], len(few_queries))
-    held = _memory(docs.rows(0, len(docs)))
+    held = _in_memory(docs.rows(0, len(docs)))
     listed = [torch.from_numpy(held[row]) for row in range(len(docs))]
     arrays = [text.numpy() for text in listed]
     query_arrays = [few_queries[q] for q in range(len(few_queries))]
@@ -75,7 +75,7 @@ def rerank(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
     wide = np.ascontiguousarray(
         np.resize(few_queries.rows(0, len(few_queries)).tokens, (max(1, pair_tokens // len(tokens)), docs.dim)).T
     )
-    limit = _plain(tokens, wide)
+    limit = _plain_product(tokens, wide)
     tokens_each = pair_tokens / rows.size / few_queries.lengths.mean()
     what = f"{len(few_queries)} queries x {depth} candidates, {tokens_each:.0f} tokens"
     yield Case("rerank", what, ours, ("pylate", "pylate.rank.rerank"), pylate, limit, agree_pylate)
@@ -88,7 +88,7 @@ def rerank(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
         "rerank",
         f"all pairs, {len(queries)} queries x {len(block.lengths)} documents",
         lambda: maxsim.block_scores(stack_all, block),
-        limit=_plain(block.tokens, wide_all),
+        limit=_plain_product(block.tokens, wide_all),
     )
 
 
@@ -114,12 +114,12 @@ def muvera(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
         lambda: fde.documents(block),
         ("muvera-python", "muvera.Muvera.encode_documents (batch)"),
         peer,
-        _plain(block.tokens, fde.planes.numpy()),
+        _plain_product(block.tokens, fde.planes.numpy()),
     )
 
 
 def smve(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
-    """The k largest of w projections of each centered token; the limit is the product.
+    """The k largest of w projections of each centered token; the limit is the product with the anchors alone.
 
     The peer runs with the number of tokens per call (256, 1,024 or 4,096) that is fastest for it.
     """
@@ -141,7 +141,7 @@ def smve(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
             return lambda: [torch.topk(part @ matrix, keep) for part in vectors.split(size)]
 
         sizes = (size for size in (256, 1024, 4096) if size * width < 1 << 29)
-        best = min(sizes, key=lambda size: _once(at_once(size)))
+        best = min(sizes, key=lambda size: _seconds(at_once(size)))
         in_bfloat16 = smve_anchors.fast_bfloat16()
         narrow = (vectors.bfloat16(), matrix.bfloat16()) if in_bfloat16 else (vectors, matrix)
 
@@ -161,7 +161,7 @@ def smve(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
 
 
 def search(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
-    """From codes to the 1,000 best documents for each query."""
+    """The search from codes to the 1,000 best documents of each query."""
     k = min(1000, len(docs))
     fde = FixedDimensionalEncoding(docs.dim, **_muvera_options(), device=CPU)
     block, query_block = docs.rows(0, len(docs)), queries.rows(0, len(queries))
@@ -185,7 +185,7 @@ def search(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
         search_muvera,
         ("torch", "torch.topk(queries @ documents.T, k)"),
         search_torch,
-        _plain(codes.numpy(), query_codes.numpy()),
+        _plain_product(codes.numpy(), query_codes.numpy()),
         agree,
     )
     for width, keep in ((4096, 8), (16_384, 16), (65_536, 32)):
@@ -216,13 +216,13 @@ def _muvera_options() -> dict[str, Any]:
     return {name: value for name, value in entry("method", "muvera").items() if name != "name"}
 
 
-def _memory(block: Block) -> StoreInMemory:
+def _in_memory(block: Block) -> StoreInMemory:
     """A block as token vectors in memory, so that nothing is read from the disk while it is timed."""
     return StoreInMemory(block.tokens, block.lengths)
 
 
-def _plain(left: np.ndarray, right: np.ndarray) -> Callable[[], None]:
-    """The plain float32 product of all rows, in pieces, with the same BLAS and all its threads."""
+def _plain_product(left: np.ndarray, right: np.ndarray) -> Callable[[], None]:
+    """A function that computes the plain float32 product of all rows, in pieces, with the same BLAS and its threads."""
     out = np.empty((min(_PIECE, len(left)), right.shape[1]), dtype=np.float32)
 
     def product() -> None:
@@ -241,10 +241,10 @@ def _bandwidth() -> float:
     """Bytes per second that all threads together read from a table that fits the last cache (16 MiB)."""
     table = torch.ones(1 << 22)
     table.sum()
-    return 20 * table.nbytes / _once(lambda: [table.sum() for _ in range(20)])
+    return 20 * table.nbytes / _seconds(lambda: [table.sum() for _ in range(20)])
 
 
-def _once(work: Callable[[], object]) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""Cases for steps of the pipeline: encoding texts, measuring a grid of cells, and corpora too large for memory."""
+"""Cases for steps of the pipeline: encoding texts, measuring a grid of cells, and searching synthetic corpora."""
 
 from __future__ import annotations
 
@@ -83,7 +83,12 @@ def grid(testbed: Testbed, width: int, keep: int, runs: int) -> Iterator[Row]:
 
 
 class Synthetic(TokenVectors):
-    """Random unit token vectors, generated when they are read: the corpus is neither in memory nor on a disk."""
+    """Random unit token vectors, generated when they are read: the corpus is neither in memory nor on a disk.
+
+    Attributes
+    ----------
+    seconds : time that generating has taken so far
+    """
 
     def __init__(self, documents: int, seed: int) -> None:
         super().__init__(DIM, np.full(documents, LENGTH, dtype=np.int64))
@@ -98,7 +103,7 @@ class Synthetic(TokenVectors):
 
 
 def scale(memory_mb: int) -> Iterator[Row]:
-    """Searches of synthetic corpora by MUVERA and SMVE, each in its own process: seconds and peak memory."""
+    """Seconds and peak memory of searches of synthetic corpora by MUVERA and SMVE, each in its own process."""
     for method in ("muvera", "smve"):
         for documents in SCALES:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -110,7 +115,7 @@ def scale(memory_mb: int) -> Iterator[Row]:
 
 
 def _scaled(method: str, documents: int, memory_mb: int, threads: int) -> tuple[float, float]:
-    """One search: (seconds without generating the corpus, peak resident memory in MB)."""
+    """The seconds of one search, without those of generating the corpus, and the peak resident memory in MB."""
     torch.set_num_threads(threads)
     docs, queries = Synthetic(documents, 1), Synthetic(QUERIES, 2)
     block = queries.rows(0, QUERIES)

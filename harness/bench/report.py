@@ -16,7 +16,7 @@ from harness.system.files import write_text
 
 
 def keep(folder: Path, rows: Iterable[Row]) -> list[dict[str, object]]:
-    """Write rows to bench.json, where they replace rows with the same case and peer; returns all rows of the file."""
+    """Write rows to bench.json, where they replace rows of the same case and peer, and return all rows of the file."""
     path = folder / "bench.json"
     before = json.loads(path.read_text()) if path.exists() else []
     new = [asdict(row) for row in rows]
@@ -28,7 +28,7 @@ def keep(folder: Path, rows: Iterable[Row]) -> list[dict[str, object]]:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows as a Markdown table: seconds of ours, the peer and the limit, their ratios, the spread."""
+    """The rows as a Markdown table: our seconds, the peer's and the limit's, their ratios, the spread."""
     lines = [
         {
             "what": row.what,

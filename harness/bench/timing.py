@@ -1,4 +1,4 @@
-"""One case of the benchmark: ours, a peer and a limit, which are timed in turns."""
+"""One case of the benchmark: our implementation, a peer and a limit are timed in turns."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Case:
     ours : this project's implementation
     peer : name of the peer's distribution, and the function that is called; "" if there is no peer
     peer_run : the peer's implementation; None if it is not installed
-    limit : work that no implementation can avoid (a plain product of the same shape), or its seconds
-    agree : raises AssertionError if our result and the peer's differ; the peer is then not timed
+    limit : work that no implementation can avoid (a plain product of the same shape), or its seconds; None: unknown
+    agree : takes our result and the peer's, and raises AssertionError if they differ; the peer is then not timed
     """
 
     what: str
@@ -48,9 +48,13 @@ class Row:
 
     Attributes
     ----------
+    what, case : those of the `Case`
+    peer, peer_version : the peer's function, and the version of its distribution; "" without a peer
     ratio_peer : peer / ours; above 1, ours is faster
     ratio_limit : limit / ours; 1 is the limit itself
     spread : half the range of our times, divided by their median
+    runs : number of timed runs
+    host : the machine and its BLAS (`host`)
     peak_mb : peak resident memory of the process in MB; None if it was not measured
     """
 

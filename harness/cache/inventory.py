@@ -30,6 +30,7 @@ from harness.vectors.build import PARTS
 
 KINDS = ("tokens", "sums", "plaid", "candidates", "maxsim", "data", "training", "hydra", "other")
 MARKERS = {"tokens": store.META, "plaid": plaid.MARKER, "training": DONE}
+"""Kind of entries that are folders -> the file that is written last, so that a folder with it is complete."""
 READERS: dict[str, Callable[[Path], Any]] = {
     "tokens": store.open_store,
     "plaid": plaid.checked,
@@ -39,6 +40,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
 }
 """Kind with checksums -> the function that reads an entry and raises an error if it is damaged."""
 FOLDERS = {"tokens": "tokens", "plaid": "plaid", "beir": "data", "training": "training", "hydra": "hydra"}
+"""Folder of cache_dir -> the kind of its entries."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ class CacheEntry:
     Attributes
     ----------
     kind : one of `KINDS`
+    path : the file or folder
     name : its path below cache_dir
+    bytes : the size of all its files
     written : when its youngest file was written, in seconds since 1970
     complete : whether it was finished (`is_complete`)
     """
@@ -62,7 +66,7 @@ class CacheEntry:
 
     @property
     def lock(self) -> Path | None:
-        """The lock that is held while the entry is being written; None: entries of this kind have no lock."""
+        """The lock that is held while the entry is being written; None if entries of its kind have no lock."""
         return locks.of(self.path) if self.kind in ("tokens", "plaid") else None
 
     @property
@@ -88,7 +92,7 @@ def stages(cache: Path) -> list[CacheEntry]:
 
 
 def _places(cache: Path) -> Iterator[tuple[str, Path]]:
-    """(kind, path) of every entry; locks are none."""
+    """(kind, path) of every entry; locks are not entries."""
     for top in cache.iterdir():
         if top.name == locks.FOLDER:
             continue

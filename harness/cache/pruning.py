@@ -20,7 +20,7 @@ from harness.vectors.build import PARTS
 
 
 def prunable(found: list[CacheEntry], cache: Path, older: float | int | None) -> list[CacheEntry]:
-    """The entries that may go by the rule of this module; `older` in days, None: only incomplete entries."""
+    """The entries that may go by the rule of this module; `older` is in days, None means incomplete entries only."""
     measured = locks.measured_now(cache)
     before = time.time() - (older or 0) * DAY
     return [
@@ -61,12 +61,12 @@ def delete(entry: CacheEntry, cache: Path) -> bool:
 
     Returns
     -------
-    Whether it was deleted: it is not if, since it was listed, a process has finished it or has begun to use it.
+    Whether it was deleted. It stays if, since it was listed, a process has finished it or has begun to use it.
 
     Raises
     ------
     HarnessError
-        If the disk refuses.
+        If it cannot be deleted.
     """
     try:
         with locks.held(entry.lock, wait=False) if entry.lock else nullcontext(True) as mine:

@@ -1,4 +1,4 @@
-"""Figures of what was measured. Nothing here measures anything, and what is missing is left out.
+"""Figures of records and geometries. Nothing here measures anything, and what is missing is left out.
 
 A figure is a function from plain data to a matplotlib Figure, in the module of its name. `KINDS` lists them: a new
 figure is a module and an entry there.
@@ -30,7 +30,7 @@ class Kind:
     ----------
     needs : what its figures are made from, in words
     caption : what its figures show, for a reader of the report
-    figures : the function that draws all of them, (file name, figure); it appends a note for each that is left out
+    figures : the function that yields (file name, figure) for all of them, and appends a note for each that is left out
     """
 
     needs: str
@@ -46,7 +46,7 @@ def _of_geometry(
     Parameters
     ----------
     parts
-        Keys of a first stage's geometry, one of which the figure needs; none: it is not about first stages.
+        Keys of a first stage's geometry, one of which the figure needs; empty if it is not about first stages.
     lacking
         The first stages that have such a key, for the note on a geometry without any.
     """
@@ -109,13 +109,19 @@ KINDS = {
 
 
 def check(what: str | None) -> None:
-    """Refuse an unknown kind of figure."""
+    """Refuse an unknown kind of figure; None stands for all kinds.
+
+    Raises
+    ------
+    HarnessError
+        With the known kinds.
+    """
     if what is not None and what not in KINDS:
         raise unknown("figure", what, KINDS)
 
 
 def draw(inputs: Inputs, what: str | None, folder: Path) -> tuple[list[Path], list[str]]:
-    """Draw the figures of one kind (None: of all) into a folder.
+    """Draw the figures of one kind (None: of all kinds) into a folder.
 
     Returns
     -------

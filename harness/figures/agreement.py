@@ -1,4 +1,4 @@
-"""How well a first stage follows exact MaxSim, relevant documents or not."""
+"""How well a first stage follows exact MaxSim; relevance judgements play no part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What quality costs: NDCG@10 against the size of the index and the time per query, for variants of a method."""
+"""The cost of quality: NDCG@10 against the size of the index and the time per query, for variants of a method."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFr
     Parameters
     ----------
     all_records
-        Those of all cells, among which `harness.tables.costs` looks for the ones that were searched together.
+        The records of all cells, in which `harness.tables.costs` finds the cells that were searched together.
 
     Returns
     -------
-    The columns method (without options), options (those that differ among the records of the method), shipped (whether
-    no option was changed), megabytes (of the index) and milliseconds (per query, of the first stage), documents,
-    queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not measured).
+    The columns method (its name without options), options (those that differ among the records of the method), shipped
+    (whether all options are those of conf/), megabytes (of the index), milliseconds (per query, of the first stage),
+    documents, queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not measured).
     """
     lines = []
     for record in records:
@@ -84,7 +84,7 @@ def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFr
 def front(cost: Float[np.ndarray, " points"], quality: Float[np.ndarray, " points"]) -> Bool[np.ndarray, " points"]:
     """Whether each point is on the Pareto front: no other point is as cheap and as good, and cheaper or better.
 
-    Equal points are on it together or not at all; a point with a NaN is not on it.
+    Equal points are either all on the front or all off it; a point with a NaN is not on it.
     """
     cheaper, better = cost[None] < cost[:, None], quality[None] > quality[:, None]
     as_cheap, as_good = cost[None] <= cost[:, None], quality[None] >= quality[:, None]
@@ -93,7 +93,17 @@ def front(cost: Float[np.ndarray, " points"], quality: Float[np.ndarray, " point
 
 
 def draw(points: pd.DataFrame, name: str, reference: tuple[str, float] | None = None) -> Figure:
-    """Panels: a row for each depth, a column for each cost; `reference`: a method's name and NDCG@10 x 100."""
+    """A row of panels for each depth, a column for each cost.
+
+    Parameters
+    ----------
+    points
+        The lines that `frame` returns.
+    name
+        The title: model, data set and centering.
+    reference
+        Name and NDCG@10 x 100 of the method that is drawn as a level line; None: no line.
+    """
     depths = [depth for depth in DEPTHS if points[depth].notna().any()]
     figure, axes = style.panels(len(depths), len(COSTS), style.WIDTH, 2.9, sharex="col", sharey="row")
     shown = list(zip(axes, product(depths, COSTS), strict=True))
@@ -182,7 +192,7 @@ def _label_fronts(axes: Axes, points: pd.DataFrame, depth: str, cost: str, refer
 
 
 def _reference(records: Sequence[Record]) -> tuple[str, float] | None:
-    """The first of the measured methods that rank with MaxSim themselves (PLAID, exact), and its NDCG@10 x 100."""
+    """The first measured method that ranks with MaxSim itself (PLAID, then exact), and its NDCG@10 x 100."""
     found = {record.method: 100 * record.ndcg10[FINAL] for record in records if registry.end_to_end(record.method)}
     shipped = sorted((method for method in found if "+" not in method), key=registry.order)
     return (shipped[0], found[shipped[0]]) if shipped else None

@@ -1,4 +1,4 @@
-"""What figures are made from: records and geometries."""
+"""The inputs of figures: records and geometries."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was measured of what the user asked for.
+    """The records and geometries of the models and data sets that the user asked for.
 
     Attributes
     ----------
     results : folder of the records
     suite : a name for all data sets together
+    datasets : names of the data sets, in the order of tables
     depths : rerank depths
     rows : lines of the results table: (model, centering, method)
     records : all records on the data sets, also those that belong to other rows
@@ -45,13 +46,13 @@ class Inputs:
 def by_center(parts: Mapping[str, T]) -> list[tuple[str, str, T]]:
     """(centering, label, part) for each centering that a geometry has, in the order of `KINDS`.
 
+    Two centerings that subtract the same mean from the documents (`corpus` and `own`) have equal parts for the
+    documents: these are one line with both labels.
+
     Parameters
     ----------
     parts
         The space of a centering (`Kind.space`) -> part.
-
-    Two centerings that subtract the same mean from the documents (`corpus` and `own`) have equal parts for the
-    documents: these are one line with both labels.
     """
     found: list[tuple[str, str, T]] = []
     for name, kind in KINDS.items():

@@ -15,11 +15,17 @@ SIZE = 6  # font size in points
 _MARK = 2.5  # half of a marker, in points
 _AWAY = 4.5  # points between a text and any other point, to which it would otherwise seem to belong
 _SPACE = (4, 1)  # points between texts, across and up
-_LINED = 9  # points from which on a line leads from the point to its text
+_LINED = 9  # distance in points; beyond it, a line leads from the point to its text
 
 
 class Spot(NamedTuple):
-    """A place for a text: where its corner (or side) stands relative to the point, in points."""
+    """A place for a text: where its corner (or side) stands relative to the point.
+
+    Attributes
+    ----------
+    dx, dy : distance from the point, to the right and up, in points
+    across, up : the corner or side of the text that stands there, as in matplotlib's alignments
+    """
 
     dx: float
     dy: float
@@ -29,7 +35,17 @@ class Spot(NamedTuple):
     def boxes(
         self, mark: Float[np.ndarray, " xy"], size: Float[np.ndarray, " xy"], pixels: float
     ) -> tuple[Bbox, list[Bbox]]:
-        """The box that a text of a size covers, in pixels, and the boxes that the line to it covers, if it has one."""
+        """The box that a text covers, and the boxes that the line to it covers, if it has one; in pixels.
+
+        Parameters
+        ----------
+        mark
+            The point, in pixels.
+        size
+            Width and height of the text, in pixels.
+        pixels
+            Pixels per point.
+        """
         way = pixels * np.array([self.dx, self.dy])
         corner = mark + way - np.array(self.share) * size
         stops = mark + np.linspace(0.2, 1, 12)[:, None] * way
@@ -37,7 +53,7 @@ class Spot(NamedTuple):
 
     @property
     def share(self) -> tuple[float, float]:
-        """Which point of the text stands at the place: 0 to 1 of its width and of its height."""
+        """The point of the text that stands at the place, as shares (0 to 1) of its width and height."""
         return ("left", "center", "right").index(self.across) / 2, ("bottom", "center", "top").index(self.up) / 2
 
     @property
@@ -63,7 +79,7 @@ def place(
     others: Sequence[tuple[float, float]],
     lines: Sequence[Float[np.ndarray, "_ 2"]],
 ) -> None:
-    """Label points (x, y, text) in their order, each at the nearest free place; without a free place, it has no label.
+    """Label points (x, y, text) in their order, each at its first free place; a point without one has no label.
 
     A label covers no other label, no point, none of `others` (points without a text) and none of `lines` (the corners
     of lines that run parallel to the axes). Limits and layout of the axes must be settled.

@@ -51,7 +51,7 @@ _RC = {
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, line style and marker of a line, and how the marker is filled (of a centering)."""
+    """How a line is drawn: colour, line style, marker, and how the marker is filled (matplotlib's words)."""
 
     color: str
     line: str | tuple[int, tuple[int, ...]]
@@ -71,7 +71,7 @@ CENTERS = {
     "own": Look("#fba35f", "--", "^", "left"),
 }
 OTHER = Look("#8c8c8c", "-.", "D")
-"""The look of a method that this installation does not have."""
+"""The look of a method or centering that this installation does not have."""
 _MORE_METHODS = (Look("#009e73", ":", "^"), Look("#cc79a7", "-.", "v"), Look("#56b4e9", "-", "P"))
 _MORE_CENTERS = (Look("#1b7837", "-.", "v", "right"), Look("#2166ac", (0, (5, 1)), "P", "top"))
 
@@ -95,7 +95,7 @@ def center_look(center: str) -> Look:
 
 
 def of_cell(method: str, center: str) -> dict[str, Any]:
-    """Options of a line for a method under a centering: both can be told, in grey as well."""
+    """Options of a line for a method under a centering; both can be recognized, in grey as well."""
     look, centered = method_look(method), center_look(center)
     return {"color": look.color, "linestyle": centered.line, "marker": look.marker, "fillstyle": centered.fill}
 
@@ -120,14 +120,22 @@ def center_name(center: str) -> str:
 
 
 def panels(rows: int, columns: int, width: float, height: float, **share: Any) -> tuple[Figure, list[Axes]]:
-    """A figure and its rows x columns panels, row by row; `width` of the figure and `height` of a row in inches."""
+    """A figure and its rows x columns panels, row by row.
+
+    Parameters
+    ----------
+    width, height
+        Width of the figure and height of a row, in inches.
+    share
+        Options of `Figure.subplots`, such as ``sharey``.
+    """
     figure = Figure(figsize=(width, rows * height), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **share).flat)
 
 
-def legend_below(axes: Axes, below: float = -0.27, **options: Any) -> None:
-    """Put a panel's legend under its axis, where it covers nothing; `below` in heights of the panel."""
-    axes.legend(loc="upper left", bbox_to_anchor=(0, below), borderaxespad=0, **options)
+def legend_below(axes: Axes) -> None:
+    """Put a panel's legend under its axis, where it covers nothing."""
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.27), borderaxespad=0)  # 0.27 of the panel's height
 
 
 def legend_under(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:

@@ -1,4 +1,4 @@
-"""First stages as geometry sees them: how tokens fall on their projections, and how well they follow MaxSim.
+"""Geometry of first stages: how tokens fall on their projections, and how well they follow MaxSim.
 
 A first stage is compared with exact MaxSim on at most ``geometry.documents`` documents and ``geometry.queries``
 queries, drawn by the hashes of their ids.
@@ -29,8 +29,8 @@ DEPTHS = (CUT, 50, 100, 200, 400, 1000)
 SEED = 0
 """The seed of every sample."""
 SAMPLED_TOKENS = 20_000
-"""Tokens of each side for measures over random pairs."""
-_LOADING_TOKENS = 400_000  # of each side, for the load of anchors
+"""The number of tokens that measures over random pairs take from each side."""
+_LOADING_TOKENS = 400_000  # taken from each side, for the load of anchors
 _QUERY_TOKENS, _DOCUMENT_TOKENS = 500, 4000  # 2,000,000 pairs, for the overlap of anchors
 Options = dict[str, Any]
 
@@ -41,7 +41,12 @@ class FirstStages:
     Parameters
     ----------
     sizes
-        At most how many ``documents`` and ``queries``.
+        The largest number of ``documents`` and of ``queries``.
+
+    Attributes
+    ----------
+    documents, queries : token vectors of the compared documents and queries
+    self_rows : for each query, the row in `documents` of the document with its id, or -1; int64 [queries]
     """
 
     def __init__(self, testbed: Testbed, sizes: Mapping[str, int]) -> None:
@@ -51,7 +56,7 @@ class FirstStages:
         place = np.full(len(testbed.dataset.docs) + 1, -1)
         place[documents] = np.arange(len(documents))
         self.documents, self.queries = _subset(testbed.docs, documents), _subset(testbed.queries, queries)
-        self.self_rows = place[testbed.self_rows[queries]]  # for each query, the row of the document with its id, or -1
+        self.self_rows = place[testbed.self_rows[queries]]
 
     @cached_property
     def exact(self) -> Ranking:
@@ -60,7 +65,13 @@ class FirstStages:
         return self._without_self(found.ranking)
 
     def geometry(self, options: Options, centerings: Mapping[str, Centering]) -> Options:
-        """Space of each centering -> the method's options, the occupancy of its projections, and its agreement."""
+        """The geometry of a method, given as an entry of conf/method, under each centering.
+
+        Returns
+        -------
+        Space -> ``options``, ``buckets`` or ``anchors`` (`harness.geometry.occupancy`) and ``agreement``
+        (`harness.evaluation.agreement`).
+        """
         method = registry.make(options)
         found: dict[str, Options] = {}
         for names in share_documents(centerings):
@@ -104,7 +115,7 @@ class FirstStages:
 
 
 def share_documents(centerings: Mapping[str, Centering]) -> list[list[str]]:
-    """The names of centerings, grouped by the mean that they subtract from the documents: one search for each group."""
+    """The names of centerings, grouped by the mean that they subtract from the documents: a group shares a search."""
     groups: dict[int, list[str]] = {}
     for name, shift in centerings.items():
         groups.setdefault(id(shift.documents), []).append(name)
@@ -118,7 +129,7 @@ def _rows_by_id(ids: Sequence[str], most: int) -> Int[np.ndarray, " rows"]:
 
 
 def _subset(store: TokenVectors, rows: Int[np.ndarray, " rows"]) -> TokenVectors:
-    """Some rows of a store, in memory; the store itself if these are all of its rows."""
+    """The given rows of a store, in memory; the store itself if these are all of its rows."""
     if len(rows) == len(store):
         return store
     parts = [store[row].astype(np.float16) for row in rows.tolist()]

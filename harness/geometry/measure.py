@@ -1,7 +1,7 @@
 """Measure the geometry of one (model, data set) and write its file (`harness.geometry.file`).
 
 Token vectors are measured as the projections of first stages see them: under each centering of
-`harness.vectors.centering.KINDS`. All token vectors are measured, in one reading after the one for their mean.
+`harness.vectors.centering.KINDS`. One pass over the store measures all of them, after a pass for their mean.
 """
 
 from __future__ import annotations
@@ -43,11 +43,22 @@ Options = dict[str, Any]
 
 
 def diagnose_cells(configs: Sequence[DictConfig], failures: list[str]) -> Iterator[Path]:
-    """Write the geometry of each (model, data set) of some configurations; failures are appended to the list."""
+    """Write the geometry of each (model, data set) of the configurations, and yield the file of each.
+
+    Parameters
+    ----------
+    failures
+        The failure of a data set is appended here, and the others go on.
+
+    Raises
+    ------
+    HarnessError
+        If a shard, a method without projections, or a variant of a centering is asked for.
+    """
     for options, requests in by_model(configs):
         methods, centers = _distinct(requests)
         if options["shard"]:
-            raise HarnessError(f"shard={options['shard']}: a geometry is of a whole corpus, so leave shard out.")
+            raise HarnessError(f"shard={options['shard']}: a geometry describes a whole corpus, so leave shard out.")
         if options["threads"]:
             torch.set_num_threads(options["threads"])
         for dataset_options in selected(options):
@@ -70,7 +81,7 @@ def _distinct(requests: Sequence[Request]) -> tuple[list[Options], list[str]]:
             raise HarnessError(f"method={name} has no projections to look at: expected {' or '.join(expected)}.")
     for name, kind in centers.items():
         if name != kind:
-            raise HarnessError(f"center={name}: a geometry is of the centerings as they are, {', '.join(KINDS)}.")
+            raise HarnessError(f"center={name}: a geometry has no variants of centerings; expected {', '.join(KINDS)}.")
     return list(methods.values()), list(centers.values())
 
 
@@ -124,7 +135,13 @@ def _check_inputs(path: Path, known: Options, identity: Options, methods: Sequen
 
 
 class GeometryOf:
-    """The geometry of a testbed, under every centering."""
+    """The geometry of a testbed, under every centering.
+
+    Attributes
+    ----------
+    mean : the queries whose mean token vector is mu_Q
+    identity : what the geometry depends on; an earlier file with another identity is refused
+    """
 
     def __init__(self, testbed: Testbed) -> None:
         self.testbed = testbed
@@ -145,7 +162,13 @@ class GeometryOf:
         return FirstStages(self.testbed, self.identity["geometry"])
 
     def token_spaces(self) -> Options:
-        """All keys of the file but those of the first stages."""
+        """All keys of the file (`harness.geometry.file`) except those of the first stages.
+
+        Raises
+        ------
+        HarnessError
+            If a side has fewer than two token vectors.
+        """
         testbed = self.testbed
         sides = {
             "documents": (testbed.docs, {name: shift.documents for name, shift in self.centerings.items()}),

@@ -1,4 +1,4 @@
-"""Geometry of a set of token vectors, exactly and in one reading: no sampling, a few [dim, dim] sums in memory.
+"""Geometry of a set of token vectors. It is exact, takes one pass, and holds a few [dim, dim] sums in memory.
 
 For n vectors x (unit vectors as the model gives them, or shifted by a centering), with the directions u = x / |x| and
 the eigenvalues l of the second moment sum(x x^T) / n:
@@ -9,10 +9,10 @@ the eigenvalues l of the second moment sum(x x^T) / n:
     effective rank         exp(entropy of l / sum(l))      (Roy and Vetterli, EUSIPCO 2007)
     top share              max(l) / sum(l)
 
-For documents less their own mean, the second moment is the covariance. For queries less the *documents'* mean it is
+For documents minus their own mean, the second moment is the covariance. For queries minus the *documents'* mean it is
 not: it also holds the offset between the two means, which the projections see as well.
 
-Over a corpus, all tokens are one set. Within documents, the tokens of each document are a set, and the mean is over
+Over a corpus, all tokens are one set. Within documents, the tokens of each document are one set, and the mean is over
 documents.
 """
 
@@ -41,10 +41,12 @@ def units(tokens: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over n vectors, `nonzero` of which have a direction, in float64.
+    """Sums over vectors, in float64.
 
     Attributes
     ----------
+    n : number of vectors
+    nonzero : number of vectors that have a direction
     total : sum of the vectors, [dim]
     directions : sum of the vectors divided by their lengths, [dim]; a zero vector has no direction
     outer : sum of their outer products, [dim, dim]
@@ -79,7 +81,7 @@ class Moments:
 
     @property
     def mean_pairwise_cosine(self) -> float:
-        """Over all pairs of different vectors; a zero vector has the cosine 0 with every other."""
+        """The mean cosine over all pairs of different vectors; a zero vector has the cosine 0 with every other."""
         return float((self.directions @ self.directions - self.nonzero) / (self.n * (self.n - 1)))
 
     def spectrum(self, centered: bool = False) -> Float[np.ndarray, " dim"]:
@@ -99,8 +101,8 @@ class TokenSpace:
     Attributes
     ----------
     moments : those of all token vectors together
-    within : mean of each measure over the texts in which two or more tokens have a direction; ``n``: number of these
-        texts
+    within : mean of each measure over the texts in which two or more tokens have a direction, with ``n`` (number of
+        these texts) and ``dim``
     """
 
     moments: Moments
@@ -114,15 +116,16 @@ class TokenSpace:
 
 
 def spaces(store: TokenVectors, means: Sequence[Float[np.ndarray, " dim"] | None]) -> list[TokenSpace]:
-    """The measures of a store's vectors less each of some means (None: as they are), from one reading.
+    """The measures of a store's vectors minus each of the means (None: as they are), from one pass.
 
     Cost: for each token and mean dim^2 multiply-adds; for each text and mean the eigenvalues of an [m, m] matrix, where
-    m is the smaller of dim and its tokens.
+    m is the smaller of dim and the text's number of tokens.
     """
     return _read(store, means, within=True)
 
 
 def _read(store: TokenVectors, means: Sequence[np.ndarray | None], within: bool) -> list[TokenSpace]:
+    """As `spaces`; without `within`, the measures of single texts are skipped."""
     empty, nothing = Moments.of_tokens(np.zeros((0, store.dim))), np.zeros(len(MEASURES))
 
     def sums_of(rows: range) -> list[tuple[Moments, np.ndarray, int]]:
@@ -158,11 +161,13 @@ def _of_text(tokens: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " measures
 
 
 def _shares(matrix: Float[np.ndarray, "m m"]) -> Float[np.ndarray, " m"]:
+    """Eigenvalues' shares of their sum, descending."""
     values = np.clip(np.linalg.eigvalsh(matrix)[::-1], 0, None)
     return values / (values.sum() or 1)
 
 
 def _measures(shares: Float[np.ndarray, " m"]) -> dict[str, float]:
+    """All `MEASURES` of eigenvalues' shares, except the cosine."""
     positive = shares[shares > 0]
     if not len(positive):  # only zero vectors, which have no direction
         return dict.fromkeys(MEASURES[1:], 0.0)

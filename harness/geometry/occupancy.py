@@ -6,11 +6,15 @@ Vectors in a narrow cone fall into few buckets and keep few anchors, and then a 
     collision   how often two tokens share a bucket of a repetition; 2^-k if even
     agreement   how often two tokens that share a bucket in one repetition share one in another. It equals `collision`
                 if all pairs are equally near (evenly spread, or all in one cone), and is larger if some pairs are
-                nearer than others, which is what distinguishes texts; None for a single repetition
-    empty       share of a text's buckets that are empty, before a document's are filled; texts without tokens left out
+                nearer than others, which is what distinguishes texts. It is None for a single repetition, or if no
+                pair shares a bucket
+    empty       share of a text's buckets that are empty, before a document's are filled; texts without tokens do not
+                count
     Gini        coefficient of the numbers of tokens that keep each anchor: 0 if even, near 1 if all keep the same few
     unused      share of anchors that no token keeps
-    overlap     whether two tokens keep a common anchor; without one, they add nothing to the score
+    overlap     whether two tokens keep a common anchor; without a common one, they add nothing to the score
+
+A *place* is one anchor that one token keeps: n tokens have n * k places.
 """
 
 from __future__ import annotations
@@ -64,6 +68,8 @@ def buckets(
 ) -> dict[str, Any]:
     """How all tokens of a store fall into buckets; the rates of pairs are those of the `sampled` tokens.
 
+    The store must have a text with tokens, and `sampled` two tokens or more.
+
     Returns
     -------
     ``shares`` (of a repetition's tokens in its buckets, descending, mean over repetitions), ``entropy``,
@@ -94,15 +100,17 @@ def buckets(
 
 
 def _pair_rates(ids: Int[np.ndarray, "n repetitions"], seed: int) -> dict[str, float | None]:
-    """Rates of token pairs that share a bucket: in a repetition, and in another one given one (None: in none)."""
+    """``collision`` and ``agreement``, as the module defines them, over random pairs of tokens."""
     left, right = pairs(len(ids), seed)
     repetitions = ids.shape[1]
     shared = (ids[left] == ids[right]).sum(axis=1).astype(np.float64)
-    again, once = shared @ (shared - 1), shared.sum() * (repetitions - 1)
-    return {"collision": float(shared.mean() / repetitions), "agreement": float(again / once) if once else None}
+    shared_twice, pairs_of_repetitions = shared @ (shared - 1), shared.sum() * (repetitions - 1)
+    agreement = float(shared_twice / pairs_of_repetitions) if pairs_of_repetitions else None
+    return {"collision": float(shared.mean() / repetitions), "agreement": agreement}
 
 
 def _entropy(shares: Float[np.ndarray, " buckets"]) -> float:
+    """The entropy of shares, in bits."""
     positive = shares[shares > 0]
     return float(-(positive @ np.log2(positive)))
 
@@ -113,8 +121,8 @@ def anchor_load(encoding: SparseEncoding, tokens: Float[np.ndarray, "n dim"], se
     Returns
     -------
     ``gini``, ``gini_even`` (that of anchors kept at random, which is above 0 for few tokens), ``unused``, ``largest``
-    (share of all kept places that are on the most loaded anchor), ``lorenz`` (share of the places on the least loaded
-    anchors, at `LORENZ` even shares of the anchors) and ``n`` (tokens).
+    (share of the places on the most loaded anchor), ``lorenz`` (share of the places on the least loaded anchors, at
+    `LORENZ` even shares of the anchors) and ``n`` (tokens).
     """
     pieces = chunks(len(tokens), _AT_ONCE)
     kept = np.concatenate(map_threads(lambda rows: encoding.kept(tokens[rows.start : rows.stop])[0].ravel(), pieces))
@@ -131,7 +139,7 @@ def anchor_load(encoding: SparseEncoding, tokens: Float[np.ndarray, "n dim"], se
 
 
 def _lorenz(places: Int[np.ndarray, " kept"], size: int) -> Float[np.ndarray, " size_1"]:
-    """Share of all kept places that are on the least loaded 0, 1, ... `size` anchors."""
+    """Share of the places on the least loaded 0, 1, ... `size` anchors."""
     return np.concatenate([[0], np.cumsum(np.sort(np.bincount(places, minlength=size)))]) / len(places)
 
 
@@ -160,7 +168,7 @@ def zero_overlap(
 
 
 def _incidence(encoding: SparseEncoding, tokens: Float[np.ndarray, "n dim"]) -> sparse.csr_array:
-    """[n, size], 1 where a token keeps an anchor."""
+    """A matrix [n, size] that is 1 where a token keeps an anchor."""
     kept = encoding.kept(tokens)[0]
     ends = np.arange(len(tokens) + 1) * kept.shape[1]
     return sparse.csr_array((np.ones(kept.size, np.int32), kept.ravel(), ends), shape=(len(tokens), encoding.size))

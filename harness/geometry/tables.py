@@ -1,4 +1,4 @@
-"""Tables of geometries: those of one model, or two models side by side."""
+"""Tables of geometries: one model's measures, or those of two models side by side."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Options = dict[str, Any]
 def measures(found: Options) -> str:
     """The measures of one model on one data set, as Markdown."""
     lines = []
-    for of in SETS:
-        for space in _spaces(found[of]):
-            measured = found[of][space]
+    for part in SETS:
+        for space in _spaces(found[part]):
+            measured = found[part][space]
             shown = {_words(name): f"{measured[name]:.3f}" for name in MEASURES}
-            lines.append({"of": _words(of), "space": space, **shown, "n": measured["n"]})
+            lines.append({"of": _words(part), "space": space, **shown, "n": measured["n"]})
     return _markdown(lines)
 
 
@@ -82,31 +82,31 @@ def compare(results: Path, models: Sequence[str], datasets: Sequence[str]) -> st
     HarnessError
         If a model has no geometry, or there is no data set with a geometry of both models.
     """
-    have = {model: {path.parent.name for path in results.glob(f"geometry/*/{model}.json")} for model in models}
+    measured_on = {model: {path.parent.name for path in results.glob(f"geometry/*/{model}.json")} for model in models}
     measured = sorted({path.stem for path in results.glob("geometry/*/*.json")})
     for model in models:
-        if not have[model]:
+        if not measured_on[model]:
             known = f"known: {', '.join(measured)}" if measured else f"there is none in {results}"
             raise HarnessError(
                 f"there is no geometry of '{model}' ({known}): run `python -m harness geometry model={model}` first."
             )
     left, right = models
-    common = sorted(have[left] & have[right] & (set(datasets) or have[left]))
+    common = sorted(measured_on[left] & measured_on[right] & (set(datasets) or measured_on[left]))
     if not common:
         raise HarnessError(
-            f"{left} and {right} have no geometry of a common data set ({', '.join(sorted(have[left]))}; "
-            f"{', '.join(sorted(have[right]))}): run `python -m harness geometry` for one more."
+            f"{left} and {right} have no geometry of a common data set ({', '.join(sorted(measured_on[left]))}; "
+            f"{', '.join(sorted(measured_on[right]))}): run `python -m harness geometry` for both on the same data set."
         )
     found = {model: [read(path_of(results, name, model)) for name in common] for model in models}
     lines = []
     compared = [kind.space for kind in KINDS.values() if kind.in_card]
-    for of in SETS:
+    for part in SETS:
         for space in compared:
             for name in MEASURES:
-                before, after = (_mean(found[model], of, space, name) for model in models)
+                before, after = (_mean(found[model], part, space, name) for model in models)
                 shown = {left: f"{before:.3f}", right: f"{after:.3f}", "change": _change(name, before, after)}
-                lines.append({"of": _words(of), "space": space, "measure": _words(name), **shown})
-    return _markdown(lines) + f"\n\nMeans over {', '.join(common)}; changes in percent, of cosines as a difference.\n"
+                lines.append({"of": _words(part), "space": space, "measure": _words(name), **shown})
+    return _markdown(lines) + f"\n\nMeans over {', '.join(common)}; changes in percent, for cosines as differences.\n"
 
 
 def _spaces(parts: Mapping[str, Any]) -> list[str]:
@@ -114,11 +114,12 @@ def _spaces(parts: Mapping[str, Any]) -> list[str]:
     return [kind.space for kind in KINDS.values() if kind.space in parts]
 
 
-def _mean(found: Sequence[Options], of: str, space: str, name: str) -> float:
-    return math.fsum(geometry[of][space][name] for geometry in found) / len(found)
+def _mean(found: Sequence[Options], part: str, space: str, name: str) -> float:
+    return math.fsum(geometry[part][space][name] for geometry in found) / len(found)
 
 
 def _change(name: str, before: float, after: float) -> str:
+    """The change of a measure in percent, for a cosine as a difference."""
     if name == "mean_pairwise_cosine":
         return f"{after - before:+.3f}"
     return f"{100 * (after / before - 1):+.1f} %" if before else MISSING

@@ -33,11 +33,12 @@ def survivors(projections, shift, first_anchor, k, reach, kept, anchors, values,
     Parameters
     ----------
     projections : int16 or int32 [tokens, rows, GROUPS], the bits of bfloat16 or float32 numbers
-    shift : 16 for bfloat16, 0 for float32: bits << shift are those of a float32
+    shift : 16 for bfloat16, 0 for float32: ``bits << shift`` are those of a float32
+    first_anchor : number of the piece's first anchor; 0 for the first piece, which sets the floors
     reach : float32 [tokens], at least twice the error of a token's projections, not counting the rounding to bfloat16
-    kept : int64 [tokens], number of survivors so far; -1: step 4 tries all anchors
-    anchors : int32 [tokens, room], values : as `projections` [tokens, room], the survivors
-    floors : as `projections` [tokens]; no projection below it can be among the k largest
+    kept : int64 [tokens], updated: number of survivors so far; -1: step 4 tries all anchors
+    anchors : int32 [tokens, room], values : as `projections` [tokens, room], updated: the survivors
+    floors : as `projections` [tokens], updated: no projection below it can be among the k largest
     """
     room = anchors.shape[1]
     maxima = np.empty(GROUPS, projections.dtype)
@@ -87,7 +88,10 @@ def survivors(projections, shift, first_anchor, k, reach, kept, anchors, values,
 @njit(nogil=True, cache=True)
 @no_type_check
 def _nearly_kth(maxima, k, low_bits):
-    """The k-th largest of the groups' maxima without its lowest bits, or 0; by bisection: 15 counts of GROUPS."""
+    """The k-th largest of the groups' maxima without its lowest bits, or 0.
+
+    A bisection over 15 bits finds it, with one pass over the maxima per step.
+    """
     low, high = 0, 0x7FFF
     while low < high:
         middle = (low + high + 1) >> 1

@@ -23,8 +23,8 @@ def transform(values):
     """``values[a, l] = sum_i (-1)^popcount(a & i) values[i, l]`` for every lane l, in place.
 
     values : float32 [2^m * LANES]. Three steps of the butterfly are done at once (eight runs of rows), with a third of
-    the loads and stores; the remaining steps one by one. A run is a slice, so that the inner loop is long and
-    vectorized.
+    the loads and stores; the remaining steps are done one by one. A run is a slice, so that the inner loop is long
+    and vectorized.
     """
     run = LANES
     while 8 * run <= len(values):
@@ -86,6 +86,7 @@ def largest(tokens, signs, width, k, guess, scale, chosen, values):
     signs : float32 [blocks, n], each 1 or -1; anchor ``b * n + a`` is the a-th of block b
     width : number of anchors; the last block may be used in part
     guess : float32 [LANES], first floors
+    scale : factor of the written values
     chosen : int32 [tokens, k], values : float32 [tokens, k], written
     """
     count, n = len(chosen), signs.shape[1]

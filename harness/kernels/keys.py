@@ -1,8 +1,8 @@
-"""Sortable keys (`harness.ranking`) and the selection of the k largest.
+"""Sortable keys, and the selection of the k largest.
 
-    key = order(score) * 2^32 + (2^32 - 1 - row)
+A pair (score, row) becomes one int64, which sorts by score descending, then row ascending:
 
-order() maps a float32 to an int32 that sorts alike, so a larger key is a higher score, or the lower row on ties.
+    key = order(score) * 2^32 + (2^32 - 1 - row),   order: float32 -> int32, increasing
 """
 
 from __future__ import annotations
@@ -55,8 +55,12 @@ def offer(best, filled, floors, scores, first_row, first_query, last_query):
 
     Parameters
     ----------
-    best : int64 [queries, 2k], filled : int64 [queries], floors : int64 [queries]
+    best : int64 [queries, 2k], updated: keys, in no particular order
+    filled : int64 [queries], updated: number of keys that a query holds
+    floors : int64 [queries], updated: the key that a document must exceed
     scores : float32 [queries, documents], C order; -inf is never taken
+    first_row : row of the first document
+    first_query, last_query : the queries to update, first to last - 1
     """
     k = best.shape[1] // 2
     count = scores.shape[1]

@@ -21,6 +21,7 @@ def sum_anchors(chosen, values, offsets, mean, sums, counts, ends, anchors, weig
     ----------
     chosen : int32 [tokens, kept], values : float32 [tokens, kept]
     offsets : int64 [texts + 1]
+    mean : whether the projections are averaged (a document) or summed (a query)
     sums : float32 [size], counts : int32 [size], scratch space, all zero before and after
     ends : int64 [texts + 1], anchors : int32 [tokens * kept], weights : float32 [tokens * kept], written:
         the code of text i is ``weights[ends[i]:ends[i + 1]]`` at ``anchors[ends[i]:ends[i + 1]]``, in any order
@@ -50,7 +51,7 @@ def sum_anchors(chosen, values, offsets, mean, sums, counts, ends, anchors, weig
 def invert(ends, anchors, weights, starts, texts, posted):
     """Postings of each anchor, texts ascending, from the codes of the texts; a counting sort.
 
-    ends, anchors, weights : from `sum_anchors`
+    ends, anchors, weights : codes of the texts, from `sum_anchors`
     starts : int64 [size + 1], texts : uint16 [numbers], posted : float32 [numbers], written: anchor a is kept by
         ``texts[starts[a]:starts[a + 1]]`` with ``posted[starts[a]:starts[a + 1]]``
     """
@@ -65,7 +66,7 @@ def invert(ends, anchors, weights, starts, texts, posted):
             texts[place] = text
             posted[place] = weights[i]
             starts[anchors[i]] = place + 1
-    for a in range(len(starts) - 1, 0, -1):  # each start has moved to its end, which is the next one's start
+    for a in range(len(starts) - 1, 0, -1):  # each start has moved to its end, which is the next anchor's start
         starts[a] = starts[a - 1]
     starts[0] = 0
 
@@ -73,7 +74,7 @@ def invert(ends, anchors, weights, starts, texts, posted):
 @njit(nogil=True, cache=True)
 @no_type_check
 def score_postings(ends, anchors, weights, starts, texts, posted, first, last, scores):
-    """Sparse dot products of queries with every text of an inverted index.
+    """Sparse dot products of the queries first to last - 1 with every text of an inverted index.
 
     ends, anchors, weights : codes of the queries, from `sum_anchors`; starts, texts, posted : from `invert`
     scores : float32 [last - first, texts], written
@@ -84,4 +85,4 @@ def score_postings(ends, anchors, weights, starts, texts, posted, first, last, s
         for i in range(ends[query], ends[query + 1]):
             anchor, weight = anchors[i], weights[i]
             for j in range(starts[anchor], starts[anchor + 1]):
-                of_query[texts[j]] += weight * posted[j]  # an unsigned number: numba need not look for negative ones
+                of_query[texts[j]] += weight * posted[j]  # unsigned, so numba does not check for negative indices

@@ -5,13 +5,16 @@
 A document without tokens scores -inf: it can never be retrieved.
 
 One pass over the corpus scores all pairs that were asked for. Each document's tokens are read once and multiplied with
-those of all queries that need it, as many at a time as the cache can hold; there `harness.kernels.maxima` takes the
-maxima. A pair is a product of its own in BLAS's batch, [tokens, dim] @ [dim, query tokens]. This is as fast as a large
-product, and a score does not depend on what else is computed, to the last bit: equal documents tie in any block, in any
-shard, and with any number of threads.
+those of all queries that need it. On a CPU (`harness.ranking.maxsim_cpu`), a pair is a product of its own in BLAS's
+batch, [tokens, dim] @ [dim, query tokens]. This is as fast as a large product, and a score does not depend on what else
+is computed, to the last bit: equal documents tie in any block, in any shard, and with any number of threads.
+`harness.ranking.maxsim_gpu` has the same functions for a GPU.
 
-Queries are padded with zero vectors, which keeps their scores: max_j 0 . d_j = 0 adds nothing to the sum. Documents are
-never padded (with zeros, the padding would win as soon as all similarities of a query token are negative).
+Padding lets ragged texts go through dense products without a mask:
+
+- a *query* padded with zero vectors keeps its MaxSim: max_j 0 . d_j = 0 adds nothing to the sum;
+- a *document* padded with copies of its own first token keeps its MaxSim: a maximum does not see repetitions. Padding
+  with zeros would win as soon as all similarities of a query token are negative. Only the GPU pads documents.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from harness.ranking import maxsim_cpu, maxsim_gpu
 from harness.system.device import twin
 from harness.vectors.store import TokenVectors
 
-_TOKEN_COPIES = 2  # of a block's tokens: float16 as read, float32
+_TOKEN_COPIES = 2  # a block's tokens are in memory twice: float16 as read, and float32
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Pairs:
 
     @classmethod
     def of(cls, candidates: Sequence[Int[np.ndarray, "queries _"]], queries: int) -> Pairs:
-        """All pairs of candidate lists (document rows [queries, k]; -1: none)."""
+        """The distinct pairs of candidate lists, each of document rows, int64 [queries, k]; -1: no document."""
         keys = [cls._keys(rows, queries)[rows >= 0] for rows in candidates]
         every = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *keys]))  # five times as fast as np.unique
         return cls(every[np.diff(every, prepend=-1) > 0], queries)
@@ -64,14 +67,14 @@ class Pairs:
         return found
 
     def known(
-        self, kept: Iterable[tuple[Int[np.ndarray, "queries k"], Float[np.ndarray, "queries k"], float]]
+        self, computed: Iterable[tuple[Int[np.ndarray, "queries k"], Float[np.ndarray, "queries k"], float]]
     ) -> tuple[Float[np.ndarray, " pairs"], Bool[np.ndarray, " pairs"], float]:
         """The scores of pairs that were computed before.
 
         Parameters
         ----------
-        kept
-            Candidate lists with their scores, and the cost of one score (in seconds, for instance).
+        computed
+            Candidate lists, their scores, and the cost of one score (in seconds, for instance).
 
         Returns
         -------
@@ -79,7 +82,7 @@ class Pairs:
         """
         scores, missing = np.full(len(self), -np.inf, dtype=np.float32), np.ones(len(self), dtype=bool)
         spent = 0.0
-        for rows, values, cost in kept:
+        for rows, values, cost in computed:
             there, places = self._places(rows)
             spent += cost * int(missing[places].sum())
             scores[places], missing[places] = values[there], False
@@ -101,7 +104,13 @@ class Pairs:
         return there.reshape(rows.shape), places[there]
 
     def of_rows(self, start: int, stop: int) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " pairs"], int]:
-        """The pairs of consecutive documents: (bounds of each one's queries, the queries, the first pair's place)."""
+        """The pairs of the documents `start` to `stop` - 1.
+
+        Returns
+        -------
+        Bounds [documents + 1], the queries of the pairs [pairs], and the place of the first pair among all pairs;
+        document ``start + i`` has the queries ``queries[bounds[i]:bounds[i + 1]]``.
+        """
         bounds = np.searchsorted(self.keys, np.arange(start, stop + 1) * self.queries)
         first, last = int(bounds[0]), int(bounds[-1])
         return bounds - first, self.keys[first:last] % self.queries, first
@@ -120,16 +129,16 @@ def score(
     take: Callable[[int, Any], object] | None = None,
     tick: Callable[[int], object] = lambda _: None,
 ) -> Float[np.ndarray, " pairs"]:
-    """MaxSim of pairs; with `take`, of all pairs of the corpus on the way.
+    """MaxSim of the given pairs. With `take`, all pairs of the corpus are scored on the way.
 
     Parameters
     ----------
     block_bytes
         Memory that a block of documents may take.
     take
-        Called for each block with its first row and its scores, [queries, docs].
+        This is called for each block with its first row and its scores, float32 [queries, docs] on the device.
     tick
-        Called with the number of documents after each block.
+        This is called after each block with its number of documents.
     """
     scores = np.full(len(pairs), -np.inf, dtype=np.float32)
     implementation: Any = twin(device, maxsim_cpu, maxsim_gpu)

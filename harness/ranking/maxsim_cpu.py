@@ -1,7 +1,7 @@
-"""MaxSim on a CPU: one product of tokens for each document, whose maxima are summed in the core's cache.
+"""MaxSim on a CPU (`harness.ranking.maxsim`): each document is multiplied with all queries that want it.
 
-A query is padded with zero vectors, which keeps its MaxSim: max_j 0 . d_j = 0 adds nothing to the sum. Documents are
-never padded. `harness.ranking.maxsim_gpu` has the same functions for a GPU.
+As many queries are multiplied at a time as leave their similarities in the core's cache, where
+`harness.kernels.maxima` takes the maxima.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harness.kernels.maxima import maxsim_of_similarities
 from harness.system.threads import map_threads
 from harness.vectors.store import Block, TokenVectors
 
-_SIMILARITIES = 1 << 18  # made at once by one thread: 1 MiB, which stays in the cache
+_SIMILARITIES = 1 << 18  # what one thread makes at once: 1 MiB, which stays in the cache
 _WORK = 1 << 22  # similarities in one piece of work for a thread
 
 

@@ -1,11 +1,7 @@
-"""The operations of the CPU kernels (`harness.kernels`) in torch, for a GPU; the tests run them on a CPU.
+"""MaxSim on a GPU, in torch; the tests run it on a CPU.
 
-Everything is padded and batched as a GPU likes it. Two facts let ragged texts go through dense products without a mask:
-
-- a *query* padded with zero vectors keeps its MaxSim: max_j 0 . d_j = 0 adds nothing to the sum;
-- a *document* padded with copies of its own first token keeps its MaxSim: a maximum does not see repetitions.
-
-(Documents padded with zeros do not: as soon as all similarities of a query token are negative, the padding wins.)
+Queries and documents are padded and batched for large products; why padding keeps their MaxSim is in
+`harness.ranking.maxsim`.
 """
 
 from __future__ import annotations
@@ -20,8 +16,6 @@ from jaxtyping import Float, Int
 from harness.vectors.store import Block, TokenVectors
 
 _STEP = 16  # documents are padded to a multiple of this many tokens, so about _STEP / 2 are wasted on each
-
-
 _PIECE = 1 << 28  # similarities held at once by one product: 1 GiB of float32
 
 
@@ -35,7 +29,7 @@ def prepare(queries: TokenVectors, device: torch.device) -> Float[torch.Tensor, 
 
 
 def pad_documents(block: Block, device: torch.device) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """The documents of a block in groups of like length, padded with copies of their first token.
+    """The documents of a block in groups of similar length, padded with copies of their first token.
 
     Yields
     ------

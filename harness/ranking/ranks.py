@@ -1,4 +1,4 @@
-"""Ranking: the best documents of each query; self matches are dropped, prefixes are reordered by MaxSim.
+"""Rankings, the rule for ties, the removal of self matches, and the reordering of prefixes by MaxSim.
 
 Rows are document positions in the data set, which is sorted by document id, *descending* (`harness.data.dataset`). So
 trec_eval's rule for ties, score descending then document id descending, reads here: score descending, row ascending.
@@ -44,8 +44,10 @@ def drop_self_matches(ranking: Ranking, self_rows: Int[np.ndarray, " queries"], 
 
     Parameters
     ----------
+    ranking
+        The k + 1 best documents of each query, or all.
     self_rows
-        Row of the document with the query's id, -1 if there is none.
+        Row of the document with the query's id, int64 [queries]; -1 if there is none.
 
     Returns
     -------
@@ -63,7 +65,14 @@ def reorder(
 ) -> dict[int, np.ndarray]:
     """Rankings at several depths from one set of scores.
 
-    At depth d the first d candidates stand in the order of `scores` (ties by row), the tail keeps its order.
+    At depth d the first d candidates stand in the order of `scores` (ties by row); the others keep their order.
+
+    Parameters
+    ----------
+    rows
+        Candidates, best first; shorter lists end in -1.
+    scores
+        MaxSim of the first candidates, as many as the greatest depth asks for.
 
     Returns
     -------

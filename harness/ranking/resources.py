@@ -1,4 +1,4 @@
-"""Resources: what a search may use of the machine."""
+"""Resources: the device, memory and cache folder that a search may use."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from harness.system.device import twin
 
 @dataclass(frozen=True)
 class Resources:
-    """What a search may use.
+    """The device, memory and cache folder that a search may use.
 
     Attributes
     ----------
-    block_bytes : what one block of documents may take while it is encoded and scored; bounds the memory
+    device : the device that encodes and scores
+    block_bytes : memory that one block of documents may take while it is encoded and scored
     cache : folder for indexes that are kept on disk
     show : whether progress bars are shown
     """

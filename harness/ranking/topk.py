@@ -1,11 +1,7 @@
-"""Ranking: the best documents of each query, and the one rule for ties.
+"""The running top-k of each query, on a CPU, and the sortable keys in torch.
 
-Rows are document positions in the data set, which is sorted by document id, *descending* (`harness.data.dataset`). So
-trec_eval's rule, score descending then document id descending, reads here: score descending, then row ascending.
-A pair (score, row) becomes one int64 that sorts by exactly this rule, so that a top-k cut through equal scores keeps
-the right documents, in any block size:
-
-    key = order(score) * 2^32 + (2^32 - 1 - row),   order: float32 -> int32, increasing
+A pair (score, row) becomes one int64 (`harness.kernels.keys`) that sorts by exactly the rule for ties
+(`harness.ranking.ranks`). So a top-k cut through equal scores keeps the right documents, in any block size.
 """
 
 from __future__ import annotations
@@ -19,11 +15,8 @@ from harness.ranking.ranks import Ranking
 from harness.system.threads import chunks, map_threads
 
 _LOW = (1 << 32) - 1
-
-
 NOTHING = -(1 << 63)
-
-
+"""The key of no document."""
 _FLOOR = (-0x7F800001 << 32) | _LOW  # the largest key of -inf
 
 
@@ -46,7 +39,7 @@ def unpack_keys(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class RunningTopK:
-    """The k best documents of each query, while scores arrive in blocks of documents; 16 k bytes for each query."""
+    """The k best documents of each query, while scores arrive in blocks of documents; 16 k bytes per query."""
 
     def __init__(self, queries: int, k: int) -> None:
         self.queries, self.k = queries, k

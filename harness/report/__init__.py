@@ -1,4 +1,4 @@
-"""One page of all that was measured: a single self-contained HTML file that makes no network requests.
+"""The report: a single self-contained HTML file of all that was measured, which makes no network requests.
 
 The page is the template `page.html.j2` with `page.css` and `page.js` inside. Its Content-Security-Policy allows these
 two by their hashes and nothing else, and all text from records is escaped.
@@ -100,7 +100,7 @@ def _not_in_card(inputs: Inputs) -> list[str]:
 
 
 def _style_and_script() -> dict[str, Markup | str]:
-    """CSS and JavaScript of the page, and their hashes as its policy names them."""
+    """CSS and JavaScript of the page, and their hashes as its Content-Security-Policy names them."""
     found: dict[str, Markup | str] = {}
     for name in ("css", "js"):
         content = (files("harness.report") / f"page.{name}").read_text(encoding="utf-8")
@@ -110,7 +110,7 @@ def _style_and_script() -> dict[str, Markup | str]:
 
 
 def _filters(rows: Sequence[Block], depths: Sequence[int]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The filters of the table: (name, (value, title) of each choice); none for what has a single value."""
+    """The filters of the table: (name, (value, title) of each choice); a name with a single value has no filter."""
     stages = [row for row in rows if not end_to_end(row.row.method)]
     filters = [
         ("model", {row.row.model: row.model for row in rows}),

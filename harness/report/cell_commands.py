@@ -18,7 +18,7 @@ from harness.tables import Row
 NOT_IN_COMMAND = ("name", "title", "known_weights", "files")
 """Options that follow from the entry's name, or are for display only."""
 HEAD = "head.safetensors"
-"""The file name of every head that `train` writes."""
+"""The name that `train` gives to the file of a head (`harness.training.folder`)."""
 Options = dict[str, Any]
 
 
@@ -27,6 +27,10 @@ class Commands:
 
     Parameters
     ----------
+    records
+        The records of the data sets.
+    suite, datasets
+        Name of the data sets together, and their names.
     results
         The folder of the records. Commands name it if it is inside the checkout and not ``results``; a folder elsewhere
         means nothing to other readers.
@@ -67,7 +71,7 @@ class Commands:
         return _words("dataset", _options(self._datasets.get(name), "dataset", name))
 
     def _options(self, row: Row, dataset: str) -> list[str]:
-        """All words but those of the data set."""
+        """All words except those of the data set."""
         record = self._found.get((row, dataset)) or self._rows.get(row)
         words = _words("model", _options(record or self._models.get(row.model), "model", row.model))
         if not end_to_end(row.method):  # the others see the model's own vectors
@@ -85,7 +89,7 @@ class Commands:
 def _options(record: Record | None, group: str, name: str) -> Options:
     """The options of a group with which a cell was measured; without a record, the name of the entry alone."""
     found = record.config.get(group) if record else None
-    if found and group == "model" and found.get("head") == HEAD:  # `train` calls every head so; their folders differ
+    if found and group == "model" and found.get("head") == HEAD:  # `train` names every head so; their folders differ
         found = {**found, "head": f"{name.rpartition('head=')[2]}/{HEAD}"}
     return found or {"name": name.split("+")[0]}
 

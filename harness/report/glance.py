@@ -7,11 +7,11 @@ import pandas as pd
 from harness.methods.registry import end_to_end
 from harness.tables import KEY, MEAN, Marks, formats, titles
 
-NEAR = 1.0  # percent points below PLAID that still count as near it
+NEAR = 1.0  # percentage points below PLAID that still count as near it
 
 
 def sentences(table: pd.DataFrame, marks: Marks) -> list[tuple[str, list[str]]]:
-    """(model's title, sentences): PLAID, the best method at the least depth, and the least depth that comes near PLAID.
+    """(model's title, sentences): PLAID, the best method at the least depth, the least depth that comes near PLAID.
 
     Rows that lack a data set are left out, as their means are over fewer data sets than those of the others.
     """

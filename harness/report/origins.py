@@ -1,4 +1,4 @@
-"""Provenance: for each model and data set, what was measured, when, by which versions, and from which inputs."""
+"""Provenance: for each model and data set, the cells with their dates, versions and inputs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from harness.tables import Row, row_of, titles
 
 @dataclass(frozen=True)
 class Origin:
-    """One model on one data set.
+    """The provenance of one model on one data set.
 
     Attributes
     ----------
+    model, dataset : title of the model, name of the data set
     facts : (name, values) of inputs, sizes, versions, hosts and commits; several values where the cells differ
+    notes : the notes of the records, each once
     cells : one line for each cell: its options (seeds among them), when it was started, and the commit
     """
 

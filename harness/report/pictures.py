@@ -28,8 +28,10 @@ class Picture:
 
     Attributes
     ----------
-    name : that of the file which `plot` would write
-    group : model and data set for a figure of a geometry; "" for one of records
+    name : the name of the file that `plot` would write
+    group : model and data set for a figure of a geometry; "" for a figure of records
+    caption : what the figure shows
+    svg : an <svg> element
     wide : whether it needs the full width of a page
     """
 
@@ -99,7 +101,7 @@ def _plain(element: ElementTree.Element, prefix: str) -> None:
 
 
 def described(figure: Figure) -> str:
-    """What a figure shows, in words: the axes of each panel, and where each line begins and ends."""
+    """A description of a figure in words: the axes of each panel, and where each line begins and ends."""
     title = figure.get_suptitle()
     return " ".join([*([f"{title}."] if title else []), *(_panel(axes) for axes in figure.axes if axes.axison)])
 

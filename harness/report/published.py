@@ -1,4 +1,4 @@
-"""Published next to measured numbers: each file of published values with its verdicts."""
+"""Published numbers next to measured ones: each file of published values with its verdicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.tables.formats import MISSING, signed
 
 @dataclass(frozen=True)
 class Published:
-    """One file: its source, tolerances and verdicts in words, its lines, and whether any of them was measured."""
+    """One file: its source, tolerances and verdicts in words, its lines, and whether any line was measured."""
 
     source: str
     tolerance: str

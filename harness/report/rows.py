@@ -17,7 +17,7 @@ from harness.tables.formats import MISSING
 from harness.tables.rows import PLAID
 
 STEPS = (0.5, 2, 5, 15)
-"""Percent points from which on a difference has the shade 1, 2, 3 and 4."""
+"""The sizes of a difference, in percentage points, at which its shade becomes 1, 2, 3 and 4."""
 COST_COLUMNS = {"index": "Index", "first-stage": "First stage, ms / query", "rerank": "Rerank, ms / query"}
 
 
@@ -48,7 +48,9 @@ class Block:
     Attributes
     ----------
     row : its names, by which it is filtered
+    model, center, method : titles and labels, as printed
     scope : a suffix for the model of a row that covers only some of the data sets
+    mean, sets : its means, and its values on each data set
     commands : (name, command): for all data sets, if one command measures them all, and for each data set
     """
 
@@ -115,7 +117,7 @@ def _points(value: float, delta: float = math.nan, mark: str = "") -> Cell:
 
 
 def _costs(cost: Cost | None) -> Iterator[Cell]:
-    """The columns `COST_COLUMNS`."""
+    """The cells of the columns `COST_COLUMNS`."""
     if cost is None:
         yield from [Cell(MISSING)] * len(COST_COLUMNS)
         return

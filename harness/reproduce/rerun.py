@@ -4,8 +4,8 @@ The cell is the one that the record's ``config`` describes. A record keeps only 
 up under models_dir or data_dir. All other folders are those of this machine, as for `run`. `harness.reproduce.verdict`
 compares the two results.
 
-A record may come from a stranger. Its options are plain values: references (``${...}``) are refused, and no option
-chooses a package or file of this machine.
+A record may come from a stranger. Its options must be plain values: references (``${...}``) are refused, and no option
+can choose a package or file of this machine.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Repetition:
 
     Attributes
     ----------
+    record : the record that was made
     cached : names of the token vectors and indexes that were already in the cache
     """
 
@@ -105,9 +106,9 @@ def configuration(record: Record, overrides: Sequence[str]) -> DictConfig:
 
 
 def _refuse_lookups(name: str, value: Any) -> None:
-    """Refuse text that the configuration would resolve: from the environment, or by any other resolver."""
+    """Refuse text that the configuration would resolve, from the environment or by any other resolver."""
     if isinstance(value, str) and ("${" in value or value == "???"):
-        raise HarnessError(f"the record's {name} is {value!r}: expected a plain value, nothing to be looked up.")
+        raise HarnessError(f"the record's {name} is {value!r}: expected a plain value without references.")
     if isinstance(value, (dict, list)):
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
             _refuse_lookups(f"{name}.{key}", part)
@@ -126,7 +127,7 @@ def _named_options(overrides: Sequence[str]) -> set[str]:
 
 
 def _entry(group: str, name: str) -> str:
-    """The entry of conf/ that a record's options were made from."""
+    """The entry of conf/ that a record's options are based on."""
     return name if name in entries.choices(group) else "local"
 
 

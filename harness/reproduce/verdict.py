@@ -1,4 +1,4 @@
-"""Whether a cell that was measured again has the scores of its record.
+"""The verdict on a cell that was measured again: whether it has the scores of its record.
 
     same              all scores (NDCG@10 of each query, recall, and their means) are equal to the last bit
     within rounding   all scores differ by less than `ROUNDING`
@@ -18,19 +18,20 @@ from harness.records import Record
 from harness.tables import formats
 
 ROUNDING = 1e-6
-"""A difference in scores from 0 to 1: far above that of sums in another order, far below that of a single swap."""
+"""A difference between scores from 0 to 1. Sums in another order differ far less, one swap of documents far more."""
 SAME, WITHIN, DIFFERENT = "same", "within rounding", "different"
 
 
 @dataclass(frozen=True)
 class Depth:
-    """The differences in scores at one depth.
+    """The differences in scores (0 to 1) at one depth.
 
     Attributes
     ----------
-    mean : difference in mean NDCG@10
+    depth : rerank depth, as in the record
+    mean : difference in mean NDCG@10, now minus then
     largest : largest difference in the NDCG@10 of a query
-    recall : difference in the mean recall of the candidates
+    recall : size of the difference in the mean recall of the candidates
     queries : number of queries whose NDCG@10 differs
     """
 
@@ -43,10 +44,11 @@ class Depth:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A record (`then`) and that of the same cell, measured again (`now`).
+    """A record and its repetition.
 
     Attributes
     ----------
+    then, now : the record, and that of the same cell, measured again
     inputs, versions, host : "name: then, now" for each difference
     depths : empty if the queries or depths themselves differ
     """
@@ -110,7 +112,7 @@ def _short(value: Any) -> str:
 
 
 def text(comparison: Comparison, source: str) -> str:
-    """A comparison as the command line prints it; `source` is where the token vectors came from."""
+    """A comparison as the command line prints it; `source` says where the token vectors came from."""
     then, verdict = comparison.then, comparison.verdict
     names = f"{then.dataset}  {then.model}  {then.center}  {then.method}"
     facts = [f"{names}, measured {then.started}, commit {then.commit[:12]}", f"Token vectors: {source}."]
@@ -119,7 +121,7 @@ def text(comparison: Comparison, source: str) -> str:
         facts.append(f"{what}: {f'differ (record, now): {differ}' if found else 'the same'}.")
     shown = [_line(depth, comparison) for depth in comparison.depths]
     meaning = {
-        SAME: "all scores, down to the last bit",
+        SAME: "all scores are equal to the last bit",
         WITHIN: f"all scores differ by less than {ROUNDING:g}",
         DIFFERENT: "another input, and so another cell"
         if comparison.inputs
@@ -135,7 +137,7 @@ def _line(depth: Depth, comparison: Comparison) -> dict[str, str]:
         "Record": f"{100 * comparison.then.ndcg10[depth.depth]:.4f}",
         "Now": f"{100 * comparison.now.ndcg10[depth.depth]:.4f}",
         "Difference": f"{depth.mean:.2g}",
-        "Largest of a query": f"{depth.largest:.2g}",
-        "Of recall": f"{depth.recall:.2g}",
+        "Largest for a query": f"{depth.largest:.2g}",
+        "Difference in recall": f"{depth.recall:.2g}",
         "Queries that differ": f"{depth.queries} of {len(comparison.then.per_query['queries'])}",
     }

@@ -1,1 +1,1 @@
-"""Many cells and many workers."""
+"""Sweeps: the time and state of many cells, and the jobs that many workers do."""

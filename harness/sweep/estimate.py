@@ -1,4 +1,4 @@
-"""How long cells that are not measured yet may take, estimated from the phases of measured ones.
+"""Estimates of the time that cells will take, from the phases of measured cells.
 
 An estimate uses records of the same model and method (for encoding: of the same model) that were measured on a host
 with this CPU, number of cores and GPU. The time of a phase is scaled by the size that it is proportional to:
@@ -28,14 +28,21 @@ ENCODING = ("encode_documents", "encode_queries")
 
 @dataclass(frozen=True)
 class Size:
-    """The numbers that the time of a phase is proportional to; None: unknown."""
+    """The sizes that the time of a phase is proportional to.
+
+    Attributes
+    ----------
+    tokens : document tokens of the data set; None: unknown
+    queries : number of queries; None: unknown
+    depth : the greatest rerank depth
+    """
 
     tokens: int | None
     queries: int | None
     depth: int
 
     def of(self, phase: str) -> int | None:
-        """The size that a phase is proportional to."""
+        """The size that a phase is proportional to; None: unknown."""
         if phase.endswith("encode_documents") or phase == "center":
             return self.tokens
         factor = {"rerank": self.depth}.get(phase, 1)
@@ -56,14 +63,14 @@ def of_host(records: Sequence[Record], host: dict[str, Any]) -> list[Record]:
 
 
 def seconds_left(cells: Sequence[CellKey], size: Size, encoded: bool, records: Sequence[Record]) -> float | None:
-    """Seconds for some cells of one (model, data set); None: unknown.
+    """The seconds that the given cells of one (model, data set) will take; None if a phase cannot be estimated.
 
     Parameters
     ----------
     encoded
         Whether the token vectors are in the cache.
     records
-        Those that were measured on a host like this one.
+        The records that were measured on a host like this one (`of_host`).
     """
     longest: dict[tuple[str, ...], float] = {}
     for _, model, center, method in cells:

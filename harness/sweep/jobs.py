@@ -1,13 +1,13 @@
-"""Jobs: what one of several workers does of a sweep, in three waves.
+"""Jobs: the pieces of a sweep that workers do, in three waves.
 
-    encode     help to encode a corpus, until no chunk of it is left
-    search     the candidates of one method's cells that share their documents
-    measure    MaxSim of all candidates of a (model, data set), and its records
+    encode     encode a corpus, chunk by chunk, together with other jobs
+    search     find the candidates for the cells of one method that share their documents
+    measure    compute MaxSim of all candidates of a (model, data set), and write its records
 
-A wave begins when the one before it has ended. Workers share nothing but the cache, where each finds what the others
-have done (`harness.measure.artifacts`, `harness.vectors.build`). So results do not depend on which worker did what, and
-what a killed worker left undone is done by a later job, at the latest by the one that measures. Whether a cell was
-measured is read from its record (`Goal`), not from the worker.
+A wave begins when the wave before it has ended. Workers share nothing but the cache, where each finds the artifacts of
+the others (`harness.measure.artifacts`, `harness.vectors.build`). So results do not depend on which worker did which
+job, and a later job does what a killed worker left undone, at the latest the job that measures. Whether a cell was
+measured is determined by its record (`Goal`), not by what the worker reports.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from harness.system.paths import user_path
 log = logging.getLogger(__name__)
 ENCODE, SEARCH, MEASURE = STEPS = ("encode", "search", "measure")
 PATHS = ("cache_dir", "results_dir", "models_dir", "data_dir")
-_HELPERS = 16  # at most, of one corpus: each takes chunk after chunk, so that fewer workers do it as well
+_HELPERS = 16  # at most this many jobs encode one corpus; fewer workers do all of it, too, chunk after chunk
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Job:
     Attributes
     ----------
     step : one of `STEPS`
-    keys : the cells it works for
+    options : those of the run, with absolute paths
+    requests, keys : the cells that it works for
     """
 
     step: str
@@ -59,7 +60,7 @@ class Job:
 
     @property
     def title(self) -> str:
-        """What it does, for messages."""
+        """Its step, data set and model, for messages."""
         return f"{self.step} {self.keys[0].dataset}  {self.keys[0].model}"
 
 
@@ -69,13 +70,14 @@ FileState = tuple[int, int] | None
 
 @dataclass(frozen=True)
 class Goal:
-    """What a job is to measure: a cell, or its part on a shard.
+    """The result that a job must reach: a cell's record, or a shard's artifacts.
 
     Attributes
     ----------
-    testbed : the one of the process that plans, which knows where records are
-    copies : of a shard, where its artifacts may be: there is a place for each type of device, which the worker knows
-    before : the states of its record, and of the last file of each of `copies`, when it was planned
+    testbed : the testbed of the process that plans, for the places of records and artifacts
+    copies : the places where a shard's artifacts may appear, one for each type of device, as only the worker knows its
+        device; empty for a full corpus
+    before : the states of the record, and of the last file of each of `copies`, at the time of planning
     """
 
     job: Job
@@ -86,8 +88,8 @@ class Goal:
 
     @classmethod
     def of(cls, job: Job, cell: Cell, testbed: Testbed) -> Goal:
-        """A goal as it is now, when nothing of it has been done."""
-        failures.clear(testbed.options.results, cell.key)  # a failure of an earlier run says nothing about this one
+        """A goal with the present states of its files, before any job of it has begun."""
+        failures.clear(testbed.options.results, cell.key)  # the failure belongs to an earlier run
         place = cell.files.base.relative_to(testbed.artifacts)
         copies = [] if testbed.shard.is_full else [CellFiles(folder / place) for folder in testbed.artifacts_anywhere]
         return cls(job, cell, testbed, copies, _states(testbed, cell, copies))
@@ -104,7 +106,7 @@ class Goal:
             if not written:
                 return False
             if not any(_is_last(copy, cell, self.testbed) for copy in written):
-                return True  # the last shard makes the record
+                return True  # the last shard writes the record
         try:
             return record_counts and state_of(self.testbed, cell) is State.DONE
         except HarnessError:  # the process that measures the cell reports a damaged record
@@ -112,12 +114,12 @@ class Goal:
 
     @property
     def failure(self) -> str | None:
-        """What its cell failed with; None if no worker has noted a failure."""
+        """The error with which its cell failed; None if no worker has noted a failure."""
         return failures.read(self.testbed.options.results, self.cell.key)
 
 
 def _is_last(files: CellFiles, cell: Cell, testbed: Testbed) -> bool:
-    """Whether all shards of a cell have their artifacts beside these."""
+    """Whether all shards of a cell have their artifacts in the folder of these."""
     return all(part.exist(cell.end_to_end) for part in artifacts.of_shards(files, testbed.shard))
 
 
@@ -131,6 +133,7 @@ def _is_readable(files: CellFiles, cell: Cell) -> bool:
 
 
 def _states(testbed: Testbed, cell: Cell, copies: Sequence[CellFiles]) -> list[FileState]:
+    """The states of a cell's record, and of the last file of each copy of its artifacts."""
     record = records.record_path(testbed.options.results, *cell.key)
     last = [files.candidates if cell.end_to_end else files.maxsim for files in copies]
     return [_state(path) for path in [record, *last]]
@@ -145,7 +148,7 @@ def _state(path: Path) -> FileState:
 
 
 def plan(configs: Sequence[DictConfig], noted: Failures) -> tuple[dict[str, list[Job]], list[Goal]]:
-    """The jobs of each wave, and what they are to reach; a cell that cannot be planned is `noted`."""
+    """The jobs of each wave, and their goals; cells that cannot be planned are added to the failures `noted`."""
     waves: dict[str, list[Job]] = {step: [] for step in STEPS}
     goals: list[Goal] = []
     for options, requests in usable(by_testbed(configs), noted):
@@ -161,7 +164,7 @@ def plan(configs: Sequence[DictConfig], noted: Failures) -> tuple[dict[str, list
 
 
 def _jobs(testbed: Testbed, cells: list[Cell]) -> list[Job]:
-    """The jobs of one (model, data set); the last one measures."""
+    """The jobs of one (model, data set); the last job measures."""
     given = testbed.options.given
     absolute = {**_absolute(given, *PATHS), "model": _absolute(given["model"], "path", "head")}
     absolute["progress"] = False  # the bars of several workers in one terminal are a muddle
@@ -174,7 +177,7 @@ def _jobs(testbed: Testbed, cells: list[Cell]) -> list[Job]:
     helpers = 0 if testbed.is_encoded or not testbed.shard.is_full else min(chunks, _HELPERS)
     searches = [group for group in share_documents(cells) if not all(cell.files.candidates.exists() for cell in group)]
     if options.overwrite:
-        searches = []  # what is computed again is computed once, by the job that measures
+        searches = []  # only the job that measures computes again, so that nothing is computed twice
         log.info("overwrite=true: one worker measures all cells of %s, %s", testbed.dataset_name, testbed.model_name)
     return [
         *(job(ENCODE, cells) for _ in range(helpers)),
@@ -191,7 +194,7 @@ def _absolute(options: Options, *names: str) -> Options:
 
 @contextmanager
 def announced(goals: Sequence[Goal]) -> Iterator[None]:
-    """Announce for the time of a block that their cells are being measured, also while no worker is at work."""
+    """Announce that the goals' cells are being measured, for as long as the block runs, also between two waves."""
     with ExitStack() as stack:
         for cache, *names in sorted({(goal.job.options.cache, *goal.cell.key[:2]) for goal in goals}):
             stack.enter_context(locks.measuring(cache, *names))
@@ -204,7 +207,7 @@ def do(job: Job, threads: int) -> None:
     Parameters
     ----------
     threads
-        A worker's share of the cores, where the option ``threads`` names no number.
+        A worker's share of the cores, which is used if the option ``threads`` is null.
     """
     noted = Failures()
     with noted.collect(job.options.results, job.keys, job.title):
@@ -212,7 +215,7 @@ def do(job: Job, threads: int) -> None:
             if job.step == ENCODE:
                 testbed.help_encode()
             elif job.step == SEARCH:
-                for group in share_documents(pending(testbed, job.requests)):  # as they are by now
+                for group in share_documents(pending(testbed, job.requests)):  # another worker may have done a part
                     with testbed.collect(group):
                         run.find_candidates(testbed, group)
             else:
@@ -232,8 +235,6 @@ def undone(goals: Sequence[Goal]) -> list[Job]:
 
 
 def missed(goals: Sequence[Goal]) -> list[str]:
-    """A sentence for each goal that was not reached though the jobs have ended."""
-    killed = (
-        "its worker ended before it was measured (was it killed, or out of memory?): run again to go on from there."
-    )
+    """A sentence for each goal that was not reached although the jobs have ended."""
+    killed = "its worker ended before it was measured (was it killed, or out of memory?): run again to resume."
     return [f"{goal.cell.title}: {goal.failure or killed}" for goal in goals if not goal.is_reached]

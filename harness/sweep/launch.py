@@ -31,58 +31,58 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "n_jobs": 2,
         "pre_dispatch": "n_jobs",
         "batch_size": 1,
-    },  # a job is long: it starts when a worker is free
+    },  # jobs are long, so each starts only when a worker is free
     "ray": {
         "ray.init.include_dashboard": "false",
         "ray.init.num_cpus": "null",
-        "ray.init.object_store_memory": "null",  # the plugin sets it, and a cluster that is there refuses it
+        "ray.init.object_store_memory": "null",  # the plugin sets it, and a running cluster refuses it
         "ray.remote.num_cpus": 1,
     },
     "submitit_local": {"timeout_min": 1440, "cpus_per_task": 1},
     "submitit_slurm": {"timeout_min": 1440, "cpus_per_task": 8, "mem_gb": 32, "array_parallelism": 16},
 }
-"""Launcher -> options that differ from its plugin's own defaults; words of the command come after them."""
+"""Launcher -> our defaults, where they differ from its plugin's; words of the command override them."""
 
 
 def launcher(overrides: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """The launcher's name, Hydra's words, and all others.
+    """The launcher's name (``basic`` if none is chosen), Hydra's words, and all others.
 
     Raises
     ------
     HarnessError
-        If it is several, or not installed, or an option of Hydra's has several values.
+        If several launchers are named, the launcher is not installed, or an option of Hydra's has several values.
     """
-    of_hydra = [word for word in overrides if word.lstrip("+~").startswith(("hydra/", "hydra."))]
-    named = [word.partition("=")[2] for word in of_hydra if word.lstrip("+~").startswith("hydra/launcher=")]
-    swept = [override.input_line for override in compose.parse(of_hydra) if override.is_sweep_override()]
+    hydra_words = [word for word in overrides if word.lstrip("+~").startswith(("hydra/", "hydra."))]
+    named = [word.partition("=")[2] for word in hydra_words if word.lstrip("+~").startswith("hydra/launcher=")]
+    swept = [override.input_line for override in compose.parse(hydra_words) if override.is_sweep_override()]
     if swept or len(named) > 1:
         several = swept[0] if swept else f"hydra/launcher={','.join(named)}"
-        raise HarnessError(f"{several} names several values: a sweep has one launcher, and one value of its options.")
+        raise HarnessError(f"{several} names several values: a sweep has one launcher, each of its options one value.")
     name = named[0] if named else "basic"
     extra = PACKAGES.get(name)
     if extra and (find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None):
         raise HarnessError(
             f"hydra/launcher={name} needs hydra-{extra}-launcher, which is not installed: `make launchers` installs it."
         )
-    return name, of_hydra, [word for word in overrides if word not in of_hydra]
+    return name, hydra_words, [word for word in overrides if word not in hydra_words]
 
 
-def prepared(launcher: str, of_hydra: Sequence[str], others: Sequence[str]) -> tuple[list[str], DictConfig]:
-    """Hydra's words with the defaults of ours, and the launcher's options that they give.
+def prepared(launcher: str, hydra_words: Sequence[str], others: Sequence[str]) -> tuple[list[str], DictConfig]:
+    """The launcher's words: `DEFAULTS`, then Hydra's words; and the options that they give the launcher.
 
     Raises
     ------
     HarnessError
-        If the launcher has no such option, or cannot start a worker with the options that it has.
+        If the launcher has no such option, or could not start a worker with these options.
     """
-    launched_by = _with_defaults(launcher, of_hydra)
-    options = OmegaConf.create(compose.launcher_options([*launched_by, *others]))
+    launcher_words = _with_defaults(launcher, hydra_words)
+    options = OmegaConf.create(compose.launcher_options([*launcher_words, *others]))
     _check(launcher, options)
-    return launched_by, options
+    return launcher_words, options
 
 
-def run(launcher: str, launched_by: Sequence[str], options: DictConfig, cells: Sequence[DictConfig]) -> list[str]:
-    """Measure cells with many workers, `prepared` before; one sentence for each that fails.
+def run(launcher: str, launcher_words: Sequence[str], options: DictConfig, cells: Sequence[DictConfig]) -> list[str]:
+    """Measure cells with many workers, by the results of `prepared`; one sentence for each cell that fails.
 
     Raises
     ------
@@ -94,8 +94,8 @@ def run(launcher: str, launched_by: Sequence[str], options: DictConfig, cells: S
 
     if not cells:
         return []
-    words = ["-m", *launched_by, quoted(f"cache_dir={user_path(cells[0].cache_dir)}")]
-    if launcher == "submitit_local":  # which starts at once all that it is given
+    words = ["-m", *launcher_words, quoted(f"cache_dir={user_path(cells[0].cache_dir)}")]
+    if launcher == "submitit_local":  # this launcher starts all jobs of a batch at once
         words.append(f"hydra.sweeper.max_batch_size={max(1, cores() // threads(options))}")
     failures = Failures()
     waves, goals = jobs.plan(cells, failures)
@@ -108,9 +108,9 @@ def run(launcher: str, launched_by: Sequence[str], options: DictConfig, cells: S
                 _launch(words, wave)
         _launch_again(words, goals)
     if ray := sys.modules.get("ray"):
-        ray.shutdown()  # the launcher leaves it connected, and would take it for the next sweep's
+        ray.shutdown()  # the launcher leaves it connected, and would use it for the next sweep
     missed = jobs.missed(goals)
-    for text in missed:  # the workers have reported it, but not all of them to this terminal
+    for text in missed:  # workers have reported these, but maybe not on this terminal
         log.error("error: %s", text)
     return failures.sentences + missed
 
@@ -121,25 +121,25 @@ def _check(launcher: str, options: Any) -> None:
         raise HarnessError("hydra.launcher.n_jobs=0: expected a number of workers, or -1 for one on each core.")
     if launcher == "submitit_slurm" and (missing := [name for name in ("sbatch", "srun") if which(name) is None]):
         raise HarnessError(
-            f"hydra/launcher=submitit_slurm needs SLURM's {' and '.join(missing)}, found on no folder of PATH: start "
-            "the sweep on a machine that submits jobs, or take hydra/launcher=joblib."
+            f"hydra/launcher=submitit_slurm needs SLURM's {' and '.join(missing)}, not found on PATH: start the sweep "
+            "on a machine that submits jobs, or choose hydra/launcher=joblib."
         )
     if launcher == "ray" and options.ray.init.get("address") is None:
         here, wanted = options.ray.init.get("num_cpus") or cores(), threads(options)
         if wanted > here:
             raise HarnessError(
-                f"hydra.launcher.ray.remote.num_cpus={wanted}, of a Ray that is started here with {here}: no worker "
-                "would ever start; take fewer, or name a cluster (hydra.launcher.ray.init.address)."
+                f"hydra.launcher.ray.remote.num_cpus={wanted} is more than the {here} of the Ray that is started here: "
+                "no worker would ever start; choose fewer, or name a cluster (hydra.launcher.ray.init.address)."
             )
 
 
 def _connect(options: Any) -> None:
-    """Connect to Ray, or start it; the launcher goes on with what is there.
+    """Connect to Ray, or start it; the launcher then uses this connection.
 
     Raises
     ------
     HarnessError
-        If there is none at the address.
+        If Ray cannot be started, or is not running at the address.
     """
     import ray
 
@@ -148,7 +148,7 @@ def _connect(options: Any) -> None:
     address = init.get("address")
     try:
         if address is not None and (found := re.fullmatch(r"([^/:]+):(\d+)", address)):
-            # Ray itself tries for minutes.
+            # Ray itself tries for minutes before it gives up.
             socket.create_connection((found[1], int(found[2])), timeout=30).close()
         ray.init(**init)
     except (OSError, ValueError, RuntimeError) as error:
@@ -168,10 +168,10 @@ def _quiet() -> None:
 
 
 def _launch_again(words: Sequence[str], goals: Sequence[Goal]) -> None:
-    """Launch the jobs whose workers died again.
+    """Launch once more the jobs whose workers died.
 
-    With some launchers the death of one worker ends the others, or keeps later ones from starting. So all jobs that are
-    left are launched together as long as that gets some of them done, and then each by itself.
+    With some launchers the death of one worker ends the others, or prevents later ones from starting. So all jobs
+    that are left are launched together, as long as this finishes at least one of them, and then each by itself.
     """
     from harness.sweep import jobs
 
@@ -190,15 +190,15 @@ def _counted(wave: Sequence[Job]) -> str:
     return f"{len(wave)} job{'s' if len(wave) != 1 else ''}"
 
 
-def _with_defaults(launcher: str, of_hydra: Sequence[str]) -> list[str]:
-    """Hydra's words, and before those of the launcher's options the defaults of ours."""
+def _with_defaults(launcher: str, hydra_words: Sequence[str]) -> list[str]:
+    """The word for the launcher, our defaults as words, and then Hydra's other words, which override them."""
     words = [f"hydra/launcher={launcher}"]
     words += [f"++hydra.launcher.{option}={value}" for option, value in DEFAULTS[launcher].items()]
-    return words + [word for word in of_hydra if not word.lstrip("+~").startswith("hydra/launcher=")]
+    return words + [word for word in hydra_words if not word.lstrip("+~").startswith("hydra/launcher=")]
 
 
 class _Work:
-    """What Hydra calls in a worker; it is sent there, with the jobs of its wave, as a pickle of this process."""
+    """The function that Hydra calls in a worker; it travels there, with the jobs of its wave, as a pickle."""
 
     def __init__(self, wave: list[Job]) -> None:
         self.wave = wave
@@ -210,9 +210,9 @@ class _Work:
 
 
 def _launch(words: Sequence[str], wave: list[Job]) -> None:
-    """Have the jobs of a wave done; a worker that is killed leaves its own undone, and the next wave goes on."""
+    """Run the jobs of a wave. The job of a killed worker stays undone, and the next wave still runs."""
     before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what happened, and does not print it and exit
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises an error, instead of printing it and exiting
     try:
         hydra.through_hydra([*words, f"+job_number=range(0,{len(wave)})"], _Work(wave))
     except Exception as error:
@@ -224,14 +224,14 @@ def _launch(words: Sequence[str], wave: list[Job]) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Why a worker ended, in a line: the error at the end of the launcher's trace, if there is one."""
+    """The reason why a worker ended, in one line: the error at the end of the launcher's trace, if there is one."""
     lines = str(error).strip().splitlines()
     errors = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception)\b", line)]
     return ": ".join([type(error).__name__, *(errors[-1:] or lines[:1])])
 
 
 def cores() -> int:
-    """Cores that this process may use: in a container or a cluster's job, maybe fewer than the machine has."""
+    """Cores that this process may use; in a container or a cluster's job these may be fewer than the machine has."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
@@ -239,7 +239,7 @@ def cores() -> int:
 
 
 def threads(options: Any) -> int:
-    """Threads of a worker, from the options of its launcher: all workers together use the cores, and no more."""
+    """Threads of a worker, from the options of its launcher: all workers together use each core once."""
     if "n_jobs" in options:  # joblib: processes of one machine; -1 is one for each core
         return max(1, cores() // (options.n_jobs if options.n_jobs > 0 else cores()))
     if "ray" in options:

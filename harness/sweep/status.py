@@ -1,7 +1,7 @@
-"""How far an experiment is: which cells are done, running, failed or missing, and how long the rest may take.
+"""The status of an experiment: which cells are done, running, failed or missing, and how long the rest may take.
 
-done      the record has all rerank depths that are asked for. `run` also checks the inputs, for which it reads data
-          and weights
+done      the record has all rerank depths that are asked for. Only `run` checks the inputs as well, for which it reads
+          data and weights
 running   a live process measures cells of the same (model, data set)
 failed    the last run left a message in results_dir/failures
 missing   all others
@@ -44,7 +44,7 @@ class Progress:
     ----------
     states : cell -> one of `STATES`
     errors : failed cell -> the message of its failure
-    seconds : estimate for those cells that are left and for which something comparable was measured
+    seconds : estimated time for the cells that are left, as far as a comparable cell was measured
     unknown : number of cells that are left and have no estimate
     is_rough : whether the estimate assumes that the data set's documents are as long as those of other data sets
     """
@@ -63,15 +63,24 @@ class Progress:
         return [cell for cell, state in self.states.items() if state != DONE]
 
     @property
-    def missing_of_some(self) -> list[CellKey]:
-        """The missing cells; none if all cells are missing."""
+    def missing_once_begun(self) -> list[CellKey]:
+        """The missing cells; empty if all cells are missing, as then nothing has begun."""
         missing = [cell for cell, state in self.states.items() if state == MISSING]
         return missing if len(missing) < len(self.states) else []
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of one model's configurations: where results and cache are, and what was measured before."""
+    """The records and locks that the status of one model's cells depends on.
+
+    Attributes
+    ----------
+    options : the options of the model's configurations
+    results, cache : results_dir and cache_dir
+    records : all records in results_dir
+    comparable : the records that were measured on a host like this one
+    running : (data set, model) pairs that live processes measure
+    """
 
     options: Options
     model: str
@@ -83,7 +92,7 @@ class _Known:
 
     @classmethod
     def of(cls, options: Options) -> _Known:
-        """Read the records and locks that belong to some options."""
+        """Read the records and locks that belong to the options."""
         results, cache = results_dir(options["results_dir"]), user_path(options["cache_dir"])
         measured = list(records.read_all(results))
         comparable = of_host(measured, provenance.host(device(options["device"])))
@@ -93,7 +102,7 @@ class _Known:
 
 
 def progress(configs: Sequence[DictConfig]) -> list[Progress]:
-    """How far the cells of some configurations are, in the order in which `run` takes them; each cell counts once.
+    """The progress of the cells of the configurations, in the order in which `run` takes them; each cell counts once.
 
     Raises
     ------
@@ -126,6 +135,7 @@ def _line(cells: Sequence[CellKey], entry: Options, dataset: str, known: _Known)
 
 
 def _state(cell: CellKey, known: _Known, has_failed: bool, is_running: bool) -> str:
+    """One of `STATES`."""
     path = records.record_path(known.results, *cell)
     if path.exists() and has_depths(records.read(path), known.options["depths"]):
         return DONE
@@ -133,7 +143,7 @@ def _state(cell: CellKey, known: _Known, has_failed: bool, is_running: bool) -> 
 
 
 def _time_left(cells: Sequence[CellKey], entry: Options, dataset: str, known: _Known) -> tuple[float, int, bool]:
-    """Seconds for the cells that have an estimate, the number of those that have none, and whether it is rough."""
+    """Seconds for the cells that can be estimated, the number of the others, and whether the estimate is rough."""
     stores = _stores(known.cache, known.options["model"]["name"], dataset)
     on_dataset = [record for record in known.records if record.dataset == dataset]
     is_encoded = bool(stores) or any(record.model == known.model for record in on_dataset)
@@ -173,7 +183,7 @@ def _tokens_as_elsewhere(entry: Options, model: str, measured: list[Record]) -> 
 
 
 def table(found: Sequence[Progress]) -> str:
-    """Markdown: a line for each (model, data set), the failures, the missing cells of what has begun, and the total."""
+    """Markdown: a line for each (model, data set), the failures, the cells that are `missing_once_begun`, the total."""
     lines = [
         {
             "Model": line.model,
@@ -184,7 +194,7 @@ def table(found: Sequence[Progress]) -> str:
         for line in found
     ]
     failed = ["  ".join(cell) + f": {text}" for line in found for cell, text in line.errors.items()]
-    missing = ["  ".join(cell) for line in found for cell in line.missing_of_some]
+    missing = ["  ".join(cell) for line in found for cell in line.missing_once_begun]
     parts = [formats.pipes(pd.DataFrame(lines))]
     for title, items in (("Failed", failed), ("Missing, of what has begun", missing)):
         if items:

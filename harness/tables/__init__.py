@@ -1,4 +1,4 @@
-"""Tables of what was measured: the results, their costs, tests of their differences, and published values."""
+"""Tables of records: the results, their costs, tests of their differences, and published values."""
 
 from harness.tables.layouts import Marks, Section, latex, markdown, not_in_card, remarks
 from harness.tables.rows import Row, by_row, check_consistent, row_of, rows_of

@@ -1,4 +1,4 @@
-"""What the rows of a table cost: size of the index, time to build it, time per query.
+"""Costs of the rows of a table: size of the index, time to build it, time per query.
 
     index         bytes: ``index`` of the record's bytes, the size on disk of what the first stage searches (for exact
                   search: the token vectors)
@@ -6,8 +6,8 @@
                   methods
     build         seconds: ``<method>_encode_documents``, the time in which the method encodes or indexes the token
                   vectors (none for exact search)
-    first stage   milliseconds per query: ``<method>_encode_queries`` + ``<method>_search``, divided by the queries that
-                  were searched together; from a query's token vectors to its first k documents
+    first stage   milliseconds per query: ``<method>_encode_queries`` + ``<method>_search``, divided by the number of
+                  queries that were searched together; from a query's token vectors to its first k documents
     rerank        milliseconds per query: ``rerank``, the one MaxSim pass to the greatest depth
 
 Not included are the time in which the model encodes queries, the means that centerings subtract, and the evaluation.
@@ -36,7 +36,7 @@ from harness.tables.titles import center_label, method_title, title
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a cell, or a mean over data sets; NaN for a phase that it does not have. Times are wall clock."""
+    """The cost of a cell, or a mean over data sets; NaN for a phase that the cell lacks. Times are wall-clock times."""
 
     index_bytes: float
     encode_seconds: float
@@ -46,14 +46,12 @@ class Cost:
 
 
 NAMES = [field.name for field in fields(Cost)]
-
-
 Costs = dict[Row, dict[str, Cost]]
-"""Row -> data set -> cost; only what was measured."""
+"""Row -> data set -> cost, for the cells that were measured."""
 
 
 def measured(records: Sequence[Record], rows: Sequence[Row], datasets: Sequence[str]) -> Costs:
-    """The cost of each row on each data set that was measured for it."""
+    """The cost of each row on each data set on which it was measured."""
     found = by_row(records)
     return {
         row: {name: _cost(found[row, name], records) for name in datasets if (row, name) in found}
@@ -130,7 +128,7 @@ def _host(record: Record) -> str:
 
 
 def columns(table: pd.DataFrame, costs: Costs, datasets: Sequence[str]) -> pd.DataFrame:
-    """A long form with the cost of each line; the mean of a row that lacks a data set is empty."""
+    """The long form `table` with the columns `NAMES`; the mean of a row that lacks a data set is empty."""
     values = {}
     for row, by_dataset in costs.items():
         complete = len(by_dataset) == len(datasets)

@@ -1,16 +1,17 @@
-"""Measured against published values: the files results/expected/*.yaml.
+"""Comparison of measured with published values, which are in the files results/expected/*.yaml.
 
 Such a file has a source, tolerances and rows:
 
     source: where the numbers were published
     suite: beir8                       # means are over these data sets; a row may name a single one (dataset: scifact)
-    tolerance: {ok: 0.05, near: 0.3}   # percent points: OK up to ok, NEAR up to near, FAIL beyond
+    tolerance: {ok: 0.05, near: 0.3}   # percentage points: OK up to ok, NEAR up to near, FAIL beyond
     depths: [0, 50, 100, 200, 400, 1000]
     rows:
       - {model: lateon, center: "no", method: muvera, plaid: 55.28, ndcg10: [2.89, 9.46, 12.53, 15.87, 20.29, 27.52]}
 
-``center`` is a label of the table's column: "no", "yes" or "own". ``ndcg10``, in percent points, has one value for each
-depth (a single one for a method without depths, such as plaid and exact). ``plaid`` is checked as a cell of its own.
+``center`` is a label of the table's column: "no", "yes" or "own". ``ndcg10``, in percentage points, has one value for
+each depth (a single value for a method without depths, such as plaid and exact). ``plaid`` is checked as a cell of its
+own.
 """
 
 from __future__ import annotations
@@ -37,7 +38,16 @@ VERDICTS = ("OK", "NEAR", "FAIL", "MISSING")
 
 @dataclass(frozen=True)
 class Check:
-    """One expected cell with its source and tolerances, and the measured value (NaN if it was not measured)."""
+    """One expected cell, and its measured value.
+
+    Attributes
+    ----------
+    file, source : name of the expected file, and its source
+    dataset : the data set or suite that the value is a mean over
+    center : a label, as in the table
+    expected, measured : NDCG@10 in percentage points; `measured` is NaN if it was not measured
+    ok, near : tolerances in percentage points
+    """
 
     file: str
     source: str
@@ -57,8 +67,8 @@ class Check:
         if math.isnan(self.measured):
             return "MISSING"
         # Published values have two decimals; a difference of exactly the tolerance is within it.
-        off = abs(self.measured - self.expected) - 1e-9
-        return "OK" if off <= self.ok else "NEAR" if off <= self.near else "FAIL"
+        difference = abs(self.measured - self.expected) - 1e-9
+        return "OK" if difference <= self.ok else "NEAR" if difference <= self.near else "FAIL"
 
     def __str__(self) -> str:
         cell = f"{self.dataset} {self.model} center={self.center} {self.method}" + (
@@ -69,7 +79,7 @@ class Check:
 
 
 def check_file(path: Path, records: Sequence[Record]) -> Iterator[Check]:
-    """Every cell of an expected file.
+    """The check of every cell of an expected file.
 
     Raises
     ------
@@ -122,7 +132,7 @@ def _measured(
     datasets: Sequence[str],
     scope: str | None,
 ) -> float:
-    """The measured value; NaN unless it is over exactly the expected data sets."""
+    """The measured value in percentage points; NaN unless it is over exactly the expected data sets."""
     name = {kind.label: name for name, kind in KINDS.items()}[center]
     table = long_form(records, [Row(model, name, method)], datasets, [int(depth)] if depth else [])
     lines = table[table["dataset"] == (scope or MEAN)]

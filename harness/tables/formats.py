@@ -21,7 +21,7 @@ def pipes(lines: pd.DataFrame) -> str:
 
 
 def tabular(lines: pd.DataFrame, columns: str | None = None) -> str:
-    """A LaTeX tabular (booktabs) of strings; `columns` None: all aligned to the left."""
+    """A LaTeX tabular (booktabs) of strings; without `columns`, all columns are aligned to the left."""
 
     def escaped(text: object) -> str:
         return str(text).replace("_", r"\_").replace("%", r"\%").replace("–", "--")
@@ -56,7 +56,7 @@ def duration(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """Seconds in the largest unit of which there are two or more; "now" below two minutes."""
+    """Seconds in the largest unit that gives two or more; "now" below two minutes."""
     units = {"days": DAY, "hours": 3600, "minutes": 60}
     return next((f"{seconds / unit:.0f} {name}" for name, unit in units.items() if seconds >= 2 * unit), "now")
 

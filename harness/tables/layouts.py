@@ -22,7 +22,7 @@ Marks = Mapping[tuple[str, str, str, str], str]
 
 @dataclass(frozen=True)
 class Section:
-    """A further table below the main one: a sentence above it, its lines as strings, and sentences below it."""
+    """A further table below the main one: a caption above it, its lines as strings, and remarks below it."""
 
     caption: str
     lines: pd.DataFrame
@@ -93,13 +93,13 @@ def remarks(
 
 
 def _end_to_end(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> list[str]:
-    """A sentence for each method that ranks with MaxSim itself."""
+    """One sentence for each method that ranks with MaxSim itself, and for each model."""
     lines = []
     means = table[table["method"].map(end_to_end) & (table["dataset"] == MEAN)]
     for model, center, method, depth, _, value, _, delta in means.itertuples(index=False):
         sets = table[(table["model"] == model) & (table["method"] == method) & (table["dataset"] != MEAN)]["ndcg10"]
         part = "" if sets.notna().all() else f" [{sets.notna().sum()} of {len(datasets)} sets]"
-        difference = math.nan if method == PLAID else delta  # none to itself
+        difference = math.nan if method == PLAID else delta  # PLAID has none to itself
         mark = marks.get((model, center, method, depth), "")
         lines.append(f"{method_title(method)}, {title(model)}{part}: {_value(value, difference, mark)}.")
     return lines

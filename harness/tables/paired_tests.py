@@ -1,12 +1,13 @@
-"""Whether the differences of a table are more than chance: each row against PLAID, and methods against each other.
+"""Paired tests of the differences of a table: each row against PLAID, and methods against each other.
 
 There are two families of tests, each with its own Holm correction:
 
     to PLAID    every difference in brackets
     methods     for each (model, centering), every pair of methods at the same rerank depth
 
-A test is paired by query id, over the data sets on which both sides were measured. There is no test if one of them was
-measured on such a data set, but not at the depth: the table has no mean there either.
+A test is paired by query id, over the data sets on which both sides were measured. There is no test if a side was
+measured on such a data set, but not at the depth: the table has no mean there either. The tests themselves, and their
+sources, are in `harness.evaluation.significance`.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from harness.tables.table import KEY, MEAN, depths_of
 LEVEL = 0.05
 TIE = 1e-9  # difference in NDCG@10 (0 to 1) up to which two queries count as tied
 RESAMPLES = 10_000
-_AT_ONCE = 64  # pairs that share their resamples, which take 16 bytes for each pair
+_AT_ONCE = 64  # pairs that share their resamples; a resample takes 16 bytes for each pair
 TESTED = ["versus", "p", "ci_low", "ci_high", "wins", "ties", "losses", "n_queries"]
 COUNTS = TESTED[-4:]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows that are compared at one rerank depth; "" if neither has depths."""
+    """Two rows that are compared at one rerank depth, as in the long form ("" if `row` has no depths)."""
 
     row: Row
     other: Row
@@ -50,7 +51,7 @@ class Tested:
     Attributes
     ----------
     datasets : those on which both rows were measured
-    difference : row minus other, percent points; its p is not corrected
+    difference : row minus other, in percentage points; its p is not corrected
     p : corrected for the family
     wins, ties, losses : queries on which the row is above, equal to and below the other
     """
@@ -149,7 +150,7 @@ def _paired(first: Record, depth: str, second: Record, other_depth: str) -> np.n
 
 
 def _tests(differences: Sequence[dict[str, np.ndarray]]) -> list[Comparison]:
-    """The test of each pair, in percent points; pairs on the same data sets share their resamples."""
+    """The test of each pair, in percentage points; pairs on the same data sets share their resamples."""
     groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
     for i, sets in enumerate(differences):
         groups.setdefault(tuple((name, len(values)) for name, values in sets.items()), []).append(i)
@@ -168,6 +169,7 @@ def resamples(family: int) -> int:
 
 
 def _wins_ties_losses(differences: dict[str, np.ndarray]) -> tuple[int, int, int]:
+    """The numbers of queries above, equal to and below 0."""
     values = np.concatenate(list(differences.values()))
     wins, losses = int((values > TIE).sum()), int((values < -TIE).sum())
     return wins, len(values) - wins - losses, losses
@@ -179,8 +181,8 @@ def columns(
     """The long form with the test of each difference to PLAID, followed by a line for each pair of methods.
 
     Each data set has its own families of tests, and so have the means; the mean of a pair that lacks a data set is left
-    empty. ``versus`` names the other method of ``delta``, ``p`` (corrected), the 95 % interval (percent points) and the
-    counts of queries.
+    empty. ``versus`` names the other method of ``delta``, of ``p`` (corrected), of the 95 % interval ``ci_low`` to
+    ``ci_high`` (percentage points) and of the counts of queries.
     """
 
     def lines(pairs: Sequence[Pair]) -> pd.DataFrame:
@@ -200,7 +202,7 @@ def columns(
 
 
 def _values(test: Tested) -> list[object]:
-    """The columns `TESTED`."""
+    """The values of the columns `TESTED`."""
     difference = test.difference
     counts = (test.wins, test.ties, test.losses, difference.n_queries)
     return [test.pair.other.method, test.p, difference.ci_low, difference.ci_high, *counts]

@@ -20,7 +20,7 @@ def marks(tested: Sequence[Tested]) -> Marks:
 
 
 def remark(tested: Sequence[Tested], datasets: Sequence[str]) -> str:
-    """What the marks mean: test, level, correction and number of differences."""
+    """The meaning of the marks: test, level, correction and number of differences."""
     if not tested:
         return "No difference to PLAID was tested: no row has a data set on which PLAID was measured."
     return (

@@ -4,7 +4,7 @@ A value that was not measured is missing, never zero and never a guess. A mean i
 were measured for the row. If some were not, the row says so, and PLAID's mean and the difference are over the same data
 sets. Differences are taken before rounding.
 
-The long form has models, centerings and methods by their names in records; labels are for what is printed.
+The long form has the names of models, centerings and methods as in records; labels appear in printed text only.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def long_form(
 
     Returns
     -------
-    The columns `COLUMNS`; ``ndcg10``, ``plaid`` (PLAID's on the same data sets) and ``delta`` in percent points, NaN
-    where not measured; ``depth`` is "" for a method that ranks with MaxSim itself.
+    The columns `COLUMNS`; ``ndcg10``, ``plaid`` (PLAID's on the same data sets) and ``delta`` are in percentage points,
+    NaN where not measured; ``depth`` is "" for a method that ranks with MaxSim itself.
     """
     found = by_row(records)
 
@@ -68,7 +68,7 @@ def missing(table: pd.DataFrame) -> int:
 
 
 def plaid_mean(table: pd.DataFrame, cells: pd.DataFrame) -> float:
-    """PLAID's mean beside the lines of one row, over the row's data sets.
+    """PLAID's mean over the data sets of a row, whose lines are `cells`.
 
     If nothing of the row was measured, it is PLAID's mean over all data sets, provided that all were measured.
     """
@@ -83,12 +83,12 @@ def plaid_mean(table: pd.DataFrame, cells: pd.DataFrame) -> float:
 
 
 def has_differences(table: pd.DataFrame) -> bool:
-    """Whether a row has a difference to PLAID, which was then measured on the same data sets."""
+    """Whether any row has a difference to PLAID."""
     return bool(table.loc[table["method"] != PLAID, "delta"].notna().any())
 
 
 def csv(table: pd.DataFrame) -> str:
-    """The long form as CSV: percent points with four decimals.
+    """The long form as CSV, in percentage points with four decimals.
 
     A field is empty where nothing was measured, and so is the mean of a row that lacks a data set.
     """

@@ -1,11 +1,11 @@
-"""Straight-through (STE) regularization: training a model whose token vectors survive MUVERA's or SMVE's projection.
+"""Straight-through (STE) regularization: training so that token vectors survive MUVERA's or SMVE's projection.
 
-L = (1 - alpha) * contrastive(MaxSim) + alpha * contrastive(dot products of projected codes)
+    L = (1 - alpha) * contrastive(MaxSim) + alpha * contrastive(dot products of projected codes)
 
 pairs       training data, without the test sets of the suite
-codes       the projections of `harness.methods`, differentiable
+codes       the projections of `harness.methods`, made differentiable
 loss        both terms
-encoding    texts to batches and token vectors; `cached` reads the vectors of a frozen backbone
+encoding    batches and token vectors of texts; `cached` reads the vectors of a frozen backbone
 validate    NDCG@10 on the held-out split
 folder      the files of a run
 trainer     one run of the sentence-transformers trainer

@@ -33,7 +33,7 @@ _CPU = torch.device("cpu")
 
 
 class Codes(nn.Module):
-    """A fixed random projection of bags of token vectors to one vector each.
+    """A fixed random projection that makes one vector of each bag of token vectors.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Codes(nn.Module):
     def forward(
         self, tokens: Float[torch.Tensor, "texts length dim"], mask: Bool[torch.Tensor, "texts length"], is_query: bool
     ) -> Float[torch.Tensor, "texts size"]:
-        """Codes of centered texts: sums for queries, means for documents. `mask` is False at padding."""
+        """Codes of texts with centered tokens: sums for queries, means for documents. `mask` is False at padding."""
         raise NotImplementedError
 
     @classmethod
@@ -66,14 +66,18 @@ class Codes(nn.Module):
         Raises
         ------
         HarnessError
-            With the options and what is expected.
+            If an option has a value that the method refuses.
+        TypeError
+            If an option is missing or unknown.
         """
         cls.method(**options)
 
     def _straight_through(self, hard: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
+        """The values of `hard` with the gradients of `soft`."""
         return hard + (soft - soft.detach())
 
     def _measure_unit(self, dim: int) -> float:
+        """The attribute `unit`, estimated from 1,024 random unit vectors."""
         tokens = np.random.default_rng(0).standard_normal((1024, 1, dim), dtype=np.float32)
         tokens /= np.linalg.norm(tokens, axis=2, keepdims=True)
         with torch.no_grad():
@@ -82,7 +86,14 @@ class Codes(nn.Module):
 
 
 class MuveraCodes(Codes):
-    """MUVERA's fixed dimensional encodings (`harness.methods.muvera`)."""
+    """MUVERA's fixed dimensional encodings (`harness.methods.muvera`).
+
+    Attributes
+    ----------
+    planes : the hyperplanes, [dim, R * bits]
+    projections : the inner projections, [dim, R * d]; without projection, the identity for each repetition
+    patterns : the bits of each bucket's number, [buckets, bits]
+    """
 
     method = Muvera
     planes: torch.Tensor
@@ -145,7 +156,12 @@ class MuveraCodes(Codes):
 
 
 class SmveCodes(Codes):
-    """SMVE's sparse codes (`harness.methods.smve`), as dense rows."""
+    """SMVE's sparse codes (`harness.methods.smve`), as dense rows.
+
+    Attributes
+    ----------
+    anchors : the independent sets of anchors, [repetitions, dim, w]
+    """
 
     method = Smve
     anchors: torch.Tensor
@@ -157,7 +173,7 @@ class SmveCodes(Codes):
         encoding = SparseEncoding(dim, width, keep, repetitions, anchors, seed, _CPU)
         self.keep, self.width, self.repetitions = keep, width, repetitions
         sets = torch.stack([torch.from_numpy(anchor_set.matrix) for anchor_set in encoding.sets])
-        self.register_buffer("anchors", sets, persistent=False)  # [repetitions, dim, w]
+        self.register_buffer("anchors", sets, persistent=False)
         self.unit = self._measure_unit(dim)
 
     def forward(
@@ -186,7 +202,7 @@ class SmveCodes(Codes):
 
 
 _KINDS: dict[str, type[MuveraCodes] | type[SmveCodes]] = {"ste_muvera": MuveraCodes, "ste_smve": SmveCodes}
-"""Name of an entry of conf/objective -> its codes."""
+"""Name of an entry of conf/objective -> the class of its codes."""
 
 
 def make(objective: dict[str, Any], dim: int) -> Codes | None:

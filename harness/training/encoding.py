@@ -1,7 +1,6 @@
-"""How texts become batches, and token vectors, while a model trains.
+"""Batches and token vectors of texts while a model trains.
 
-`HeadEncoding` is for training the head: it reads the cached vectors of the frozen backbone. `ModelEncoding` is for
-training all weights: it tokenizes and encodes the texts each time.
+`HeadEncoding` serves the training of the head, `ModelEncoding` that of all weights.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from harness.vectors.store import StoreInMemory
 
 
 class Encoding(Protocol):
-    """Texts of the training data to the inputs of a model.
+    """Makes batches and token vectors of the texts of the training data.
 
     Attributes
     ----------
@@ -35,7 +34,7 @@ class Encoding(Protocol):
 
 
 class HeadEncoding:
-    """From the backbone's vectors, which are encoded once and kept in the cache; only the head is applied again."""
+    """Reads the vectors of the frozen backbone, which are encoded once and cached, and applies only the head."""
 
     def __init__(self, encoder: Encoder, data: TrainingData, query_length: int | None) -> None:
         sides = {True: data.queries, False: data.documents}  # is_query -> texts
@@ -53,7 +52,7 @@ class HeadEncoding:
 
 
 class ModelEncoding:
-    """From the texts: PyLate tokenizes them, and the whole model encodes them."""
+    """Tokenizes the texts with PyLate and encodes them with the whole model, each time."""
 
     def __init__(self, encoder: Encoder, model: Any) -> None:
         from pylate.utils import ColBERTCollator  # seconds to import, and needed for training only

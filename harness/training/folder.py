@@ -1,11 +1,11 @@
 """The folder of a training run: its files, when it may be replaced, and where a stopped run resumes.
 
 started.json        everything that the result depends on; marks the folder as belonging to a training run
-checkpoints/        the last two, to resume from; deleted when the run is finished
+checkpoints/        the last two checkpoints, to resume from; deleted when the run is finished
 head.safetensors    the trained projection (train.trainable=head), for model.head=FILE
 model/              the complete model as PyLate saves it, for model.path=FOLDER (unless train.save_model=false)
 log.jsonl           loss, both terms, learning rate, validation
-training.json       options, data, validation before and after, versions, host; written last
+training.json       options, data, validation before and after, versions, host; written last, as the completion marker
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class RunFolder:
 
     Attributes
     ----------
+    path : the folder
     identity : everything that the result depends on
     replaces : whether `begin` deletes an older run in the folder
     """
@@ -64,7 +65,7 @@ class RunFolder:
         Raises
         ------
         HarnessError
-            If the folder has another run (unless `overwrite`), other files, or one of the `inputs`.
+            If the folder has another run (unless `overwrite`), other files, or one of the `inputs`, or is a file.
         """
         for name in inputs:
             if user_path(name).resolve().is_relative_to(path.resolve()):
@@ -79,7 +80,7 @@ class RunFolder:
         differs = sorted(name for name in identity if found.get(name) != identity[name])
         if differs and not overwrite:
             raise HarnessError(
-                f"{path} holds a run with another {', '.join(differs)}: set train.output to another folder, or "
+                f"{path} holds a run with different {', '.join(differs)}: set train.output to another folder, or "
                 "overwrite=true to replace it."
             )
         return cls(path, identity, replaces=overwrite)
@@ -110,7 +111,7 @@ class RunFolder:
             ) from error
 
     def keep_means(self, step: int, means: dict[str, torch.Tensor]) -> None:
-        """Write the running means beside the checkpoint of a step, which makes it usable."""
+        """Write the running means beside the checkpoint of a step, which makes the checkpoint usable."""
         with replacing(self.path / CHECKPOINTS / f"checkpoint-{step}" / _MEANS) as file:
             file.write(save({name: value.contiguous() for name, value in means.items()}))
 
@@ -122,8 +123,8 @@ class RunFolder:
         HarnessError
             If it is damaged, or loading it would run code.
         """
-        kept = [path.parent for path in (self.path / CHECKPOINTS).glob(f"checkpoint-*/{_MEANS}")]
-        numbered = {int(path.name[11:]): path for path in kept if path.name[11:].isdecimal()}
+        usable = [path.parent for path in (self.path / CHECKPOINTS).glob(f"checkpoint-*/{_MEANS}")]
+        numbered = {int(path.name[11:]): path for path in usable if path.name[11:].isdecimal()}
         if not numbered:
             return None
         last = numbered[max(numbered)]
@@ -142,6 +143,7 @@ class RunFolder:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; None if there is none."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):

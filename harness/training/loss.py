@@ -4,9 +4,9 @@ Each term is a cross-entropy over the documents of a batch. The positive of quer
 positives of other queries and hard negatives alike, are its negatives. Scores are divided by the number of query
 tokens, so that a temperature means the same for short and long queries.
 
-MaxSim uses the model's own unit vectors. Codes use centered ones: ``corpus`` subtracts the documents' mean from both
-sides, ``own`` subtracts from each side its own mean. These are running means over batches, each from one source,
-whereas the evaluation has the means of one corpus.
+MaxSim uses the model's own unit vectors. Codes use centered vectors: ``corpus`` subtracts the documents' mean from both
+sides, ``own`` subtracts from each side its own mean. These are running means over batches, each of which comes from one
+source; the evaluation has the means of one corpus.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TokenMeans(nn.Module):
     Attributes
     ----------
     documents, queries : the running means, [dim]
-    seen : number of batches
+    seen : number of batches that the means have been updated with
     """
 
     documents: torch.Tensor
@@ -66,14 +66,14 @@ class TokenMeans(nn.Module):
         self.seen += 1
 
     def shifts(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The vectors to subtract: from queries, and from documents."""
+        """The vectors to subtract from queries and from documents, [dim] each."""
         if self.center == "none":
             return torch.zeros_like(self.queries), torch.zeros_like(self.documents)
         return (self.queries if self.center == "own" else self.documents), self.documents
 
 
 class STEContrastive(nn.Module):
-    """The loss, for `SentenceTransformerTrainer` with the batches of PyLate's `ColBERTCollator`.
+    """The loss of this module, for `SentenceTransformerTrainer` with the batches of PyLate's `ColBERTCollator`.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class STEContrastive(nn.Module):
             Queries, positives and any number of groups of negatives, all of the same size, from PyLate's collator or
             `harness.training.cached`.
         labels
-            Not used: the first group of documents are the positives.
+            Not used, as the first group of documents holds the positives; the trainer passes it.
         """
         query_features, *groups = sentence_features
         queries, query_mask = self._tokens(query_features, is_query=True)
@@ -148,9 +148,9 @@ class STEContrastive(nn.Module):
     def _tokens(
         self, features: dict[str, torch.Tensor], is_query: bool
     ) -> tuple[Float[torch.Tensor, "texts length dim"], Bool[torch.Tensor, "texts length"]]:
-        """Unit token vectors of texts, and the mask of tokens that count, as in `harness.vectors.forward`."""
+        """Unit token vectors of texts, and the mask of the tokens that count, as in `harness.vectors.forward`."""
         model = getattr(self.model, "module", self.model)  # the model inside (Distributed)DataParallel
-        if "token_embeddings" in features:  # from a frozen backbone, tokens that count only
+        if "token_embeddings" in features:  # of a frozen backbone, without tokens that do not count
             tokens = heads.forward(model, features["token_embeddings"])
             mask = features["attention_mask"].bool()
         else:
@@ -169,7 +169,7 @@ def maxsim(
     documents: Float[torch.Tensor, "docs tokens dim"],
     document_mask: Bool[torch.Tensor, "docs tokens"],
 ) -> Float[torch.Tensor, "queries docs"]:
-    """MaxSim of all queries with all documents, without the padding (similarities may be negative).
+    """MaxSim of all queries with all documents; padding never counts, also where all similarities are negative.
 
     The nearest document tokens are found without gradient. Gradients pass only through the dot products with them,
     which is the gradient of the maximum (the first of equal ones). This replaces two large products by a lookup.
@@ -188,6 +188,7 @@ def maxsim(
 
 
 def _contrastive(scores: Float[torch.Tensor, "queries docs"]) -> torch.Tensor:
+    """The cross-entropy of each query's positive, the document of the same number."""
     return nn.functional.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
 
 

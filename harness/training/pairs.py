@@ -1,15 +1,15 @@
 """Training pairs from data sets in the BEIR layout, without the test sets of the suite.
 
 A pair is a query, one relevant document, and one negative: a document judged not relevant if there is one, else another
-document of the same source. From every source are removed
+document of the same source. Two things are removed from every source:
 
 - queries with the text of a test query of an excluded data set;
 - documents that equal or largely repeat a document judged relevant for such a query: at least half of their 8-grams of
   words occur in relevant documents (a text of fewer than 8 words is compared as a whole).
 
-The validation split is by document. A share of the documents, drawn by hash, is held out: neither they nor documents
-with the same text are positives or negatives in training. The validation queries are those whose relevant documents are
-all held out.
+The validation split is by document. A share of the documents, drawn by hash, is held out: neither these documents nor
+others with the same text are positives or negatives in training. The validation queries are those whose relevant
+documents are all held out.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class TrainingData:
     ----------
     triples : source -> (query, positive, negative) texts
     validation : held-out queries, with their documents and others of the same sources
-    removed : source -> {"queries": ..., "documents": ...}, numbers removed because excluded data sets have them
-    checked : the excluded data sets that were available
+    removed : source -> {"queries": ..., "documents": ...}, the numbers that were removed because of excluded data sets
+    checked : names of the excluded data sets that were available
     """
 
     triples: dict[str, list[Triple]]
@@ -74,7 +74,13 @@ class TrainingData:
 
 
 class Excluded:
-    """The test queries of data sets, and the documents that are relevant for them."""
+    """The test queries of data sets, and the documents that are relevant for them.
+
+    Attributes
+    ----------
+    queries : the words of the test queries (`normal`)
+    grams : the 8-grams of the relevant documents (`grams`)
+    """
 
     def __init__(self, tests: list[Dataset]) -> None:
         self.queries = {normal(text) for test in tests for text in test.queries.values()}
@@ -205,7 +211,7 @@ class _Source:
 
     @property
     def others(self) -> dict[str, str]:
-        """All documents that were not removed, by name."""
+        """Name -> text of all documents that were not removed."""
         return {f"{self.name}/{doc}": text for doc, text in self.docs.items()}
 
 

@@ -30,8 +30,17 @@ class TrainingRun:
     Attributes
     ----------
     model : PyLate's ColBERT, changed by `fit`
+    means : the running means of centering
+    loss : the loss, which uses them
+    encoding : makes batches and token vectors of texts
+    validation : measures the model on the held-out split
     trained_on : source -> its (query, positive, negative) texts; only sources that fill a batch
     steps : number of optimizer steps that `fit` has made
+
+    Raises
+    ------
+    HarnessError
+        If the objective's options make no codes, or no source fills a batch.
     """
 
     def __init__(
@@ -81,6 +90,7 @@ class TrainingRun:
         self.steps = trainer.state.global_step
 
     def _resume(self, trainer: Any) -> None:
+        """Run the trainer, from the last checkpoint if there is one."""
         last = self.folder.checkpoint()
         if last:
             log.info("resumed from %s", last[0])
@@ -91,7 +101,7 @@ class TrainingRun:
             if type(error).__name__ != "UnpicklingError":  # torch reads the optimizer's state as tensors only
                 raise
             raise HarnessError(
-                f"the checkpoint {last and last[0]} holds something else than tensors ({str(error).splitlines()[0]}): "
+                f"the checkpoint {last and last[0]} holds something other than tensors ({str(error).splitlines()[0]}): "
                 "delete it to resume from the one before it."
             ) from error
 
@@ -116,7 +126,7 @@ class TrainingRun:
             eval_steps=options["validate_every"],
             logging_steps=options["log_every"],
             save_steps=options["save_every"],
-            save_total_limit=2,  # so that one is complete at any time
+            save_total_limit=2,  # one of two is complete at any time
             report_to="none",
             disable_tqdm=not on_terminal(self.show),
         )
@@ -158,14 +168,14 @@ def _filling_batches(data: TrainingData, size: int) -> dict[str, list[Triple]]:
     """The sources with at least `size` pairs: all pairs of a batch come from one source."""
     small = [source for source, triples in data.triples.items() if len(triples) < size]
     if small:
-        log.info("not trained on, because they have fewer than %d pairs, one batch: %s", size, ", ".join(small))
+        log.info("left out, because they have fewer than the %d pairs of a batch: %s", size, ", ".join(small))
     if len(small) == len(data.triples):
-        raise HarnessError(f"no source has {size} training pairs, a batch: set train.batch_size to fewer.")
+        raise HarnessError(f"no source has the {size} training pairs of a batch: set train.batch_size to fewer.")
     return {source: triples for source, triples in data.triples.items() if source not in small}
 
 
 def _datasets(sources: dict[str, list[Triple]], seed: int) -> dict[str, Any]:
-    """The training pairs, shuffled with our seed: the seed with which the trainer draws batches is fixed."""
+    """The training pairs, shuffled with our seed, because the trainer draws batches with a fixed one."""
     from datasets import Dataset
 
     shuffled = {}
@@ -193,7 +203,7 @@ def _evaluator(validation: Validation) -> Any:
 
 
 def _callback(run: TrainingRun, before: dict[str, float], progress: Progress) -> Any:
-    """Writes the log, saves the running means beside each checkpoint, and counts steps."""
+    """A callback that writes the log, saves the running means beside each checkpoint, and counts steps."""
     from transformers import TrainerCallback
 
     first = {"step": 0, **{f"eval_validation_{name}": value for name, value in before.items()}}

@@ -1,7 +1,7 @@
 """Validation while a model trains: NDCG@10 on the held-out split, by exact MaxSim and by each first stage alone (rk=0).
 
 First stages are measured under every centering, whichever the training uses; mu_Q is the mean of training queries. The
-random seeds of the projections are those of conf/method, not the ones that gradients pass through.
+random seeds of the projections are those of conf/method, not those of the projections that gradients pass through.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from harness.training.pairs import TrainingData
 from harness.vectors import centering
 from harness.vectors.store import TokenVectors
 
-SMVE = {"width": 4096, "keep": 16}  # a sixteenth of the default's cost: validation must be quick
+SMVE = {"width": 4096, "keep": 16}  # a sixteenth of the default's anchors, as validation must be quick
 Stores = tuple[TokenVectors, TokenVectors, TokenVectors]
 """Token vectors of the documents, of the queries, and of the queries for mu_Q."""
 _MEAN_QUERIES = 500
@@ -36,6 +36,8 @@ class Validation:
 
     Parameters
     ----------
+    data
+        The held-out split.
     stores
         Encodes the split with a model as it is now.
     """
@@ -48,8 +50,8 @@ class Validation:
     def measure(self, model: Any) -> dict[str, float]:
         """Name -> value of each measure.
 
-        ``exact``, ``muvera_none``, ``smve_own`` and so on are NDCG@10; ``cosine`` is the mean pairwise cosine of
-        document tokens.
+        ``exact``, ``muvera_none``, ``smve_own`` and so on are NDCG@10 from 0 to 1; ``cosine`` is the mean pairwise
+        cosine of document tokens.
         """
         documents, queries, others = self.stores(model)
         mean = centering.token_mean(documents)

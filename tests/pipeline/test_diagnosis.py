@@ -280,9 +280,9 @@ def test_few_documents_are_compared_without_recall(measured, tmp_path, capsys):
 BAD = {
     "method=plaid center=none": "method=plaid has no projections to look at: expected muvera or smve.",
     "-m method=exact,smve center=own": "method=exact has no projections to look at",
-    "center=corpus center.renormalize=true": "center=corpus+renormalize=true: a geometry is of the centerings as",
+    "center=corpus center.renormalize=true": "center=corpus+renormalize=true: a geometry has no variants of",
     "center.renormalize=true": "center.renormalize=true: expected false where nothing",
-    "method=smve center=own shard=1/2": "shard=1/2: a geometry is of a whole corpus, so leave shard out.",
+    "method=smve center=own shard=1/2": "shard=1/2: a geometry describes a whole corpus, so leave shard out.",
     "method=muvera,smve": "names several values, which is a sweep: add -m",
     "geometry.documents=0": "geometry.documents=0: expected a whole number of at least 1.",
     "geometry.queries=null": "geometry.queries=null: expected a whole number of at least 1.",

@@ -53,7 +53,7 @@ def test_a_fresh_record_is_the_same_from_the_cache_and_encoded_again(method, mea
     capsys.readouterr()
     assert reproduce(path_of(results, method), *places) == 0
     text = capsys.readouterr().out
-    assert "Verdict: same (all scores, down to the last bit)." in text
+    assert "Verdict: same (all scores are equal to the last bit)." in text
     assert "Token vectors: from the cache (lateon-like-tiny-documents-" in text
     assert ("PLAID's index" in text) == (method == "plaid")
     assert "Inputs: the same.\nVersions: the same.\nHost: the same." in text

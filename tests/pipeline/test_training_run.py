@@ -203,7 +203,7 @@ def test_another_run_does_not_go_into_the_same_folder(runs, words, capsys, more)
     before = contents(runs["ste_smve"])
     assert command(words, runs["ste_smve"], *more.split()) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and f"holds a run with another {OTHERS[more]}: set train.output" in error
+    assert error.startswith("error: ") and f"holds a run with different {OTHERS[more]}: set train.output" in error
     assert contents(runs["ste_smve"]) == before
 
 
@@ -316,7 +316,7 @@ def test_the_backbone_is_read_from_the_cache(runs, words, tmp_path, monkeypatch)
 
 
 FAILING = {
-    "train.batch_size=1000": "no source has 1000 training pairs, a batch: set train.batch_size to fewer",
+    "train.batch_size=1000": "no source has the 1000 training pairs of a batch: set train.batch_size to fewer",
     "train_data.path=/nowhere": "/nowhere does not exist",
     "train_data.split=dev": "this data set has the splits test",
     "train_data.validation_share=0": "expected at least one of each",

@@ -255,8 +255,8 @@ def test_between_waves_nothing_is_pruned_and_the_cache_is_the_one_that_was_named
         (["hydra/launcher=joblib", "hydra/launcher=ray"], "hydra/launcher=joblib,ray names several values"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=1,2"], "hydra.launcher.n_jobs=1,2 names several values"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: expected a number of workers"),
-        ([*RAY, "hydra.launcher.ray.remote.num_cpus=64"], "num_cpus=64, of a Ray that is started here with 2: no"),
-        (["hydra/launcher=submitit_slurm"], "hydra/launcher=submitit_slurm needs SLURM's sbatch and srun, found on no"),
+        ([*RAY, "hydra.launcher.ray.remote.num_cpus=64"], "num_cpus=64 is more than the 2 of the Ray that is started"),
+        (["hydra/launcher=submitit_slurm"], "hydra/launcher=submitit_slurm needs SLURM's sbatch and srun, not found"),
     ],
 )
 @needs("joblib")

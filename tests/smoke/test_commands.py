@@ -81,7 +81,7 @@ def test_reproduce_measures_a_record_again(swept, lateon_like, tiny_dataset, cap
     path = records.record_path(results, "tiny", "lateon-like", "own", "muvera")
     places = [f"models_dir={lateon_like.parent}", f"data_dir={tiny_dataset.parent}", f"cache_dir={cache}"]
     assert main(["reproduce", str(path), *places]) == 0
-    assert "Verdict: same (all scores, down to the last bit)." in capsys.readouterr().out
+    assert "Verdict: same (all scores are equal to the last bit)." in capsys.readouterr().out
 
 
 def test_geometry_reads_the_vectors_of_the_sweep(words, tmp_path):

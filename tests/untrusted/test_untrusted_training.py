@@ -74,9 +74,9 @@ def checkpoint_module(folder, marker):
 
 CHECKPOINTS = {
     checkpoint_means: r"means\.safetensors is damaged .*: delete the folder .*checkpoint-2 to resume",
-    checkpoint_optimizer: "holds something else than tensors",
-    checkpoint_scheduler: "holds something else than tensors",
-    checkpoint_random_state: "holds something else than tensors",
+    checkpoint_optimizer: "holds something other than tensors",
+    checkpoint_scheduler: "holds something other than tensors",
+    checkpoint_random_state: "holds something other than tensors",
     checkpoint_weights: "has weights as a pickle",
     checkpoint_module: r"has the module 'worst\.Module'",
 }
