@@ -54,8 +54,8 @@ def find_candidates(testbed: Testbed, group: Sequence[Cell]) -> list[Cell]:
         centered = first_stage.center(testbed, missing)
         if centered.cells:
             documents = centered.shifts[0].apply_documents(testbed.docs)
-            queries = stacked([shift.apply_queries(testbed.queries) for shift in centered.shifts])
-            found = registry.make(group[0].method.given).search(documents, queries, group[0].k + 1, testbed.resources)
+            queries, method = stacked(centered.queries), registry.make(group[0].method.given)
+            found = method.search(documents, queries, group[0].k + 1, testbed.resources)
             first_stage.keep_each(testbed, centered, found)
         return [cell for cell in group if cell not in missing or cell in centered.cells]
 

@@ -39,7 +39,7 @@ def answer() -> str:
     """A line for each centering and method: NDCG@10 x 100 at three depths, PLAID as the last line."""
     found, lines = means(), []
     plaid = 100 * found[MODEL, "none", "plaid"][records.FINAL]
-    for center, kind in centering.KINDS.items():
+    for center, kind in centering.constant_kinds().items():
         for method in ("muvera", "smve"):
             values = {depth: 100 * found[MODEL, center, method][depth] for depth in ANSWER_DEPTHS}
             shown = {"Token vectors": SPACES[kind.space], "Method": registry.title(method)}

@@ -55,6 +55,12 @@ def token_mean(texts: list[np.ndarray]) -> np.ndarray:
     return np.array([value / count for value in total], dtype=np.float64)
 
 
+def text_shift(tokens: np.ndarray, mean: np.ndarray, share: float) -> np.ndarray:
+    """What is subtracted from each token of a text [dim]: a share of its own mean, and the rest of `mean` [dim]."""
+    own = token_mean([tokens])
+    return np.array([share * float(own[c]) + (1 - share) * float(mean[c]) for c in range(tokens.shape[1])])
+
+
 def center(tokens: np.ndarray, mean: np.ndarray, renormalize: bool = False) -> np.ndarray:
     """Tokens [tokens, dim] minus the mean [dim]; with renormalize each is scaled back to length 1.
 

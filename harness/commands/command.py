@@ -17,6 +17,10 @@ from harness.system.errors import HarnessError
 HELP = ("-h", "--help")
 _WITH_OPTIONS = ("model", "dataset", "center", "method", "objective", "train_data")
 """Groups whose entries have options to set; the others are lists of names."""
+QUERY_TOKENS = {
+    "query_tokens": "all, or real: the first stage does not see a query's expansion tokens; for center.query_tokens"
+}
+"""A word that commands which measure read, although conf/ has it under another name, with what it means."""
 _WIDTH, _INDENT = 110, 28
 
 

@@ -33,5 +33,6 @@ COMMAND = Command(
     reads=run_command.COMMAND.reads,
     examples=("status", "status -m model=lateon,lateon_reg method=plaid,smve"),
     run=status,
+    own=run_command.COMMAND.own,
     sweeps=True,
 )

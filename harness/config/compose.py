@@ -7,6 +7,7 @@ forms are expanded here, before Hydra sees them:
     model.path=FOLDER   without model=             model=local
     dataset.path=FOLDER without dataset=           dataset=local
     train_data.path=FOLDER without train_data=     train_data=local
+    query_tokens=real                              center.query_tokens=real
 
 No word and no file of conf/ may name code to run (`harness.config.untrusted`).
 """
@@ -31,10 +32,13 @@ from harness.config.untrusted import refuse_code, refuse_launcher, refuse_target
 from harness.system.errors import HarnessError, unknown
 from harness.system.paths import user_path
 
+_SHORT = {"query_tokens": "center."}
+"""Options with a short form -> what it leaves out."""
+
 
 def expand(overrides: Sequence[str]) -> list[str]:
     """The overrides with the short forms of the module's docstring written out."""
-    words = [texts.quoted(word) for word in overrides]
+    words = [texts.quoted(_SHORT.get(word.partition("=")[0], "") + word) for word in overrides]
     refuse_code(words)
     keys = {word.lstrip("+~").split("=")[0] for word in words}
     for group in ("model", "dataset", "train_data"):

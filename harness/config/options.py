@@ -15,6 +15,8 @@ from harness.config.names import model_name, safe_name, variant
 from harness.config.shards import Shard, parse
 from harness.system.paths import user_path
 
+_LATER = {"query_tokens": "all", "mean_of": "queries"}
+"""Options of centerings that records of before do not have, with what was then so."""
 _SCORED = ("document_length", "query_expansion", "dtype", "attention", "seed")
 
 
@@ -46,20 +48,34 @@ class CenterOptions:
 
     Attributes
     ----------
-    fallback, max_queries : of a centering that needs the mean of queries: where they come from, and how many
+    query_tokens : the tokens of a query that the first stage sees: ``all``, or ``real`` without expansion tokens
+    mean_of : for a centering that needs the mean of queries: ``queries`` or ``pseudo_queries``
+    fallback, max_queries : where these queries come from, and how many
+    share : the weight of each text's own mean
     """
 
     name: str
     renormalize: bool
+    query_tokens: str
+    mean_of: str
     fallback: tuple[str, ...]
     max_queries: int | None
+    share: float | None
     given: dict[str, Any]
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> CenterOptions:
         """The options of one centering."""
-        fallback = tuple(given.get("fallback") or ())
-        return cls(given["name"], given["renormalize"], fallback, given.get("max_queries"), given)
+        return cls(
+            given["name"],
+            given["renormalize"],
+            given.get("query_tokens", _LATER["query_tokens"]),
+            given.get("mean_of", _LATER["mean_of"]),
+            tuple(given.get("fallback") or ()),
+            given.get("max_queries"),
+            given.get("share"),
+            given,
+        )
 
     @property
     def variant(self) -> str:
@@ -67,8 +83,12 @@ class CenterOptions:
         return variant("center", self.given)
 
     def identity(self, query_mean: str | None) -> dict[str, Any]:
-        """All options, and the sha256 of the queries whose mean is subtracted."""
-        return {**self.given, "query_mean": query_mean}
+        """The options, and the sha256 of the queries whose mean is subtracted.
+
+        Options that came later are part of it only where they are not as before they came: records stay what they are.
+        """
+        options = {name: value for name, value in self.given.items() if _LATER.get(name, ...) != value}
+        return {**options, "query_mean": query_mean}
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,9 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
     "model.attention": _or_null(_one_of(*ATTENTION)),
     "model.hub": _matching(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", "a hub id such as lightonai/LateOn, or null"),
     "model.revision": _matching(r"\w+([./-]\w+)*", "a branch, tag or commit, or null"),
+    "center.query_tokens": _one_of("all", "real"),
+    "center.mean_of": _one_of(None, "queries", "pseudo_queries", expected="queries or pseudo_queries"),
+    "center.share": _or_null(SHARE),
     "alpha": (lambda found: found is None or SHARE[0](found), f"{SHARE[1]}, or null"),
     "objective.name": _one_of("contrastive", "ste_muvera", "ste_smve"),
     "objective.center": _one_of("none", "corpus", "own"),
@@ -171,7 +174,7 @@ def _check_together(config: DictConfig) -> None:
     center, objective = config.center, config.objective
     if center.name == "none":
         _expect(not center.renormalize, "center.renormalize", True, "false where nothing is subtracted (center=none)")
-    if center.name == "own":
+    if "max_queries" in center:
         _expect(_whole(center.max_queries, 1), "center.max_queries", center.max_queries, "at least 1")
     weight = objective.alpha if config.alpha is None else config.alpha
     no_codes = objective.name == "contrastive" and weight

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from harness.methods.registry import all_methods, base_name, is_known
 from harness.system.errors import HarnessError
 from harness.system.files import replacing
-from harness.vectors.centering import KINDS
+from harness.vectors.centering import KINDS, constant_kinds
 
 WIDTH, COLUMN = 6.9, 3.4  # inches: a page, and one of its two columns
 SUFFIXES = ("svg", "png")
@@ -73,7 +73,12 @@ CENTERS = {
 OTHER = Look("#8c8c8c", "-.", "D")
 """The look of a method or centering that this installation does not have."""
 _MORE_METHODS = (Look("#009e73", ":", "^"), Look("#cc79a7", "-.", "v"), Look("#56b4e9", "-", "P"))
-_MORE_CENTERS = (Look("#1b7837", "-.", "v", "right"), Look("#2166ac", (0, (5, 1)), "P", "top"))
+_MORE_CENTERS = (
+    Look("#1b7837", "-.", "v", "right"),
+    Look("#2166ac", (0, (5, 1)), "P", "top"),
+    Look("#8c510a", (0, (3, 1, 1, 1)), "X", "bottom"),
+    Look("#5e4fa2", (0, (1, 1)), "d", "full"),
+)
 
 
 def method_look(method: str) -> Look:
@@ -107,7 +112,8 @@ def of_center(center: str, points: int = 0) -> dict[str, Any]:
     another one.
     """
     look, step = center_look(center), max(1, points // 8)
-    first = list(KINDS).index(center) * step // len(KINDS)
+    known = list(constant_kinds())
+    first = known.index(center) * step // len(known)
     marked = {"markevery": (first, step)} if points else {}
     return {"color": look.color, "linestyle": look.line, "marker": look.marker, **marked}
 

@@ -22,7 +22,7 @@ from harness.methods import registry
 from harness.methods.exact import Exact
 from harness.methods.method import Method
 from harness.ranking.ranks import Ranking, drop_self_matches
-from harness.vectors.centering import KINDS, Centering
+from harness.vectors.centering import Centering
 from harness.vectors.store import StoreInMemory, TokenVectors, stacked
 
 DEPTHS = (CUT, 50, 100, 200, 400, 1000)
@@ -82,7 +82,7 @@ class FirstStages:
             for i, (name, queries) in enumerate(zip(names, sides, strict=True)):
                 rows = slice(i * len(queries), (i + 1) * len(queries))
                 own = self._without_self(Ranking(ranking.rows[rows], ranking.scores[rows]))
-                found[KINDS[name].space] = {
+                found[constant_kinds()[name].space] = {
                     "options": options,
                     **self._occupancy(method, documents, queries),
                     "agreement": {**agreement(own, self.exact, DEPTHS), "documents": len(documents)},

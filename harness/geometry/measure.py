@@ -1,7 +1,7 @@
 """Measure the geometry of one (model, data set) and write its file (`harness.geometry.file`).
 
-Token vectors are measured as the projections of first stages see them: under each centering of
-`harness.vectors.centering.KINDS`. One pass over the store measures all of them, after a pass for their mean.
+Token vectors are measured as the projections of first stages see them: under each centering that subtracts one vector
+from all texts of a side. One pass over the store measures all of them, after a pass for their mean.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from harness.system import provenance
 from harness.system.errors import HarnessError
 from harness.system.files import write_json
 from harness.vectors import centering
-from harness.vectors.centering import KINDS
+from harness.vectors.centering import constant_kinds
 from harness.vectors.store import TokenVectors
 
 log = logging.getLogger(__name__)
@@ -79,9 +79,10 @@ def _distinct(requests: Sequence[Request]) -> tuple[list[Options], list[str]]:
         if registry.end_to_end(name):
             expected = [known for known in registry.all_methods() if not registry.end_to_end(known)]
             raise HarnessError(f"method={name} has no projections to look at: expected {' or '.join(expected)}.")
+    known = constant_kinds()
     for name, kind in centers.items():
-        if name != kind:
-            raise HarnessError(f"center={name}: a geometry has no variants of centerings; expected {', '.join(KINDS)}.")
+        if name != kind or kind not in known:
+            raise HarnessError(f"center={name}: a geometry has no variants of centerings; expected {', '.join(known)}.")
     return list(methods.values()), list(centers.values())
 
 
@@ -99,12 +100,12 @@ def diagnose(testbed: Testbed, methods: Sequence[Options], centers: Sequence[str
     _check_inputs(path, known, geometry.identity, methods)
     stages = known.get("first_stages", {})
     missing = {
-        name: [center for center in centers if KINDS[center].space not in stages.get(name, {})]
+        name: [center for center in centers if constant_kinds()[center].space not in stages.get(name, {})]
         for name in [variant("method", method) for method in methods]
     }
     if known and not any(missing.values()):
         return path
-    has_spaces = known and all(kind.space in known["documents"] for kind in KINDS.values())
+    has_spaces = known and all(kind.space in known["documents"] for kind in constant_kinds().values())
     found = known if has_spaces else {**known, **geometry.token_spaces()}
     for method in methods:
         began, name = time.perf_counter(), variant("method", method)
@@ -145,7 +146,7 @@ class GeometryOf:
 
     def __init__(self, testbed: Testbed) -> None:
         self.testbed = testbed
-        own = entry("center", next(name for name, kind in KINDS.items() if kind.needs_query_mean))
+        own = entry("center", next(name for name, kind in constant_kinds().items() if kind.needs_query_mean))
         self.mean = query_mean.choose(testbed.options, testbed.dataset, CenterOptions.of(own))
         sizes = dict(testbed.options.given["geometry"])
         self.identity = {**testbed.identity, "query_mean": self.mean.sha256, "geometry": sizes}
@@ -154,7 +155,10 @@ class GeometryOf:
     def centerings(self) -> dict[str, centering.Centering]:
         """Name -> the means that the centering subtracts."""
         others = self.testbed.encode_mean(self.mean)
-        return {name: centering.fit(name, self.testbed.document_mean, others, renormalize=False) for name in KINDS}
+        return {
+            name: centering.fit(name, self.testbed.document_mean, others, renormalize=False)
+            for name in constant_kinds()
+        }
 
     @cached_property
     def first_stages(self) -> FirstStages:
@@ -211,13 +215,13 @@ def _token_spaces(store: TokenVectors, means: Mapping[str, np.ndarray | None]) -
     """Space of each centering -> its measures; a mean that several centerings subtract is measured once."""
     distinct: dict[int, np.ndarray | None] = {id(mean): mean for mean in means.values()}
     measured = dict(zip(distinct, spaces(store, list(distinct.values())), strict=True))
-    return {KINDS[name].space: measured[id(mean)] for name, mean in means.items()}
+    return {constant_kinds()[name].space: measured[id(mean)] for name, mean in means.items()}
 
 
 def _histograms(store: TokenVectors, means: Mapping[str, np.ndarray | None]) -> dict[str, list[int]]:
     """Space of each centering -> counts of the cosines of random pairs, the same pairs in each."""
     tokens = occupancy.sample(store, SAMPLED_TOKENS, SEED)
-    shifted = {KINDS[name].space: tokens if mean is None else tokens - mean for name, mean in means.items()}
+    shifted = {constant_kinds()[name].space: tokens if mean is None else tokens - mean for name, mean in means.items()}
     return {space: occupancy.cosine_histogram(vectors, SEED) for space, vectors in shifted.items()}
 
 

@@ -13,7 +13,7 @@ from harness.geometry.file import path_of, read
 from harness.geometry.moments import MEASURES
 from harness.system.errors import HarnessError
 from harness.tables.formats import MISSING
-from harness.vectors.centering import KINDS
+from harness.vectors.centering import constant_kinds
 
 SETS = ("documents", "queries", "within_document", "within_query")
 Options = dict[str, Any]
@@ -58,7 +58,7 @@ def _load(stage: Options) -> dict[str, str]:
 def remarks(found: Options) -> list[str]:
     """What a reader of both tables must know."""
     follows = [space["agreement"] for spaces in found["first_stages"].values() for space in spaces.values()]
-    kinds = [kind for kind in KINDS.values() if kind.space in found["documents"] and kind.words]
+    kinds = [kind for kind in constant_kinds().values() if kind.space in found["documents"] and kind.words]
     words = [f"{kind.space}: {kind.words}" for kind in kinds]
     lines = [
         f"{found['model']} on {found['dataset']}. n: token vectors of the corpus; within: documents (queries) with two "
@@ -99,7 +99,7 @@ def compare(results: Path, models: Sequence[str], datasets: Sequence[str]) -> st
         )
     found = {model: [read(path_of(results, name, model)) for name in common] for model in models}
     lines = []
-    compared = [kind.space for kind in KINDS.values() if kind.in_card]
+    compared = [kind.space for kind in constant_kinds().values() if kind.in_card]
     for part in SETS:
         for space in compared:
             for name in MEASURES:
@@ -111,7 +111,7 @@ def compare(results: Path, models: Sequence[str], datasets: Sequence[str]) -> st
 
 def _spaces(parts: Mapping[str, Any]) -> list[str]:
     """The spaces that a part of a geometry has, in the order of tables."""
-    return [kind.space for kind in KINDS.values() if kind.space in parts]
+    return [kind.space for kind in constant_kinds().values() if kind.space in parts]
 
 
 def _mean(found: Sequence[Options], part: str, space: str, name: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from harness.ranking.ranks import Ranking, drop_self_matches
 from harness.system import locks
 from harness.system.progress import Stopwatch
 from harness.vectors.centering import Centering
+from harness.vectors.store import TokenVectors
 
 
 @contextmanager
@@ -31,22 +32,32 @@ def missing(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
 
 @dataclass(frozen=True)
 class Centered:
-    """Cells that can be centered, what each subtracts, and how long finding that out took (phase -> seconds)."""
+    """Cells that can be centered.
+
+    Attributes
+    ----------
+    shifts : what each subtracts
+    queries : the queries' token vectors as each cell's search sees them
+    seconds : phase -> seconds that centering took
+    """
 
     cells: list[Cell]
     shifts: list[Centering]
+    queries: list[TokenVectors]
     seconds: dict[str, float]
 
 
 def center(testbed: Testbed, cells: Sequence[Cell]) -> Centered:
     """The centerings of some cells; a cell that cannot be centered is a failure, and left out."""
-    watch, centered, shifts = Stopwatch(), [], []
+    watch, centered = Stopwatch(), Centered([], [], [], {})
     with watch.phase("center"):
         for cell in cells:
             with testbed.collect([cell]):
-                shifts.append(testbed.centering(cell))
-                centered.append(cell)
-    return Centered(centered, shifts, watch.seconds)
+                shift = testbed.centering(cell)
+                centered.queries.append(shift.apply_queries(testbed.seen_queries(cell.center)))
+                centered.shifts.append(shift)
+                centered.cells.append(cell)
+    return replace(centered, seconds=watch.seconds)
 
 
 def keep_each(testbed: Testbed, centered: Centered, found: SearchResult) -> None:

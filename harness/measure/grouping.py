@@ -81,7 +81,7 @@ def share_documents(cells: Sequence[Cell]) -> list[list[Cell]]:
     for cell in cells:
         if not cell.exhaustive:
             subtracted = KINDS[cell.center.name].documents
-            key = [cell.method.identity(), subtracted, cell.center.renormalize, cell.k]
+            key = [cell.method.identity(), subtracted, cell.center.share, cell.center.renormalize, cell.k]
             groups.setdefault(json.dumps(key), []).append(cell)
     return list(groups.values())
 

@@ -1,7 +1,8 @@
 """The queries whose mean token vector is mu_Q (`harness.vectors.centering`).
 
-They come from the data set's own train or dev split; else from those of other data sets (the centering's ``fallback``);
-else, as a last resort that the record labels "transductive", from the evaluated queries themselves.
+With ``center.mean_of=pseudo_queries`` they are pseudo-queries (`harness.measure.pseudo_queries`). Else they come from
+the data set's own train or dev split; else from those of other data sets (the centering's ``fallback``); else, as a
+last resort that the record labels "transductive", from the evaluated queries themselves.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from harness.config.entries import entry
 from harness.config.options import CenterOptions, RunOptions
 from harness.data.dataset import Dataset, plain
 from harness.data.download import Absent
+from harness.measure import pseudo_queries
 from harness.measure.sources import read_dataset
 from harness.system.files import digest
 from harness.system.messages import warn_once
@@ -44,6 +46,11 @@ class QueryMean:
 
 def choose(options: RunOptions, dataset: Dataset, centering: CenterOptions) -> QueryMean:
     """The queries for mu_Q on a data set: the first `max_queries` in the order of the sha256 of their ids."""
+    if centering.mean_of == "pseudo_queries":
+        lengths = sorted(len(text.split()) for text in dataset.queries.values())
+        found = pseudo_queries.snippets(dataset.docs, lengths, centering.max_queries or len(dataset.docs))
+        source = f"{len(found)} pseudo-queries, snippets of the corpus as long as the evaluated queries"
+        return QueryMean(source, found)
     if dataset.other_queries:
         source, texts = f"{options.dataset_name}/{dataset.other_split}", dataset.other_queries
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
 from functools import cached_property
@@ -35,7 +35,7 @@ from harness.system.errors import HarnessError
 from harness.system.messages import warn_once
 from harness.vectors import centering
 from harness.vectors.doubtful import doubts
-from harness.vectors.store import TokenStore
+from harness.vectors.store import TokenStore, TokenVectors
 
 if TYPE_CHECKING:
     from harness.measure.cells import Cell
@@ -210,12 +210,19 @@ class Testbed:
         """Token vectors of the queries of mu_Q, at the same query length as the evaluated ones."""
         return self._encoder.encode(dict(mean.texts), f"{self.dataset_name}-mean", True, self.query_length)
 
+    def seen_queries(self, options: CenterOptions) -> TokenVectors:
+        """Token vectors of the judged queries as a first stage sees them: all, or without expansion tokens."""
+        return self._seen(options, self.queries, self.dataset.queries)
+
+    def _seen(self, options: CenterOptions, store: TokenStore, texts: Mapping[str, str]) -> TokenVectors:
+        return store if options.query_tokens == "all" else self._encoder.real_tokens(store, texts, self.query_length)
+
     def centering(self, cell: Cell) -> centering.Centering:
         """What a cell subtracts from the token vectors, fitted on this testbed."""
         kind = centering.KINDS[cell.center.name]
         mu_d = self.document_mean if kind.needs_document_mean else None
-        queries = self.encode_mean(cell.mean) if cell.mean else None
-        return centering.fit(cell.center.name, mu_d, queries, cell.center.renormalize)
+        queries = self._seen(cell.center, self.encode_mean(cell.mean), cell.mean.texts) if cell.mean else None
+        return centering.fit(cell.center.name, mu_d, queries, cell.center.renormalize, cell.center.share)
 
 
 def testbed_of(options: dict[str, Any], dataset: dict[str, Any]) -> Testbed:

@@ -109,4 +109,8 @@ def _shared(phase: str, center: str, method: str) -> tuple[str, ...]:
     if phase in ("center", "evaluate"):
         return phase, center, method
     kind = KINDS.get(registry.base_name(center))
-    return phase, method, str(kind and kind.documents)  # centerings that treat documents alike share codes and search
+    return (
+        phase,
+        method,
+        str(kind and (kind.documents, kind.share)),
+    )  # centerings that treat documents alike share codes and search

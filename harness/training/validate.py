@@ -56,7 +56,7 @@ class Validation:
         documents, queries, others = self.stores(model)
         mean = centering.token_mean(documents)
         found = {"exact": self._ndcg(Exact(), documents, queries)}
-        for kind in centering.KINDS:
+        for kind in centering.constant_kinds():
             shift = centering.fit(kind, mean, others, renormalize=False)
             sides = shift.apply_documents(documents), shift.apply_queries(queries)
             found |= {f"{name}_{kind}": self._ndcg(method, *sides) for name, method in self.methods.items()}

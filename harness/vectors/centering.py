@@ -1,11 +1,14 @@
 """Centering, for candidate generation only: PLAID, exact search and reranking see the model's own vectors.
 
-    none     q_i,         d_j
-    corpus   q_i - mu_D,  d_j - mu_D     mu_D: mean over all document token vectors (the card's "Center: yes")
-    own      q_i - mu_Q,  d_j - mu_D     mu_Q: mean query token vector, of queries that are not evaluated
+    none     q_i,           d_j
+    corpus   q_i - mu_D,    d_j - mu_D     mu_D: mean over all document token vectors (the card's "Center: yes")
+    own      q_i - mu_Q,    d_j - mu_D     mu_Q: mean query token vector, of queries that are not evaluated
+    text     q_i - mean q,  d_j - mean d   each text minus the mean of its own tokens
+    shrunk   q_i - (a mean q + (1 - a) mu_Q),  d_j - (a mean d + (1 - a) mu_D)     a: `share`, 1/2 by default
 
-Why `own`: query tokens, expansion tokens above all, have a direction of their own, so that q_i - mu_D still lies in a
-cone and falls into few buckets. `renormalize` makes the centered vectors unit vectors again (off by default).
+Subtracting one vector m from the tokens of a query takes a score away from each document that is nearly the same for
+all queries; subtracting the query's own mean takes away what all its tokens have in common. `renormalize` makes the
+centered vectors unit vectors again (off by default).
 """
 
 from __future__ import annotations
@@ -24,19 +27,26 @@ from harness.vectors.store import TokenVectors
 
 @dataclass(frozen=True)
 class Centering:
-    """What is subtracted from the documents' and the queries' token vectors; None: nothing."""
+    """What is subtracted from the documents' and the queries' token vectors.
+
+    Attributes
+    ----------
+    documents, queries : the mean that is subtracted from all texts of this side; None: zero
+    share : from each text, `share` times the mean of its own tokens and (1 - `share`) times that mean are subtracted
+    """
 
     documents: Float[np.ndarray, " dim"] | None = None
     queries: Float[np.ndarray, " dim"] | None = None
     renormalize: bool = False
+    share: float = 0.0
 
     def apply_documents(self, docs: TokenVectors) -> TokenVectors:
         """The store's rows, centered as they are read."""
-        return _shifted(docs, self.documents, self.renormalize)
+        return _shifted(docs, self.documents, self.share, self.renormalize)
 
     def apply_queries(self, queries: TokenVectors) -> TokenVectors:
         """The store's rows, centered as they are read."""
-        return _shifted(queries, self.queries, self.renormalize)
+        return _shifted(queries, self.queries, self.share, self.renormalize)
 
 
 def token_sums(store: TokenVectors) -> Float[np.ndarray, "chunks dim"]:
@@ -70,6 +80,7 @@ class Kind:
     label : in the column "Center" of tables
     space : what the token vectors are called under it, in tables and figures of geometry
     documents, queries : the mean that is subtracted from this side, ``mu_D`` or ``mu_Q``; None: nothing
+    share : the weight of each text's own mean beside it (`Centering.share`); None: an option says
     in_card : whether the table of the model card has it
     words : what it does, for remarks
     legend : the label of a line in figures; "": the same as `space`
@@ -79,9 +90,15 @@ class Kind:
     space: str
     documents: str | None
     queries: str | None
+    share: float | None = 0.0
     in_card: bool = False
     words: str = ""
     legend: str = ""
+
+    @property
+    def by_text(self) -> bool:
+        """Whether it subtracts something else from each text."""
+        return self.share != 0
 
     @property
     def needs_document_mean(self) -> bool:
@@ -99,12 +116,20 @@ KINDS = {
     "none": Kind("no", "raw", None, None, in_card=True, words="as the model gives them"),
     "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True, words="less the documents' mean"),
     "own": Kind("own", "own", MU_D, MU_Q, words="each side centered by its own mean", legend="own mean"),
+    "text": Kind("text", "text", None, None, 1.0, words="each text centered by the mean of its own tokens"),
+    "shrunk": Kind(
+        "shrunk", "shrunk", MU_D, MU_Q, None, words="each text centered by a mean of its own and its side's"
+    ),
 }
 """The kinds, by the names of the entries of conf/center, in the order of tables: a new kind is a line and an entry."""
 
 
 def fit(
-    kind: str, mu_d: Float[np.ndarray, " dim"] | None, mean_queries: TokenVectors | None, renormalize: bool
+    kind: str,
+    mu_d: Float[np.ndarray, " dim"] | None,
+    mean_queries: TokenVectors | None,
+    renormalize: bool,
+    share: float | None = None,
 ) -> Centering:
     """The centering of one kind.
 
@@ -114,6 +139,8 @@ def fit(
         mu_D; only needed by a kind that subtracts it.
     mean_queries
         Token vectors whose mean is mu_Q; only read for a kind that subtracts it.
+    share
+        For a kind that leaves it to an option.
 
     Raises
     ------
@@ -126,7 +153,15 @@ def fit(
     for side in (chosen.documents, chosen.queries):
         if side and means[side] is None:
             raise ValueError(f"the centering '{kind}' subtracts {side}, which was not given")
-    return Centering(means[chosen.documents], means[chosen.queries], renormalize)
+    given = chosen.share if chosen.share is not None else share
+    if given is None:
+        raise ValueError(f"the centering '{kind}' needs a share, which was not given")
+    return Centering(means[chosen.documents], means[chosen.queries], renormalize, given)
+
+
+def constant_kinds() -> dict[str, Kind]:
+    """The kinds that subtract one vector from all texts of a side."""
+    return {name: kind for name, kind in KINDS.items() if not kind.by_text}
 
 
 def order(name: str) -> tuple[int, str]:
@@ -147,17 +182,31 @@ def label(name: str) -> str:
     return "+".join([KINDS[base].label if base in KINDS else base, *options])
 
 
-def _shifted(store: TokenVectors, mean: np.ndarray | None, renormalize: bool) -> TokenVectors:
-    if mean is None:
+def _shifted(store: TokenVectors, mean: np.ndarray | None, share: float, renormalize: bool) -> TokenVectors:
+    if mean is None and not share:
         return store
+    common = torch.from_numpy(np.zeros(store.dim, dtype=np.float32) if mean is None else mean)
 
-    subtrahend = torch.from_numpy(mean)
-
-    def shift(tokens: np.ndarray) -> np.ndarray:
-        torch.from_numpy(tokens).sub_(subtrahend)  # in place, on all threads
+    def shift(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        if share:
+            tokens -= _of_texts(tokens, lengths, common.numpy(), share)
+        else:
+            torch.from_numpy(tokens).sub_(common)  # in place, on all threads
         if renormalize:
             norms = np.linalg.norm(tokens, axis=1, keepdims=True)
             tokens /= np.where(norms > 0, norms, 1)  # a token that equals the mean stays the zero vector
         return tokens
 
     return store.map(shift)
+
+
+def _of_texts(
+    tokens: Float[np.ndarray, "tokens dim"], lengths: np.ndarray, mean: Float[np.ndarray, " dim"], share: float
+) -> Float[np.ndarray, "tokens dim"]:
+    """What is subtracted from each token: `share` times its text's mean and (1 - `share`) times `mean`."""
+    lengths = lengths[lengths > 0]  # a text without tokens has no mean
+    if not len(lengths):
+        return np.zeros_like(tokens)
+    sums = np.add.reduceat(tokens, np.cumsum(lengths) - lengths, axis=0)
+    shifts = np.float32(share) * (sums / lengths[:, None].astype(np.float32)) + np.float32(1 - share) * mean
+    return np.repeat(shifts, lengths, axis=0)

@@ -11,6 +11,7 @@ Each head then projects these vectors.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,11 +29,13 @@ from harness.models.checkpoint import load as load_model
 from harness.system import provenance
 from harness.system.errors import HarnessError
 from harness.system.files import digest
+from harness.system.messages import warn_once
 from harness.system.progress import Progress, bar
 from harness.vectors.build import Encode, build_store, fill
-from harness.vectors.forward import vectors
-from harness.vectors.store import TokenStore, is_complete
+from harness.vectors.forward import real_lengths, vectors
+from harness.vectors.store import TokenStore, TokenVectors, is_complete, shortened
 
+log = logging.getLogger(__name__)
 VERSION = 1
 """Version of the encoding. Increase it with every change that alters a token vector.
 
@@ -106,6 +109,24 @@ class Encoder:
             store = build_store(*self._store_spec(source, encode_rows))
         self._check(store, list(texts), is_query)
         return store
+
+    def real_tokens(self, store: TokenVectors, texts: Mapping[str, str], query_length: int | None) -> TokenVectors:
+        """Token vectors of queries without their expansion tokens, in memory.
+
+        Parameters
+        ----------
+        store
+            What `encode` gave for `texts` and `query_length`.
+        """
+        model = self.pylate(query_length)
+        if not model.do_query_expansion:
+            warn_once(
+                log,
+                "the model '%s' does not expand queries: query_tokens=real is the same as query_tokens=all",
+                self.model["name"],
+            )
+            return store
+        return shortened(store, real_lengths(model, list(texts.values())))
 
     def is_encoded(self, texts: Mapping[str, str], name: str, query_length: int | None) -> bool:
         """Whether all documents are encoded, so that `help_encode` would do nothing."""

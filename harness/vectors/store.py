@@ -95,10 +95,11 @@ class TokenVectors(ABC):
         tokens = self._read(int(self.offsets[start]), int(self.offsets[stop]))
         return Block(start, tokens, np.diff(self.offsets[start : stop + 1]))
 
-    def map(self, transform: Callable[[np.ndarray], np.ndarray]) -> TokenVectors:
-        """A view that passes rows through `transform` (float32 [tokens, dim] to the same shape) when they are read.
+    def map(self, transform: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> TokenVectors:
+        """A view that passes rows through `transform` when they are read.
 
-        `transform` may overwrite what it gets.
+        `transform` gets the tokens, float32 [tokens, dim], and the number of tokens of each row; it returns tokens of
+        the same shape, and may overwrite what it gets.
         """
         return _Transformed(self, transform)
 
@@ -172,12 +173,21 @@ class StoreInMemory(TokenVectors):
 class _Transformed(TokenVectors):
     """A view of other token vectors (`TokenVectors.map`)."""
 
-    def __init__(self, source: TokenVectors, transform: Callable[[np.ndarray], np.ndarray]) -> None:
+    def __init__(self, source: TokenVectors, transform: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
         super().__init__(source.dim, source.lengths)
         self._source, self._transform = source, transform
 
     def _read(self, first: int, last: int) -> np.ndarray:
-        return self._transform(self._source._read(first, last))
+        rows = slice(np.searchsorted(self.offsets, first), np.searchsorted(self.offsets, last, "right"))
+        return self._transform(self._source._read(first, last), np.diff(self.offsets[rows]))
+
+
+def shortened(source: TokenVectors, lengths: np.ndarray) -> TokenVectors:
+    """The first tokens of each row, copied into memory; `lengths`: how many, int64 [rows]."""
+    every = source.rows(0, len(source))
+    ends = every.offsets[:-1] + lengths
+    kept = np.concatenate([np.arange(a, b) for a, b in zip(every.offsets[:-1], ends, strict=True)])
+    return StoreInMemory(every.tokens[kept], lengths)
 
 
 def stacked(sources: Sequence[TokenVectors]) -> TokenVectors:

@@ -95,7 +95,7 @@ def trained() -> list[tuple[str, int]]:
 def main_cells() -> Iterator[list[str]]:
     """Overrides of exact MaxSim and of each method with each centering."""
     yield ["method=exact"]
-    for where in centering.KINDS:
+    for where in centering.constant_kinds():
         yield [f"center={where}", *MUVERA]
         yield [f"center={where}", *SMVE, *_changed(SMVE_MAIN)]
 
@@ -105,7 +105,7 @@ def cells(arm: str, seed: int, dataset: str) -> Iterator[list[str]]:
     yield from main_cells()
     if seed or dataset not in TRANSFER_SETS:
         return
-    for where in list(centering.KINDS)[1:]:
+    for where in list(centering.constant_kinds())[1:]:
         for other in PROJECTION_SEEDS:
             yield [f"center={where}", *MUVERA, f"method.seed={other}"]
             yield [f"center={where}", *SMVE, *_changed(SMVE_MAIN), f"method.seed={other}"]

@@ -180,7 +180,7 @@ def _geometry(arm: str, seed: int, dataset: str, options: Any) -> None:
             "raw": {"mean_pairwise_cosine": raw.mean_pairwise_cosine, **raw.measures(centered=False)},
             "covariance": raw.measures(centered=True),
         }
-        for where in list(centering.KINDS)[1:]:
+        for where in list(centering.constant_kinds())[1:]:
             shift = centering.fit(where, testbed.document_mean, others, own["renormalize"])
             moved = shift.apply_documents(store) if side == "documents" else shift.apply_queries(store)
             found[side][where] = {"mean_pairwise_cosine": Moments.of(moved).mean_pairwise_cosine}

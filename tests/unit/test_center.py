@@ -39,3 +39,36 @@ def test_the_centered_mean_is_zero(make_store, ragged):
 def test_own_needs_queries(make_store, ragged):
     with pytest.raises(ValueError, match="mu_Q, which was not given"):
         fit("own", token_mean(make_store(ragged)), None, False)
+
+
+@pytest.mark.parametrize("renormalize", [False, True])
+@pytest.mark.parametrize(("kind", "share"), [("text", 1.0), ("shrunk", 0.5), ("shrunk", 0.0), ("shrunk", 1.0)])
+def test_each_text_loses_a_share_of_its_own_mean(make_store, ragged, query_texts, kind, share, renormalize):
+    docs, queries, others = make_store(ragged), make_store(query_texts), make_store(ragged[8:11])
+    centering = fit(kind, token_mean(docs), others, renormalize, share)
+    for side, texts, mean in (
+        (centering.apply_documents(docs), ragged, reference.token_mean(ragged)),
+        (centering.apply_queries(queries), query_texts, reference.token_mean(ragged[8:11])),
+    ):
+        for row, text in enumerate(texts):
+            wanted = text[:0]
+            if len(text):
+                wanted = reference.center(text, reference.text_shift(text, mean, share), renormalize)
+            if renormalize and len(text) == 1 and share == 1:
+                continue  # a single token less itself is rounding, of any direction
+            np.testing.assert_allclose(side[row], wanted, atol=2e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 23])
+def test_centering_by_text_is_the_same_in_any_blocks(make_store, ragged, rows):
+    docs = make_store(ragged)
+    seen = fit("shrunk", token_mean(docs), docs, False, 0.5).apply_documents(docs)
+    whole = seen.rows(0, len(docs)).tokens
+    parts = [seen.rows(start, min(start + rows, len(docs))).tokens for start in range(0, len(docs), rows)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_a_share_is_needed_where_an_option_gives_it(make_store, ragged):
+    docs = make_store(ragged)
+    with pytest.raises(ValueError, match="needs a share"):
+        fit("shrunk", token_mean(docs), docs, False)

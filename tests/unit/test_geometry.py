@@ -126,7 +126,7 @@ def within(texts, mean=None):
 
 def centered_on(store, mean):
     """The store as a centering reads it."""
-    return store if mean is None else store.map(lambda tokens: tokens - mean)
+    return store if mean is None else store.map(lambda tokens, _: tokens - mean)
 
 
 @pytest.fixture

@@ -287,4 +287,4 @@ def test_chunks_and_centering_do_not_matter_to_a_sample(make_store, ragged, monk
     wanted = occupancy.sample(made, 50, 1)
     monkeypatch.setattr(occupancy, "CHUNK", chunk)
     np.testing.assert_array_equal(occupancy.sample(made, 50, 1), wanted)
-    np.testing.assert_array_equal(occupancy.sample(made.map(lambda tokens: tokens - mean), 50, 1), wanted - mean)
+    np.testing.assert_array_equal(occupancy.sample(made.map(lambda tokens, _: tokens - mean), 50, 1), wanted - mean)

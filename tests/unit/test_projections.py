@@ -111,7 +111,7 @@ def test_what_is_searched_along_changes_no_bit(make_store, resources, rng, metho
 def test_a_view_of_a_store_is_its_own_part(make_store, query_texts):
     store = make_store(query_texts)
     assert store.parts == [store]
-    view = store.map(np.negative)
+    view = store.map(lambda tokens, _: -tokens)
     assert view.parts == [view] and stacked([store, view]).parts == [store, view]
 
 
