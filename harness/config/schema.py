@@ -99,7 +99,7 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
     "model.attention": _or_null(_one_of(*ATTENTION)),
     "model.hub": _matching(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", "a hub id such as lightonai/LateOn, or null"),
     "model.revision": _matching(r"\w+([./-]\w+)*", "a branch, tag or commit, or null"),
-    "center.query_tokens": _one_of("all", "real"),
+    "center.query_tokens": _one_of(None, "all", "real", expected="all or real"),
     "center.mean_of": _one_of(None, "queries", "pseudo_queries", expected="queries or pseudo_queries"),
     "center.share": _or_null(SHARE),
     "alpha": (lambda found: found is None or SHARE[0](found), f"{SHARE[1]}, or null"),

@@ -22,7 +22,7 @@ from harness.methods import registry
 from harness.methods.exact import Exact
 from harness.methods.method import Method
 from harness.ranking.ranks import Ranking, drop_self_matches
-from harness.vectors.centering import Centering
+from harness.vectors.centering import Centering, constant_kinds
 from harness.vectors.store import StoreInMemory, TokenVectors, stacked
 
 DEPTHS = (CUT, 50, 100, 200, 400, 1000)

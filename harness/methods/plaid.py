@@ -39,6 +39,7 @@ from harness.system.errors import HarnessError
 from harness.system.files import digest, flush, sealed, unsealed, write_json
 from harness.system.messages import warn_once
 from harness.system.progress import Stopwatch, bar
+from harness.system.threads import torch_threads
 from harness.vectors.store import TokenStore, TokenVectors
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ class Plaid(Method):
         threads = torch.get_num_threads() if resources.device.type == "cpu" else 1
         chunk = {"batch_size": _CPU_CHUNK} if resources.device.type == "cpu" else {}
         searching = bar("PLAID's search", len(queries), resources.show, "queries", resources.device)
-        with searching as progress, _torch_threads(1 if threads > 1 else None):
+        with searching as progress, torch_threads(1 if threads > 1 else None):
             for group in _groups(queries.lengths):
                 found = plaid.search(
                     torch.from_numpy(np.stack([queries[int(query)] for query in group])),
@@ -188,18 +189,6 @@ def _groups(lengths: np.ndarray) -> Iterator[np.ndarray]:
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         yield from np.array_split(rows, -(-len(rows) // _QUERIES))
-
-
-@contextmanager
-def _torch_threads(threads: int | None) -> Iterator[None]:
-    """Set torch's number of threads for a while; None: leave it."""
-    before = torch.get_num_threads()
-    if threads:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager
