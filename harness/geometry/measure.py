@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from omegaconf import DictConfig
 
 from harness.config.entries import entry
 from harness.config.names import variant
-from harness.config.options import CenterOptions, results_dir
+from harness.config.options import CenterOptions, RunOptions
 from harness.geometry import occupancy
 from harness.geometry.file import FORMAT, path_of, read
 from harness.geometry.first_stages import SAMPLED_TOKENS, SEED, FirstStages
@@ -28,7 +29,8 @@ from harness.geometry.moments import TokenSpace, spaces
 from harness.measure import query_mean
 from harness.measure.cells import Request
 from harness.measure.grouping import by_model, selected
-from harness.measure.testbed import Testbed, testbed_of
+from harness.measure.preflight import refuse_inputs
+from harness.measure.testbed import Testbed
 from harness.methods import registry
 from harness.models.checkpoint import weights_note
 from harness.system import provenance
@@ -55,19 +57,31 @@ def diagnose_cells(configs: Sequence[DictConfig], failures: list[str]) -> Iterat
     HarnessError
         If a shard, a method without projections, or a variant of a centering is asked for.
     """
+    planned = []
     for options, requests in by_model(configs):
         methods, centers = _distinct(requests)
         if options["shard"]:
             raise HarnessError(f"shard={options['shard']}: a geometry describes a whole corpus, so leave shard out.")
-        if options["threads"]:
-            torch.set_num_threads(options["threads"])
-        for dataset_options in selected(options):
-            try:
-                testbed = testbed_of(options, dataset_options)
-                yield diagnose(testbed, methods, centers, results_dir(options["results_dir"]))
-            except HarnessError as error:  # the other data sets go on
-                failures.append(f"{dataset_options['name']}  {options['model']['name']}: {error}")
-                log.error("error: %s", failures[-1])
+        for dataset in selected(options):
+            run_options = RunOptions.of(options, dataset)
+            with _collected(failures, run_options):  # of all data sets, before the first is read
+                refuse_inputs(run_options)
+                planned.append((run_options, methods, centers))
+    for run_options, methods, centers in planned:
+        if run_options.threads:
+            torch.set_num_threads(run_options.threads)
+        with _collected(failures, run_options):
+            yield diagnose(Testbed(run_options), methods, centers, run_options.results)
+
+
+@contextmanager
+def _collected(failures: list[str], options: RunOptions) -> Iterator[None]:
+    """Append an error of the block to the failures; the other data sets go on."""
+    try:
+        yield
+    except HarnessError as error:
+        failures.append(f"{options.title}: {error}")
+        log.error("error: %s", failures[-1])
 
 
 def _distinct(requests: Sequence[Request]) -> tuple[list[Options], list[str]]:

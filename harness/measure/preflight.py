@@ -27,7 +27,7 @@ def usable(testbeds: Iterable[tuple[RunOptions, list[Request]]], failures: Failu
     found: Testbeds = []
     for options, requests in testbeds:
         with failures.collect_all(options, requests):
-            _refuse_inputs(options)
+            refuse_inputs(options)
             fit = []
             for request in requests:
                 title = f"{options.title}  {request.method.name}"
@@ -38,8 +38,14 @@ def usable(testbeds: Iterable[tuple[RunOptions, list[Request]]], failures: Failu
     return found
 
 
-def _refuse_inputs(options: RunOptions) -> None:
-    """Refuse a data set or a model on this machine that is not complete, and lengths that it has no positions for."""
+def refuse_inputs(options: RunOptions) -> None:
+    """Refuse a data set or a model on this machine that is not complete, and lengths that it has no positions for.
+
+    Raises
+    ------
+    HarnessError
+        With what is missing, or the limit.
+    """
     loading.refuse_gaps(options.dataset, options.data_dir, options.cache)
     model = options.model
     if places.local(model.given, options.models_dir):

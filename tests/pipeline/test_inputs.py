@@ -149,6 +149,15 @@ BAD = {
 }
 
 
+def test_geometry_checks_all_data_sets_first(tmp_path, words, monkeypatch, capsys):
+    first, last = (write_dataset(tmp_path / name, DOCS, QUERIES, QRELS) for name in ("first", "last"))
+    (last / "queries.jsonl").unlink()
+    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("a data set was read"))
+    with pytest.raises(pytest.fail.Exception, match="a data set was read"):
+        main(["geometry", "-m", *words[:3], "progress=false", f"dataset.path={first},{last}"])
+    assert "last  lateon-like: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_what_can_be_known_is_checked_first(tmp_path, words, lateon_like, monkeypatch, name):
     """A sweep over a good data set and a last one: its mistake is said before anything is read or loaded."""
