@@ -32,8 +32,9 @@ from harness.system.files import digest
 from harness.system.messages import warn_once
 from harness.system.progress import Progress, bar
 from harness.vectors.build import Encode, build_store, fill
-from harness.vectors.forward import real_lengths, vectors
-from harness.vectors.store import TokenStore, TokenVectors, is_complete, shortened
+from harness.vectors.forward import vectors
+from harness.vectors.query_tokens import real_lengths, shortened
+from harness.vectors.store import TokenStore, TokenVectors, is_complete
 
 log = logging.getLogger(__name__)
 VERSION = 1

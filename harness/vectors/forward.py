@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-
-from harness.system.errors import HarnessError
+from jaxtyping import Float
 
 if TYPE_CHECKING:
     from pylate.models import ColBERT
@@ -66,23 +64,6 @@ def vectors(
             encoded[text] = row[mask]
         tick(len(batch))
     return encoded
-
-
-def real_lengths(model: ColBERT, texts: Sequence[str]) -> Int[np.ndarray, " queries"]:
-    """The number of real tokens of each query: those before the expansion tokens, which pad it to the query length."""
-    prompt = model.prompts.get(model.default_prompt_name, "") if model.default_prompt_name else ""
-    attends, model.attend_to_expansion_tokens = model.attend_to_expansion_tokens, False
-    try:
-        mask = model.tokenize([prompt + text for text in texts], is_query=True)["attention_mask"].numpy()
-    finally:
-        model.attend_to_expansion_tokens = attends
-    lengths = mask.sum(axis=1).astype(np.int64)
-    if (mask != (np.arange(mask.shape[1]) < lengths[:, None])).any():
-        raise HarnessError(
-            "the model's expansion tokens do not stand at the end of a query, expected them there: set "
-            "center.query_tokens=all."
-        )
-    return lengths
 
 
 def _batches(model: ColBERT, texts: list[str], is_query: bool, batch_tokens: int) -> Iterator[list[int]]:

@@ -98,8 +98,7 @@ class TokenVectors(ABC):
     def map(self, transform: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> TokenVectors:
         """A view that passes rows through `transform` when they are read.
 
-        `transform` gets the tokens, float32 [tokens, dim], and the number of tokens of each row; it returns tokens of
-        the same shape, and may overwrite what it gets.
+        `transform` gets float32 [tokens, dim] and the number of tokens of each row. It may overwrite what it gets.
         """
         return _Transformed(self, transform)
 
@@ -180,14 +179,6 @@ class _Transformed(TokenVectors):
     def _read(self, first: int, last: int) -> np.ndarray:
         rows = slice(np.searchsorted(self.offsets, first), np.searchsorted(self.offsets, last, "right"))
         return self._transform(self._source._read(first, last), np.diff(self.offsets[rows]))
-
-
-def shortened(source: TokenVectors, lengths: np.ndarray) -> TokenVectors:
-    """The first tokens of each row, copied into memory; `lengths`: how many, int64 [rows]."""
-    every = source.rows(0, len(source))
-    ends = every.offsets[:-1] + lengths
-    kept = np.concatenate([np.arange(a, b) for a, b in zip(every.offsets[:-1], ends, strict=True)])
-    return StoreInMemory(every.tokens[kept], lengths)
 
 
 def stacked(sources: Sequence[TokenVectors]) -> TokenVectors:

@@ -15,7 +15,7 @@ from harness.measure import pseudo_queries
 from harness.models.checkpoint import locate
 from harness.system import messages
 from harness.vectors.encode import Encoder
-from harness.vectors.store import shortened
+from harness.vectors.query_tokens import shortened
 
 QUERIES = {"a": "wing flow heat", "b": "drag", "c": " ".join(WORDS)}
 
