@@ -30,8 +30,9 @@ def usable(testbeds: Iterable[tuple[RunOptions, list[Request]]], failures: Failu
             refuse_inputs(options)
             fit = []
             for request in requests:
-                title = f"{options.title}  {request.method.name}"
-                with failures.collect(options.results, keys_of(options, [request]), title):
+                keys = keys_of(options, [request])
+                title = keys[0].title if keys else f"{options.title}  {request.method.name}"
+                with failures.collect(options.results, keys, title):
                     registry.make(request.method.given).refuse(max(*options.depths, CUT) + 1)
                     fit.append(request)
             found += [(options, fit)] if fit else []
