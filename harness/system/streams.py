@@ -27,7 +27,8 @@ def prepare() -> None:
         raise HarnessError("standard output is closed, expected a place for the result: write it to a file (> FILE).")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
+            with contextlib.suppress(OSError):  # a file whose position cannot be told stays as it is
+                stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
 
 
 def say(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -285,7 +286,7 @@ def test_nothing_but_a_run_is_replaced(words, lateon_like, runs, tmp_path, capsy
 def test_a_head_alone_is_not_what_all_weights_gave(words, runs, capsys):
     run, more = runs["ste_muvera all"], ["objective=ste_muvera", "train.trainable=all"]
     assert command(words, run, *more) == 0
-    assert f"model.path={run / 'model'}\n" in capsys.readouterr().out
+    assert shlex.quote(f"model.path={run / 'model'}") + "\n" in capsys.readouterr().out
     assert command(words, run, *more, "train.save_model=false") == 2
 
 
