@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections import Counter
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import log_handlers
 import numpy as np
 import pytest
 import torch
@@ -94,7 +94,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def _no_stale_log_handlers() -> Iterator[None]:
     """Hydra's handlers write to the stream that pytest had in place; take them away again."""
     yield
-    logging.getLogger().handlers = [h for h in logging.getLogger().handlers if type(h) is not logging.StreamHandler]
+    log_handlers.forget()
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def _is_path(found: Any) -> bool:
         return False
     try:
         return all(len(part.encode()) <= 255 for part in user_path(found).parts)
-    except (RuntimeError, UnicodeError):  # the home of a user that does not exist; half a character
+    except UnicodeError:  # half a character
         return False
 
 

@@ -28,9 +28,10 @@ SINGLE = frozenset(
 )
 """Options that take one text."""
 _PLAIN = re.compile(r"(?!(true|false|null|nan|inf)$)([a-z]|\.{0,2}/)[\w./-]*", re.ASCII | re.IGNORECASE)
-_PART = re.compile(r"""'(?:\\.|[^'\\])*'(?=,|$)|"(?:\\.|[^"\\])*"(?=,|$)|[^,]+""", re.DOTALL)
+_STRING = r"""(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""  # a text in quotes
+_PART = re.compile(rf"{_STRING}(?=,|$)|[^,]+", re.DOTALL)
 _FUNCTION = re.compile(r"(glob|choice|range|interval|sort|shuffle|extend_list)\(.*\)")
-_QUOTED = re.compile(r"""('(\\.|[^'\\])*'|"(\\.|[^"\\])*"|null)(,('(\\.|[^'\\])*'|"(\\.|[^"\\])*"|null))*""", re.DOTALL)
+_QUOTED = re.compile(rf"(?:{_STRING}|null)(?:,(?:{_STRING}|null))*", re.DOTALL)
 
 
 def quoted(word: str) -> str:
@@ -39,11 +40,7 @@ def quoted(word: str) -> str:
     option = key.lstrip("+")
     if not sign or option not in SWEPT | SINGLE:
         return word
-    if (
-        option in SWEPT
-        and "," in value
-        and not (_QUOTED.fullmatch(value) or _FUNCTION.fullmatch(value) or _exists(value))
-    ):
+    if option in SWEPT and "," in value and not (_is_hydras(value) or _exists(value)):
         return f"{key}={','.join(map(_quote, _PART.findall(value)))}"
     return f"{key}={_quote(value)}"
 
@@ -61,11 +58,7 @@ def is_text(word: str) -> bool:
 
 def written(option: str, text: str) -> str:
     """The word that gives an option a text, to be printed: in quotes where it would be read as something else."""
-    misread = (
-        text == "null"
-        or (option in SWEPT and "," in text)
-        or bool(_QUOTED.fullmatch(text) or _FUNCTION.fullmatch(text))
-    )
+    misread = _is_hydras(text) or (option in SWEPT and "," in text)
     return f"{option}={QuotedString(text, Quote.single).with_quotes() if misread else text}"
 
 
@@ -76,12 +69,13 @@ def values(override: Override) -> list[str | None]:
     return [None if one is None else one.text if isinstance(one, QuotedString) else str(one) for one in found]
 
 
+def _is_hydras(value: str) -> bool:
+    """Whether Hydra alone understands a value: null, texts in quotes, or a function."""
+    return bool(_QUOTED.fullmatch(value) or _FUNCTION.fullmatch(value))
+
+
 def _quote(value: str) -> str:
-    if (
-        value == "null"
-        or _PLAIN.fullmatch(value)
-        or ((_QUOTED.fullmatch(value) or _FUNCTION.fullmatch(value)) and not _exists(value))
-    ):
+    if value == "null" or _PLAIN.fullmatch(value) or (_is_hydras(value) and not _exists(value)):
         return value
     return QuotedString(value, Quote.single).with_quotes()
 

@@ -1,6 +1,6 @@
 """The texts of a data set: one JSON object per line, {"_id": "d1", "title": "...", "text": "..."}.
 
-A document's text is "title text", stripped. Of a query, `text` alone is read. Other fields are not read.
+A document's text is "title text", stripped. A query's text is its `text` alone. Other fields are not read.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +54,13 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
         If there is no such folder, it is no complete checkpoint, or a file's sha256 differs from the configured one.
     """
     folder = places.folder(model, models_dir)
-    inspection = inspected(folder)
+    if not folder.is_dir():
+        raise HarnessError(f"the model folder {folder} does not exist: install the package again.")
+    refuse_code(folder)
     matching = {path for pattern in READ_FILES for path in folder.rglob(pattern) if path.is_file()}
     files = sorted(path for path in matching if not {*path.relative_to(folder).parts} & NOT_READ)
+    weights = digest({str(path.relative_to(folder)): _digest(path) for path in files})
+    inspection = _inspected(folder, weights)
     for name, expected in (model.get("files") or {}).items():
         found = _digest(folder / name) if (folder / name).is_file() else "nothing"
         if found != expected:
@@ -64,25 +68,15 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
                 f"{folder / name} has sha256 {found[:12]}, expected {expected[:12]}: the weights are damaged or from "
                 "another version; install them again."
             )
-    names = {str(path.relative_to(folder)): _digest(path) for path in files}
-    weights = digest(names)
     if not model.get("head"):
         return Checkpoint(folder, weights, None, weights, inspection)
     head = heads.find(model["head"])
     return Checkpoint(folder, digest([weights, _digest(head)]), head, weights, inspection)
 
 
-def inspected(folder: Path) -> Inspection:
-    """What a folder says about its model, once it is known that loading the model runs no code.
-
-    Raises
-    ------
-    HarnessError
-        If the folder refers to code, or is no complete checkpoint.
-    """
-    if not folder.is_dir():
-        raise HarnessError(f"the model folder {folder} does not exist: install the package again.")
-    refuse_code(folder)
+@lru_cache(maxsize=8)
+def _inspected(folder: Path, _sha256: str) -> Inspection:
+    """What a folder says about its model, read once for the same files: it takes a large vocabulary's reading."""
     return inspect(folder)
 
 

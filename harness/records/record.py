@@ -180,7 +180,7 @@ def read_all(results: Path, datasets: Collection[str] | None = None) -> Iterator
             record = read(path)
             if (expected := record_path(results, record.dataset, record.model, record.center, record.method)) != path:
                 raise HarnessError(
-                    f"the record {path} says that it is of another cell, expected at {expected}: move it there, or "
+                    f"the record {path} names another cell, expected at {expected}: move it there, or "
                     "delete it and run the cell again."
                 )
             yield record

@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import numpy as np
 from harness.config.entries import entry
 from harness.data import beir, download, loading
 from harness.data.dataset import Dataset
+from harness.system.draws import number
 from harness.system.errors import HarnessError
 from harness.system.messages import warn_once
 from harness.system.paths import user_path
@@ -247,4 +247,4 @@ def _tests(names: list[str], data_dir: str | None, cache: Path, show: bool) -> l
 
 def _draw(seed: int, *words: str) -> float:
     """A number in [0, 1) that depends on the seed and the words alone."""
-    return int.from_bytes(sha256("\0".join([str(seed), *words]).encode()).digest()[:8], "big") / 2**64
+    return number(str(seed), *words) / 2**64

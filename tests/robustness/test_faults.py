@@ -14,7 +14,6 @@ All faults are drawn from one seed. Settings, from the environment:
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shutil
@@ -24,15 +23,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
 import faults
+import log_handlers
 import numpy as np
 import pytest
+from time_limit import no_longer_than
 
 from harness import records
 from harness.cli import main
@@ -436,8 +437,7 @@ class Run:
     def __init__(self, sweep: Sweep, capsys) -> None:
         self.sweep, self.capsys, self.kept = sweep, capsys, sweep.folder / "kept"
         self.configs = arguments.cells(*arguments.split(sweep.command[1:]), lambda options: None)[0]
-        for handler in [one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler]:
-            logging.getLogger().removeHandler(handler)  # Hydra's, which outlives what it writes to
+        log_handlers.forget()
         assert self() == (0, "")
         self.expected = sweep.scores()
         assert self.expected.keys() == CELLS
@@ -619,20 +619,6 @@ class Stopped(BaseException):
     """What stops a build, or one that has no end."""
 
 
-@contextmanager
-def no_longer_than(seconds: int) -> Iterator[None]:
-    def stop(*_: object) -> None:
-        raise Stopped(f"no end within {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def built(path: Path, texts: list[np.ndarray]) -> tuple[bytes, ...]:
     """The bytes of a store of some texts, in chunks of four."""
     names = [f"t{i}" for i in range(len(texts))]
@@ -659,7 +645,7 @@ def check_half(path: Path, texts: list[np.ndarray], whole: tuple[bytes, ...]) ->
     """That a store with some damage is built, perhaps after its sentences were followed; what was the case."""
     for said in range(4):
         try:
-            with no_longer_than(10):
+            with no_longer_than(10, Stopped):
                 assert built(path, texts) == whole, "something wrong was believed"
             return "named" if said else "built"
         except HarnessError as error:

@@ -36,7 +36,7 @@ class Words:
     effects : what the words change of the score, for the computation
     wrong : why the command must refuse; empty: it may do either
     is_read : whether all edits are such that the command must take them
-    is_partial : whether the run is of a part of the documents, so that there is no record yet
+    is_partial : whether the run measures a part of the documents only, so that there is no record yet
     """
 
     command: str

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import logging
 import re
-import signal
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import log_handlers
 from meanings import Meaning
 from scores import Interval
+from time_limit import no_longer_than
 
 import harness
 from harness.cli import main
@@ -69,42 +69,22 @@ class TooLong(BaseException):
 def run(words: Sequence[str]) -> Outcome:
     """`python -m harness` with some words, in this process."""
     out, err, code, raised = io.StringIO(), io.StringIO(), None, ""
-    _forget_handlers()
+    log_handlers.forget()
     with warnings.catch_warnings(record=True) as warned, contextlib.redirect_stdout(out):
         warnings.simplefilter("always")
-        with contextlib.redirect_stderr(err), _no_longer_than(SECONDS):
+        with contextlib.redirect_stderr(err), no_longer_than(SECONDS, TooLong):
             try:
                 code = main(list(words))
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 1
             except (Exception, TooLong):
                 raised = traceback.format_exc()
-    _forget_handlers()
+    log_handlers.forget()
     root = Path(harness.__file__).parent
     for one in warned:
         if Path(one.filename).is_relative_to(root):
             raised += f"Python's warning in {Path(one.filename).name}:{one.lineno}: {one.message}"
     return Outcome(list(words), code, out.getvalue(), err.getvalue(), raised)
-
-
-def _forget_handlers() -> None:
-    """Hydra's handlers write to the stream that was there when they were made."""
-    root = logging.getLogger()
-    root.handlers = [one for one in root.handlers if type(one) is not logging.StreamHandler]
-
-
-@contextlib.contextmanager
-def _no_longer_than(seconds: int) -> Iterator[None]:
-    def stop(*_: object) -> None:
-        raise TooLong(f"no end within {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def faults_of(outcome: Outcome, wanted: Expected, records: Sequence[Path]) -> list[str]:
