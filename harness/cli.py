@@ -51,17 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         streams.prepare()
         code = _run(words)
         sys.stdout.flush()
+        streams.say("")  # whatever a log handler could not write is dropped here, not at the end of the process
         return code
     except HarnessError as error:
         streams.say(f"error: {error}\n")
         return 2
     except BrokenPipeError:  # `| head`
-        streams.silence()
+        streams.silence(sys.stdout)
         return 0
     except OSError as error:
         if (found := streams.unwritable(error)) is None:
             raise
-        streams.silence()
+        streams.silence(sys.stdout)
         streams.say(f"error: {found}\n")
         return 2
 
@@ -84,7 +85,7 @@ def _run(words: Sequence[str]) -> int:
 def interrupted(words: Sequence[str]) -> int:
     """Say what an interrupted command leaves, in one sentence; returns the exit code."""
     kept = COMMANDS[words[0]].kept if words and words[0] in COMMANDS else Command.kept
-    sys.stderr.write(f"\ninterrupted: {kept}\n")
+    streams.say(f"\ninterrupted: {kept}\n")
     return INTERRUPTED
 
 

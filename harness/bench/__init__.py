@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import torch
 from omegaconf import DictConfig
 
+from harness.system import streams
 from harness.system.errors import unknown
 
 WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "scale")
@@ -42,7 +43,7 @@ def run(config: DictConfig) -> int:
     options = by_model([config])[0][0]
     rows = []
     for row in _rows(config, options):
-        sys.stderr.write(f"{row.what}: {row.case}: {row.ours_seconds:.3f} s\n")
+        streams.say(f"{row.what}: {row.case}: {row.ours_seconds:.3f} s\n")
         rows.append(row)
     folder = results_dir(config.results_dir) / "bench"
     report.chart(folder, report.keep(folder, rows))

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from harness.config import compose, sweeps
 from harness.config.untrusted import PRINT
+from harness.system import streams
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 
@@ -75,7 +76,7 @@ def cells(
 def report_failures(failures: Sequence[str]) -> int:
     """List the failures again if there are several; returns the exit code."""
     if len(failures) > 1:  # a single one was just printed
-        sys.stderr.write(f"{len(failures)} failed:\n" + "".join(f"  {failure}\n" for failure in failures))
+        streams.say(f"{len(failures)} failed:\n" + "".join(f"  {failure}\n" for failure in failures))
     return 1
 
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from harness.commands import selection
 from harness.commands.command import Command
 from harness.config import compose
+from harness.system import streams
 from harness.system.paths import user_path
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def plot(words: Sequence[str]) -> int:
     folder = user_path(options.figures_dir) if options.figures_dir else inputs.results / "figures"
     paths, notes = figures.draw(inputs, options.what, folder)
     sys.stdout.write("".join(f"{path}\n" for path in paths))
-    sys.stderr.write("".join(f"note: {note}\n" for note in notes))
+    streams.say("".join(f"note: {note}\n" for note in notes))
     return 0
 
 

@@ -9,6 +9,7 @@ from harness.commands import selection
 from harness.commands.command import Command
 from harness.commands.plot import read_inputs
 from harness.config import compose
+from harness.system import streams
 from harness.system.paths import user_path
 
 
@@ -26,7 +27,7 @@ def report(words: Sequence[str]) -> int:
     text, notes = pages.page(inputs, list(records.read_all(inputs.results)))
     pages.write(path, text)
     sys.stdout.write(f"{path}\n")
-    sys.stderr.write("".join(f"note: {note}\n" for note in notes))
+    streams.say("".join(f"note: {note}\n" for note in notes))
     return 0
 
 

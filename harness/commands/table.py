@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from harness.commands import selection
 from harness.commands.command import Command
 from harness.config import compose
+from harness.system import streams
 
 if TYPE_CHECKING:
     from harness.records import Record
@@ -55,7 +56,7 @@ def _print_csv(options: DictConfig, found: list[Record], rows: list[Row], datase
     wide = paired_tests.columns(wide, found, rows, datasets, depths) if options.significance else wide
     sys.stdout.write(tables.csv(wide))
     if missing := tables.missing(long):
-        sys.stderr.write(f"note: {missing} cells were not measured; means that lack a data set are empty.\n")
+        streams.say(f"note: {missing} cells were not measured; means that lack a data set are empty.\n")
 
 
 def _print_page(options: DictConfig, found: list[Record], rows: list[Row], suite: str, datasets: list[str]) -> None:

@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import sys
+from typing import TextIO
 
 from harness.system.errors import HarnessError
 
@@ -33,9 +34,11 @@ def prepare() -> None:
 
 def say(text: str) -> None:
     """Write to standard error; if that cannot be written either, the exit code says that something is wrong."""
-    with contextlib.suppress(OSError):
+    try:
         sys.stderr.write(text)
         sys.stderr.flush()
+    except OSError:
+        silence(sys.stderr)
 
 
 def unwritable(error: OSError) -> HarnessError | None:
@@ -45,6 +48,9 @@ def unwritable(error: OSError) -> HarnessError | None:
     return HarnessError(f"cannot write to standard output ({error.strerror}): free some space, or write elsewhere.")
 
 
-def silence() -> None:
-    """Send the rest of standard output nowhere: what is still in its buffer would fail again at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def silence(stream: TextIO) -> None:
+    """Send the rest of a stream nowhere.
+
+    Python writes what is still in the buffer when the process ends; if that fails again, the exit code is 120.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -18,7 +18,7 @@ NEEDS_FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there i
 
 def shell(command, **variables):
     line = command.format(harness=f"{sys.executable} -m harness")
-    environment = {**os.environ, **variables}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "", **variables}  # buffered, as it is for most users
     return subprocess.run(["bash", "-c", line], cwd=ROOT, env=environment, capture_output=True, check=False)
 
 
@@ -37,6 +37,7 @@ def test_a_table_in_few_letters(encoding):
         ("{harness} tabel 2>&-", 2, ""),
         pytest.param("{harness} ls > /dev/full", 2, "error: cannot write to standard output (No sp", marks=NEEDS_FULL),
         pytest.param("{harness} tabel 2> /dev/full", 2, "", marks=NEEDS_FULL),
+        pytest.param("{harness} plot results_dir=results figures_dir={folder} 2> /dev/full", 0, "", marks=NEEDS_FULL),
         ("{harness} --help | head -1; exit ${{PIPESTATUS[0]}}", 0, ""),
     ],
 )
