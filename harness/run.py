@@ -2,6 +2,9 @@
 
     data set -> token vectors -> centering -> candidates -> self matches out -> MaxSim reranking -> NDCG@10 -> record
 
+A cell may have several draws of its method's random numbers (`method.seeds`). Each draw is a cell of its own up to
+NDCG@10; their record is one.
+
 What cells have in common is computed once: the documents' codes for centerings that treat documents alike, and the
 MaxSim of a (query, document) pair, whichever methods, centerings and depths ask for it. PLAID, exact search and
 reranking see the model's own vectors; centering is for the other first stages. The result of each step is kept
@@ -36,16 +39,24 @@ def run(configs: Sequence[DictConfig]) -> list[str]:
 def measure(testbed: Testbed, requests: Sequence[Request]) -> None:
     """Candidates for each cell that has no record yet, one MaxSim pass for all of them, and a record for each."""
     while requests:  # once more, where another process has made another record meanwhile
-        cells, again = pending(testbed, requests), []
-        searched = [cell for cell in cells if cell.exhaustive]  # their search is the MaxSim pass
-        for group in grouping.share_documents(cells):
+        cells = pending(testbed, requests)
+        draws = [draw for cell in cells for draw in cell.each_draw]
+        searched = [draw for draw in draws if draw.exhaustive]  # their search is the MaxSim pass
+        done: list[Cell] = []
+        for group in grouping.share_documents(draws):
             with testbed.collect(group):
                 found = find_candidates(testbed, group)
-                again += write_records(testbed, [cell for cell in found if cell.end_to_end])
-                searched += [cell for cell in found if not cell.end_to_end]
+                done += [draw for draw in found if draw.end_to_end]
+                searched += [draw for draw in found if not draw.end_to_end]
+        again = write_records(testbed, complete(cells, done))
         with testbed.collect(searched):
-            again += write_records(testbed, score_candidates(testbed, searched))
+            again += write_records(testbed, complete(cells, score_candidates(testbed, searched)))
         requests = again
+
+
+def complete(cells: Sequence[Cell], done: Sequence[Cell]) -> list[Cell]:
+    """The cells of which every draw is done."""
+    return [cell for cell in cells if all(draw in done for draw in cell.each_draw)]
 
 
 def find_candidates(testbed: Testbed, group: Sequence[Cell]) -> list[Cell]:
@@ -74,8 +85,11 @@ def write_records(testbed: Testbed, cells: Sequence[Cell]) -> list[Request]:
     for cell in cells:
         with testbed.collect([cell]), recording.claim(testbed, cell) as claimed:
             again += claimed.again
-            if claimed.result is not None:
-                rankings = recording.rankings_of(cell, claimed.result)
-                scores = recording.evaluate(testbed, cell, claimed.result, rankings)
-                recording.write(testbed, cell, claimed.result, rankings, scores)
+            if claimed.results:
+                scores = []
+                for draw, result in zip(cell.each_draw, claimed.results, strict=True):
+                    rankings = recording.rankings_of(draw, result)
+                    scores.append(recording.evaluate(testbed, draw, result, rankings))
+                    recording.keep_runs(testbed, cell, draw, rankings)
+                recording.write(testbed, cell, claimed.results, scores)
     return again

@@ -12,7 +12,7 @@ import torch
 
 from harness.bench.timing import Case, installed
 from harness.config.entries import entry
-from harness.methods import smve_anchors
+from harness.methods import registry, smve_anchors
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.muvera_cpu import dot_products
 from harness.methods.smve import InvertedIndex, SparseCodes, SparseEncoding
@@ -213,7 +213,7 @@ def search(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
 
 def _muvera_options() -> dict[str, Any]:
     """The options of conf/method/muvera.yaml, as the arguments of `FixedDimensionalEncoding`."""
-    return {name: value for name, value in entry("method", "muvera").items() if name != "name"}
+    return registry.arguments(entry("method", "muvera"))
 
 
 def _in_memory(block: Block) -> StoreInMemory:

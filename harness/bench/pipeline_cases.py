@@ -109,7 +109,7 @@ def scale(memory_mb: int) -> Iterator[Row]:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 seconds, peak = pool.apply(_scaled, (method, documents, memory_mb, torch.get_num_threads()))
             shown = {**entry("method", method), **AT_SCALE[method]}
-            options = " ".join(f"{key}={value}" for key, value in shown.items() if key not in ("name", "seed"))
+            options = " ".join(f"{key}={value}" for key, value in registry.arguments(shown).items() if key != "seed")
             case = f"{method}, {documents} documents x {LENGTH} tokens x {DIM}, {QUERIES} queries, {options}"
             yield Row("scale", case, "", "", seconds, None, None, None, None, 0.0, 1, host(), peak)
 
@@ -121,10 +121,9 @@ def _scaled(method: str, documents: int, memory_mb: int, threads: int) -> tuple[
     block = queries.rows(0, QUERIES)
     tokens = block.tokens.reshape(QUERIES, LENGTH, DIM)[:, :32].reshape(-1, DIM)
     short_queries = StoreInMemory(tokens, np.full(QUERIES, 32))
-    options = {key: value for key, value in entry("method", method).items() if key != "name"} | AT_SCALE[method]
     resources = Resources(torch.device("cpu"), memory_mb << 20, Path(tempfile.gettempdir()))
     began = time.perf_counter()
-    registry.method_class(method)(**options).search(docs, short_queries, 1000, resources)
+    registry.make({**entry("method", method), **AT_SCALE[method]}).search(docs, short_queries, 1000, resources)
     seconds = time.perf_counter() - began - docs.seconds
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

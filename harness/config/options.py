@@ -6,10 +6,11 @@ part of it that a score depends on (`identity`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.config import seeds
 from harness.config.entries import default_results
 from harness.config.names import model_name, safe_name, variant
 from harness.config.shards import Shard, parse
@@ -22,15 +23,27 @@ _SCORED = ("document_length", "query_expansion", "dtype", "attention", "seed")
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """An entry of conf/method, with the options that the user changed."""
+    """An entry of conf/method, with the options that the user changed.
+
+    Attributes
+    ----------
+    seeds : of its independent draws, at least one; None for a method without random numbers
+    given : all other options
+    """
 
     name: str
+    seeds: tuple[int | None, ...]
     given: dict[str, Any]
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> MethodOptions:
         """The options of one method."""
-        return cls(given["name"], given)
+        options = {name: value for name, value in given.items() if name != "seeds"}
+        return cls(given["name"], seeds.chosen(given["name"], options.get("seed"), given.get("seeds")), options)
+
+    def drawn(self, seed: int | None) -> MethodOptions:
+        """The options of one draw."""
+        return self if seed == self.given.get("seed") else replace(self, given={**self.given, "seed": seed})
 
     @property
     def variant(self) -> str:
@@ -38,7 +51,7 @@ class MethodOptions:
         return variant("method", self.given)
 
     def identity(self) -> dict[str, Any]:
-        """All options: a score depends on each."""
+        """All options but the seeds of further draws: a score depends on each."""
         return dict(self.given)
 
 

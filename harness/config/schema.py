@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from harness.config import shards, texts
+from harness.config import seeds, shards, texts
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 
@@ -99,6 +99,7 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
     "model.attention": _or_null(_one_of(*ATTENTION)),
     "model.hub": _matching(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", "a hub id such as lightonai/LateOn, or null"),
     "model.revision": _matching(r"\w+([./-]\w+)*", "a branch, tag or commit, or null"),
+    "method.seeds": (seeds.are_right, seeds.EXPECTED),
     "center.query_tokens": _one_of(None, "all", "real", expected="all or real"),
     "center.mean_of": _one_of(None, "queries", "pseudo_queries", expected="queries or pseudo_queries"),
     "center.share": _or_null(SHARE),

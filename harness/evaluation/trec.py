@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 import gzip
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,35 +18,40 @@ from harness.data.dataset import Dataset
 from harness.system.errors import HarnessError
 from harness.system.files import replacing
 
-
-def exist(results: Path, names: tuple[str, str, str, str], depths: Iterable[str]) -> bool:
-    """Whether the run files of a cell exist at all of the given depths."""
-    return all(_path(results, names, depth).exists() for depth in depths)
+Names = tuple[str, str, str, str]
+"""(data set, model, center, method)"""
 
 
-def remove(results: Path, names: tuple[str, str, str, str]) -> None:
-    """Delete the run files of a cell at all depths."""
-    path = _path(results, names, "*")
-    for file in path.parent.glob(f"{glob.escape(names[-1])}.rk*.trec.gz"):
-        file.unlink()
+def exist(results: Path, names: Names, depths: Iterable[str], seeds: Sequence[int | None]) -> bool:
+    """Whether the run files of a cell exist at all of the given depths, for each of its draws."""
+    return all(_path(results, names, depth, seed).exists() for depth in depths for seed in seeds)
 
 
-def _path(results: Path, names: tuple[str, str, str, str], depth: str) -> Path:
+def remove(results: Path, names: Names) -> None:
+    """Delete the run files of a cell at all depths, for all draws."""
+    folder = _path(results, names, "*", None).parent
+    for draw in ("", ".seed*"):
+        for file in folder.glob(f"{glob.escape(names[-1])}{draw}.rk*.trec.gz"):
+            file.unlink()
+
+
+def _path(results: Path, names: Names, depth: str, seed: int | None) -> Path:
     *folders, method = names
-    return results.joinpath("runs", *folders, f"{method}.rk{depth}.trec.gz")
+    draw = "" if seed is None else f".seed{seed}"
+    return results.joinpath("runs", *folders, f"{method}{draw}.rk{depth}.trec.gz")
 
 
-def save(results: Path, names: tuple[str, str, str, str], dataset: Dataset, rankings: dict[str, np.ndarray]) -> None:
-    """Write results/runs/<data set>/<model>/<center>/<method>.rk<depth>.trec.gz.
+def save(results: Path, names: Names, dataset: Dataset, rankings: dict[str, np.ndarray], seed: int | None) -> None:
+    """Write results/runs/<data set>/<model>/<center>/<method>[.seed<seed>].rk<depth>.trec.gz.
 
     The score is k - rank, as in the evaluation: strictly decreasing, so that readers need not break ties.
 
     Parameters
     ----------
-    names
-        (data set, model, center, method)
     rankings
         depth -> int64 [queries, k], document rows, -1 for no document
+    seed
+        Of the draw; None for a cell whose only draw is that of its method's own seed.
 
     Raises
     ------
@@ -58,7 +63,7 @@ def save(results: Path, names: tuple[str, str, str, str], dataset: Dataset, rank
     try:
         for depth, rows in rankings.items():
             with (
-                replacing(_path(results, names, depth)) as compressed,
+                replacing(_path(results, names, depth, seed)) as compressed,
                 gzip.open(compressed, "wt", encoding="utf-8") as file,
             ):
                 for query, best in zip(queries, rows, strict=True):

@@ -1,4 +1,7 @@
-"""NDCG@10 against rerank depth, with PLAID's line: the results table as a figure, one panel for each model."""
+"""NDCG@10 against rerank depth, with PLAID's line: the results table as a figure, one panel for each model.
+
+Bars show the standard deviation over draws of the projections, where there are several.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from harness.methods import registry
 from harness.methods.registry import end_to_end
 from harness.tables import titles
 
-COLUMNS = ["model", "center", "method", "depth", "ndcg10", "datasets", "queries"]
+COLUMNS = ["model", "center", "method", "depth", "ndcg10", "sd", "datasets", "queries"]
 
 
 def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
@@ -33,8 +36,8 @@ def frame(inputs: Inputs, notes: list[str]) -> pd.DataFrame:
 
     Returns
     -------
-    The columns model, center, method, depth ("" for PLAID and exact search), ndcg10, and the numbers of data sets and
-    of queries that the mean is over.
+    The columns model, center, method, depth ("" for PLAID and exact search), ndcg10, its standard deviation over draws
+    (NaN for a single one), and the numbers of data sets and of queries that the mean is over.
     """
     measured = {tables.row_of(record) for record in inputs.records}
     rows = [row for row in inputs.rows if row in measured]
@@ -66,9 +69,9 @@ def _of_model(inputs: Inputs, model: str, rows: list[tables.Row], notes: list[st
     for row in shown:
         long = tables.long_form(inputs.records, [row], datasets, inputs.depths)
         means = long[(long["dataset"] == tables.MEAN) & long["ndcg10"].notna()]
-        for depth, value in zip(means["depth"], means["ndcg10"], strict=True):
-            count = sum(queries[name] for name in datasets)
-            lines.append([model, row.center, row.method, depth, value, len(datasets), count])
+        count = sum(queries[name] for name in datasets)
+        for depth, value, sd in means[["depth", "ndcg10", "sd"]].itertuples(index=False):
+            lines.append([model, row.center, row.method, depth, value, sd, len(datasets), count])
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -102,7 +105,9 @@ def _panel(axes: Axes, points: pd.DataFrame, depths: list[int]) -> None:
         else:
             places = [depths.index(int(depth)) for depth in cells["depth"]]
             label = f"{name}, {style.center_name(center)}"
-            axes.plot(places, cells["ndcg10"], label=label, **style.of_cell(method, center))
+            (line,) = axes.plot(places, cells["ndcg10"], label=label, **style.of_cell(method, center))
+            if cells["sd"].notna().any():
+                axes.errorbar(places, cells["ndcg10"], cells["sd"], fmt="none", ecolor=line.get_color(), capsize=2)
     axes.set_xticks(range(len(depths)), list(map(str, depths)))
     axes.set_xlim(-0.3, len(depths) - 0.7)
 

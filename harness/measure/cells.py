@@ -47,6 +47,8 @@ class Cell:
     request : what it came from
     overwrite : whether nothing that was computed before counts
     files : its artifacts
+    draws : one cell for each draw of its method's random numbers, each with artifacts of its own; empty if its only
+        draw is that of its method's own seed
     """
 
     key: CellKey
@@ -58,6 +60,17 @@ class Cell:
     request: Request
     overwrite: bool
     files: CellFiles
+    draws: tuple[Cell, ...] = ()
+
+    @property
+    def each_draw(self) -> tuple[Cell, ...]:
+        """Its draws, or the cell itself."""
+        return self.draws or (self,)
+
+    @property
+    def seeds(self) -> tuple[int | None, ...]:
+        """The seed of each draw."""
+        return tuple(cell.method.given.get("seed") for cell in self.each_draw)
 
     @property
     def title(self) -> str:

@@ -35,8 +35,10 @@ class Failures:
         except Exception as error:
             if not isinstance(error, HarnessError):
                 log.exception("unexpected %s", type(error).__name__)
-            self.sentences.append(f"{title}: {error}")
-            log.error("error: %s", self.sentences[-1])
+            sentence = f"{title}: {error}"
+            if sentence not in self.sentences:  # the draws of a cell may all fail for one reason
+                self.sentences.append(sentence)
+                log.error("error: %s", sentence)
             for key in keys:
                 failures.note(results, key, str(error))
 

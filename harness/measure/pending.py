@@ -1,4 +1,4 @@
-"""Which cells have no record with all their depths yet.
+"""Which cells have no record with all their depths and draws yet.
 
 A record of other inputs (weights, data, options) is neither believed nor replaced without ``overwrite=true``.
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
 from harness import records
+from harness.config.options import RunOptions
 from harness.evaluation import trec
 from harness.evaluation.ndcg import CUT
 from harness.measure import artifacts
+from harness.measure.artifacts import CellFiles
 from harness.measure.cells import Cell, Options, Request
 from harness.measure.grouping import keys_of
 from harness.measure.testbed import Testbed
@@ -21,10 +24,11 @@ from harness.records import CellKey, Record, failures
 from harness.system.errors import HarnessError
 
 log = logging.getLogger(__name__)
+Seeds = tuple[int | None, ...]
 
 
 def pending(testbed: Testbed, requests: Sequence[Request]) -> list[Cell]:
-    """The cells that have no record with all their depths yet; a cell that cannot be planned is a failure."""
+    """The cells that have no record with all their depths and draws yet; a cell that cannot be planned is a failure."""
     results = testbed.options.results
     cells: dict[CellKey, Cell] = {}
     for request in sorted(requests, key=lambda request: request.asked):  # what is asked for replaces the reference
@@ -39,7 +43,7 @@ def pending(testbed: Testbed, requests: Sequence[Request]) -> list[Cell]:
 
 
 def plan(testbed: Testbed, request: Request) -> Cell:
-    """The cell of a request; without depths if its record has all that are asked for.
+    """The cell of a request; without depths if its record has all that is asked for.
 
     Raises
     ------
@@ -51,45 +55,63 @@ def plan(testbed: Testbed, request: Request) -> Cell:
     center = request.center.identity(mean.sha256 if mean else None)
     identity = {**testbed.identity, "center": center, "method": request.method.identity()}
     path, overwrite = records.record_path(options.results, *key), request.asked and options.overwrite
-    depths = _missing_depths(path, identity, list(options.depths), overwrite, options.overwrite)
-    if options.save_runs and not depths and not trec.exist(options.results, key, records.read(path).ndcg10):
-        depths = sorted({*options.depths, *_measured_depths(records.read(path))})
-    depends_on = [identity["center"], identity["method"], max([*depths, CUT]), depths[-1:]]
-    files = artifacts.files(testbed.artifacts, key.center, key.method, depends_on, testbed.shard)
-    return Cell(key, request.method, request.center, mean, identity, depths, request, overwrite, files)
+    known = None if overwrite else _known(path, identity, options.overwrite)
+    depths, seeds = list(options.depths), request.method.seeds
+    if known:
+        if has_all(known, depths, seeds) and not _lacks_runs(options, known):
+            depths = []  # nothing is missing
+        else:  # what it has is measured again, so that the new record has it, too
+            depths, seeds = sorted({*depths, *_measured_depths(known)}), _together(seeds, known.draw_seeds)
+    files = _files(testbed, key, identity, depths)
+    cell = Cell(key, request.method, request.center, mean, identity, depths, request, overwrite, files)
+    if seeds == (request.method.given.get("seed"),):
+        return cell
+    return replace(cell, draws=tuple(_draw(testbed, cell, seed) for seed in seeds))
 
 
-def _missing_depths(path: Path, identity: Options, asked: list[int], overwrite: bool, replace: bool) -> list[int]:
-    """Depths to measure: none if the record has all that are asked for, else these and those that it has.
+def _draw(testbed: Testbed, cell: Cell, seed: int | None) -> Cell:
+    """A cell with a seed of its own, and the artifacts that it has as a cell of a single draw."""
+    method = cell.method.drawn(seed)
+    identity = {**cell.identity, "method": method.identity()}
+    return replace(cell, method=method, files=_files(testbed, cell.key, identity, cell.depths))
+
+
+def _files(testbed: Testbed, key: CellKey, identity: Options, depths: Sequence[int]) -> CellFiles:
+    depends_on = [identity["center"], identity["method"], max([*depths, CUT]), [*depths[-1:]]]
+    return artifacts.files(testbed.artifacts, key.center, key.method, depends_on, testbed.shard)
+
+
+def _known(path: Path, identity: Options, may_replace: bool) -> Record | None:
+    """A cell's record; None if there is none that counts.
 
     Parameters
     ----------
-    overwrite
-        Whether the record does not count.
-    replace
+    may_replace
         Whether a record of other inputs may be replaced: with ``overwrite=true`` also the reference's, but no other.
+
+    Raises
+    ------
+    HarnessError
+        If it was made from other inputs and may not be replaced.
     """
-    if overwrite or not path.exists():
-        return asked
+    if not path.exists():
+        return None
     record = records.read(path)
     differs = sorted(key for key in identity if record.identity.get(key) != identity[key])
-    if differs and replace:
-        return asked
-    if differs:
+    if differs and not may_replace:
         raise HarnessError(
             f"the record {path} was made with different {', '.join(differs)}: set overwrite=true to replace it, or "
             "model.name (dataset.name) to keep both."
         )
-    measured = [] if records.FINAL in record.ndcg10 else [int(depth) for depth in record.ndcg10]
-    return [] if has_depths(record, asked) else sorted({*asked, *measured})
+    return None if differs else record
 
 
 class State(Enum):
     """A cell's record, compared with the cell."""
 
     MISSING = "there is none that the cell would lose"
-    DONE = "it has all depths of the cell, from the same inputs"
-    STALE = "it has what would be lost if it were replaced: other depths, or other inputs"
+    DONE = "it has all depths and draws of the cell, from the same inputs"
+    STALE = "it has what would be lost if it were replaced: other depths or draws, or other inputs"
 
 
 def state_of(testbed: Testbed, cell: Cell) -> State:
@@ -101,11 +123,10 @@ def state_of(testbed: Testbed, cell: Cell) -> State:
     record = records.read(path)
     if record.identity != cell.identity:
         return State.MISSING if options.overwrite else State.STALE
-    if has_depths(record, cell.depths):
-        if not options.save_runs or trec.exist(options.results, cell.key, record.ndcg10):
-            return State.DONE
-    deeper = records.FINAL not in record.ndcg10 and not record.ndcg10.keys() <= {str(depth) for depth in cell.depths}
-    return State.STALE if deeper else State.MISSING
+    if has_all(record, cell.depths, cell.seeds) and not _lacks_runs(options, record):
+        return State.DONE
+    more_depths = records.FINAL not in record.ndcg10 and not record.ndcg10.keys() <= {str(d) for d in cell.depths}
+    return State.STALE if more_depths or not {*record.draw_seeds} <= {*cell.seeds} else State.MISSING
 
 
 def has_other_inputs(testbed: Testbed, cell: Cell) -> bool:
@@ -117,11 +138,27 @@ def has_other_inputs(testbed: Testbed, cell: Cell) -> bool:
         return True
 
 
-def has_depths(record: Record, asked: Sequence[int]) -> bool:
-    """Whether a record has all rerank depths that are asked for, or its single ranking goes down to them."""
+def has_all(record: Record, depths: Sequence[int], seeds: Sequence[int | None]) -> bool:
+    """Whether a record has all rerank depths and all draws that are asked for.
+
+    A single ranking counts for a depth if it goes down to it.
+    """
+    if not {*seeds} <= {*record.draw_seeds}:
+        return False
     if records.FINAL in record.ndcg10:
-        return bool(record.candidates["asked"] >= max(asked[-1], CUT))
-    return {str(depth) for depth in asked} <= record.ndcg10.keys()
+        return bool(record.candidates["asked"] >= max(depths[-1], CUT))
+    return {str(depth) for depth in depths} <= record.ndcg10.keys()
+
+
+def _together(seeds: Seeds, others: Seeds) -> Seeds:
+    """All of the seeds, ascending; None, of a method without random numbers, is alone."""
+    return tuple(sorted({*seeds, *others}, key=lambda seed: seed or 0))
+
+
+def _lacks_runs(options: RunOptions, record: Record) -> bool:
+    """Whether run files of a record are asked for, and one does not exist."""
+    draws = record.draws.seeds or (None,)
+    return options.save_runs and not trec.exist(options.results, record.key, record.ndcg10, draws)
 
 
 def _measured_depths(record: Record) -> list[int]:

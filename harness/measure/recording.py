@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from harness import records
+from harness.config import seeds
 from harness.evaluation import trec
 from harness.measure import artifacts, results
 from harness.measure.cells import Cell, Options, Request
 from harness.measure.pending import State, has_other_inputs, state_of
-from harness.measure.results import Result, merge
+from harness.measure.results import Result, mean_facts, merge
 from harness.measure.testbed import Testbed
 from harness.methods import registry
 from harness.ranking.ranks import Ranking, reorder
-from harness.records import Record, failures, notes
+from harness.records import Draws, Record, failures, notes
 from harness.system import locks, provenance
 from harness.system.errors import HarnessError
 from harness.system.files import digest
@@ -42,17 +44,18 @@ class Claim:
 
     Attributes
     ----------
-    result : None: there is nothing to write, as shards are missing or another process has written the record
+    results : of each draw; none if there is nothing to write, as shards are missing or another process has written the
+        record
     again : the cell's request, if it must be planned again: another process has made another record meanwhile
     """
 
-    result: Result | None = None
+    results: tuple[Result, ...] = ()
     again: tuple[Request, ...] = ()
 
 
 @contextmanager
 def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
-    """Hold a cell's record for the time of a block, with the result on all shards that it is to be made from."""
+    """Hold a cell's record for the time of a block, with the results on all shards that it is to be made from."""
     failures.clear(testbed.options.results, cell.key)
     if missing := _missing_shards(testbed, cell):
         log.info("%s: shard %s done, %s to go", cell.title, testbed.shard.name, ", ".join(missing))
@@ -68,15 +71,19 @@ def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
         elif state is State.STALE:
             yield Claim(again=(cell.request,))
         else:
-            parts = artifacts.of_shards(cell.files, testbed.shard)
-            yield Claim(merge([results.read(part, cell.end_to_end) for part in parts], cell.k))
+            yield Claim(tuple(_merged(testbed, draw) for draw in cell.each_draw))
 
 
 def _missing_shards(testbed: Testbed, cell: Cell) -> list[str]:
-    """The shards on which the cell has no result yet."""
-    files = artifacts.of_shards(cell.files, testbed.shard)
-    shards = zip(testbed.shard.all, files, strict=True)
-    return [shard.name for shard, part in shards if not part.exist(cell.end_to_end)]
+    """The shards on which a draw of the cell has no result yet."""
+    parts = zip(*(artifacts.of_shards(draw.files, testbed.shard) for draw in cell.each_draw), strict=True)
+    shards = zip(testbed.shard.all, parts, strict=True)
+    return [shard.name for shard, draws in shards if not all(files.exist(cell.end_to_end) for files in draws)]
+
+
+def _merged(testbed: Testbed, draw: Cell) -> Result:
+    parts = artifacts.of_shards(draw.files, testbed.shard)
+    return merge([results.read(part, draw.end_to_end) for part in parts], draw.k)
 
 
 def rankings_of(cell: Cell, result: Result) -> Rankings:
@@ -88,7 +95,7 @@ def rankings_of(cell: Cell, result: Result) -> Rankings:
 
 @dataclass(frozen=True)
 class Scores:
-    """What evaluating a cell gave.
+    """What evaluating a draw gave.
 
     Attributes
     ----------
@@ -111,34 +118,43 @@ def evaluate(testbed: Testbed, cell: Cell, result: Result, rankings: Rankings) -
     return Scores(ndcg10, {str(depth): share for depth, share in recall.items()}, watch.seconds)
 
 
-def write(testbed: Testbed, cell: Cell, result: Result, rankings: Rankings, scores: Scores) -> None:
-    """Write the record of a cell, and its run files if they are asked for."""
-    folder = testbed.options.results
+def keep_runs(testbed: Testbed, cell: Cell, draw: Cell, rankings: Rankings) -> None:
+    """Write the run files of a draw of a cell, if they are asked for."""
     if testbed.options.save_runs:
-        trec.save(folder, cell.key, testbed.dataset, rankings)
-    elif has_other_inputs(testbed, cell):
+        seed = draw.method.given["seed"] if cell.draws else None
+        trec.save(testbed.options.results, cell.key, testbed.dataset, rankings, seed)
+
+
+def write(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequence[Scores]) -> None:
+    """Write the record of a cell, given what was found and scored in each draw."""
+    folder = testbed.options.results
+    if not testbed.options.save_runs and has_other_inputs(testbed, cell):
         trec.remove(folder, cell.key)  # they belong to the record that is replaced
-    record = describe(testbed, cell, result, scores)
+    record = describe(testbed, cell, found, scores)
     records.write(folder, record)
     means = [(depth, f"{100 * mean:.2f}") for depth, mean in record.ndcg10.items()]
     log.info(
-        "%s: NDCG@10 %s",
+        "%s: NDCG@10 %s%s",
         cell.title,
         "  ".join(mean if depth == records.FINAL else f"rk={depth} {mean}" for depth, mean in means),
+        f", mean of {len(cell.draws)} draws" if len(cell.draws) > 1 else "",
     )
 
 
-def describe(testbed: Testbed, cell: Cell, result: Result, scores: Scores) -> Record:
-    """The record of a cell."""
-    first, facts, options = result.ranking, result.facts, testbed.options
-    zeros = {} if result.maxsim is None else {"zero_scores": int((first.scores == 0).sum())}
-    config = _recorded(testbed, cell)
+def describe(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequence[Scores]) -> Record:
+    """The record of a cell: of several draws, the means of scores and costs, and of counts the worst."""
+    facts, options = mean_facts([result.facts for result in found]), testbed.options
+    firsts, config = [result.ranking for result in found], _recorded(testbed, cell)
+    reranked = [ranking for ranking, result in zip(firsts, found, strict=True) if result.maxsim is not None]
+    zeros = {"zero_scores": max(int((first.scores == 0).sum()) for first in reranked)} if reranked else {}
+    ndcg10 = {depth: np.stack([one.ndcg10[depth] for one in scores]) for depth in scores[0].ndcg10}
+    means = {depth: values.mean(axis=0) for depth, values in ndcg10.items()}
     return Record(
         *cell.key,
-        ndcg10={depth: float(np.mean(values)) for depth, values in scores.ndcg10.items()},
-        candidate_recall=scores.recall,
-        candidates={**_counts(testbed, first, cell.k), "self_matches_removed": facts["self_matches_removed"]},
-        seconds={**facts["seconds"], **scores.seconds},
+        ndcg10={depth: float(np.mean(values)) for depth, values in means.items()},
+        candidate_recall={depth: fmean(one.recall[depth] for one in scores) for depth in scores[0].recall},
+        candidates={**_counts(testbed, firsts, cell.k), "self_matches_removed": facts["self_matches_removed"]},
+        seconds={**facts["seconds"], "evaluate": fmean(one.seconds["evaluate"] for one in scores)},
         bytes={"tokens": facts["token_bytes"], "index": facts["index_bytes"]},
         details={
             **facts["details"],
@@ -148,7 +164,7 @@ def describe(testbed: Testbed, cell: Cell, result: Result, scores: Scores) -> Re
             "shards": testbed.shard.count,
             **asdict(testbed.counts),
         },
-        notes=[*testbed.notes, *_found_nothing(testbed, cell, first), *_mean_note(cell)],
+        notes=[*testbed.notes, *_found_nothing(testbed, cell, firsts), *_mean_note(cell)],
         identity=cell.identity,
         config=config,
         sha256={
@@ -162,7 +178,8 @@ def describe(testbed: Testbed, cell: Cell, result: Result, scores: Scores) -> Re
         host=provenance.host(testbed.resources.device),
         commit=provenance.commit(),
         started=testbed.started,
-        per_query={"queries": list(testbed.dataset.queries), **{d: s.tolist() for d, s in scores.ndcg10.items()}},
+        per_query={"queries": list(testbed.dataset.queries), **{d: s.tolist() for d, s in means.items()}},
+        draws=Draws(cell.seeds, ndcg10) if cell.draws else Draws(),
     )
 
 
@@ -170,15 +187,15 @@ def _mean_note(cell: Cell) -> list[str]:
     return [notes.MEAN + cell.mean.source] if cell.mean else []
 
 
-def _found_nothing(testbed: Testbed, cell: Cell, first: Ranking) -> list[str]:
+def _found_nothing(testbed: Testbed, cell: Cell, firsts: Sequence[Ranking]) -> list[str]:
     """A line, and a warning, if some queries have no candidate: they count as 0.
 
     Raises
     ------
     HarnessError
-        If no query has one: a search that finds nothing is a fault, not a score of 0.
+        If no query has one in some draw: a search that finds nothing is a fault, not a score of 0.
     """
-    count, queries = int((first.counts == 0).sum()), len(first.rows)
+    count, queries = max(int((first.counts == 0).sum()) for first in firsts), len(firsts[0].rows)
     if not count:
         return []
     why = registry.traits(cell.method.name).finds_nothing
@@ -190,19 +207,27 @@ def _found_nothing(testbed: Testbed, cell: Cell, first: Ranking) -> list[str]:
     return [notes.PAIR + line]
 
 
-def _counts(testbed: Testbed, first: Ranking, k: int) -> dict[str, Any]:
-    """How many candidates the queries got, and how many of them got fewer than asked for (and than exist)."""
+def _counts(testbed: Testbed, firsts: Sequence[Ranking], k: int) -> dict[str, Any]:
+    """How many candidates the queries got, and how many of them got fewer than asked for (and than exist).
+
+    Of several draws, the fewest, the mean, and the most queries of one draw.
+    """
     asked = np.minimum(k, len(testbed.dataset.docs) - (testbed.self_rows >= 0))
-    fewer = int((first.counts < asked).sum())
+    counts = np.stack([first.counts for first in firsts])
+    fewer = int((counts < asked).sum(axis=1).max())
     if fewer:
-        shortest, most = int(first.counts.min()), int(asked.max())
+        shortest, most = int(counts.min()), int(asked.max())
         log.info("%d of %d queries got fewer candidates than asked for: %d to %d", fewer, len(asked), shortest, most)
     return {
         "asked": k,
-        "fewest": int(first.counts.min()),
-        "mean": float(first.counts.mean()),
+        "fewest": int(counts.min()),
+        "mean": float(counts.mean()),
         "queries_with_fewer": fewer,
     }
+
+
+def _asked_seeds(cell: Cell) -> Options:
+    return {"seeds": seeds.written(cell.method.given["seed"], cell.seeds)} if cell.draws else {}
 
 
 def _recorded(testbed: Testbed, cell: Cell) -> Options:
@@ -211,7 +236,7 @@ def _recorded(testbed: Testbed, cell: Cell) -> Options:
     options = {
         **given,
         "dataset": testbed.options.dataset,
-        "method": cell.method.identity(),
+        "method": {**cell.method.identity(), **_asked_seeds(cell)},
         "center": cell.center.given,
     }
     kept = {key: options[key] for key in (*_RECORDED, *SETTINGS)}

@@ -66,6 +66,24 @@ def merge(parts: Sequence[Result], k: int) -> Result:
     return Result(ranking, maxsim, _merged_facts([part.facts for part in parts]))
 
 
+def mean_facts(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Facts of all draws of a cell: the means of those that differ; whole numbers stay whole."""
+    first, *others = facts
+    if not others:
+        return first
+    return {key: _mean([one[key] for one in facts]) for key in first}
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    first = values[0]
+    if isinstance(first, dict):
+        return {name: _mean([one[name] for one in values]) for name in first if all(name in one for one in values)}
+    if isinstance(first, str) or all(value == first for value in values):
+        return first
+    mean = float(np.mean(values))
+    return round(mean) if isinstance(first, int) else mean
+
+
 def _merged_facts(facts: list[dict[str, Any]]) -> dict[str, Any]:
     """Facts of all parts: sums; inside ``details`` (rates and sizes per document), means weighted by documents."""
     weights = [one["documents"] for one in facts]

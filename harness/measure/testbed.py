@@ -87,7 +87,7 @@ class Testbed:
 
     def collect(self, cells: Sequence[Cell]) -> AbstractContextManager[None]:
         """Note an error of a block for each of these cells (`harness.measure.failing`)."""
-        title = "\n  ".join(cell.title for cell in cells)
+        title = "\n  ".join(dict.fromkeys(cell.title for cell in cells))  # draws of a cell have one title
         return self.failures.collect(self.options.results, [cell.key for cell in cells], title)
 
     @cached_property

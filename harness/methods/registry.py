@@ -51,7 +51,12 @@ def make(options: Mapping[str, Any]) -> Method:
     HarnessError
         For options that the method cannot have.
     """
-    return method_class(options["name"])(**{key: value for key, value in options.items() if key != "name"})
+    return method_class(options["name"])(**arguments(options))
+
+
+def arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of one draw that a method is made from: all but its name and the seeds of further draws."""
+    return {key: value for key, value in options.items() if key not in ("name", "seeds")}
 
 
 def all_methods() -> list[str]:

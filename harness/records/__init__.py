@@ -1,5 +1,6 @@
 """Results as files: one record for each measured cell, and one note for each cell that failed."""
 
+from harness.records.draws import Draws
 from harness.records.record import (
     FINAL,
     FORMAT,
@@ -15,6 +16,7 @@ from harness.records.untrusted import check_name, parsed
 
 __all__ = [
     "CellKey",
+    "Draws",
     "FINAL",
     "FORMAT",
     "OLDEST",

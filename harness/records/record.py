@@ -3,8 +3,9 @@
     results/records/<data set>/<model>/<center>/<method>.json
 
 A record is the last thing that is written for a cell, and it appears in one step: if the file exists, the cell is
-finished. The record of a method that ranks with MaxSim itself (PLAID, exact search) has the centering ``none`` and a
-single ranking, under the depth ``final``.
+finished. The scores of several draws are in a file beside it (`harness.records.draws`). The record of a method that
+ranks with MaxSim itself (PLAID, exact search) has the centering ``none`` and a single ranking, under the depth
+``final``.
 
 A record may come from a stranger. Its names become names of files, cells of tables and words of commands, so a record
 is refused if one of its names could not come from `run`.
@@ -12,16 +13,19 @@ is refused if one of its names could not come from `run`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.records import draws as draws_files
+from harness.records.draws import Draws
 from harness.records.untrusted import check_name, check_numbers, parsed
 from harness.system.errors import HarnessError
 from harness.system.files import digest, read_bytes, sealed, unsealed, write_json
 
-FORMAT = 2
+FORMAT = 3
 OLDEST = 1
 """The oldest format that is read."""
 FINAL = "final"
@@ -48,7 +52,7 @@ class Record:
 
     Attributes
     ----------
-    ndcg10 : rerank depth (or "final") -> mean NDCG@10 over the judged queries, 0 to 1
+    ndcg10 : rerank depth (or "final") -> mean NDCG@10 over the judged queries, 0 to 1; of several draws, their mean
     candidate_recall : depth -> mean share of a query's relevant documents among its first candidates
     candidates : number of candidates asked for per query, the fewest and the mean that a query got, and how many
         queries got fewer than asked for
@@ -58,10 +62,11 @@ class Record:
         Versions and host are recorded beside it
     sha256 : hashes of ``config``, data, weights and the harness's code
     seeds : those of the model's head and of the method, if they have one
-    per_query : "queries" -> ids; depth -> NDCG@10 of each query
+    per_query : "queries" -> ids; depth -> NDCG@10 of each query; of several draws, their mean
+    draws : the scores of each draw of the method's random numbers
 
     Records of format 1 have no ``sha256`` and ``seeds``: both are filled from ``config`` and ``identity`` when such a
-    record is read, without the hash of the code.
+    record is read, without the hash of the code. Records of formats 1 and 2 have one draw.
     """
 
     dataset: str
@@ -84,7 +89,18 @@ class Record:
     commit: str
     started: str
     per_query: dict[str, list[Any]]
+    draws: Draws = dataclasses.field(default_factory=Draws)
     format: int = FORMAT
+
+    @property
+    def key(self) -> CellKey:
+        """What names its cell."""
+        return CellKey(self.dataset, self.model, self.center, self.method)
+
+    @property
+    def draw_seeds(self) -> tuple[int | None, ...]:
+        """The seed of each of its draws; None for a method without random numbers."""
+        return self.draws.seeds or (self.seeds.get("method"),)
 
     def query_scores(self, depth: str) -> dict[str, float]:
         """Query id -> NDCG@10, 0 to 1, at a depth that the record has.
@@ -112,9 +128,12 @@ def record_path(results: Path, dataset: str, model: str, center: str, method: st
 
 def write(results: Path, record: Record) -> Path:
     """Write a record and return its path; an older record is replaced in one step."""
-    path = record_path(results, record.dataset, record.model, record.center, record.method)
+    path = record_path(results, *record.key)
     try:
-        write_json(path, sealed(asdict(record)))
+        described = draws_files.write(path, record.draws)
+        content = {field.name: getattr(record, field.name) for field in fields(Record)}
+        write_json(path, sealed({**content, "draws": described}))
+        draws_files.clear(path, described)
     except OSError as error:
         raise HarnessError(
             f"cannot write the record {path} ({error.strerror}): set results_dir to a folder that can be written."
@@ -143,7 +162,11 @@ def read(path: Path) -> Record:
             )
         if version == 1:
             content = {**_hashes_and_seeds(content), **content}
+        if version < FORMAT:
+            content = {**content, "draws": {}}
         _check(content)
+        scores = {depth: content["per_query"].get(depth, []) for depth in content["ndcg10"]}
+        content["draws"] = draws_files.read(path, content["draws"], scores)
         return Record(**{field.name: content[field.name] for field in fields(Record)})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HarnessError(
@@ -161,11 +184,11 @@ def _hashes_and_seeds(content: dict[str, Any]) -> dict[str, Any]:
 
 def _check(content: dict[str, Any]) -> None:
     """Raise a ValueError for content that `run` never writes, a KeyError for a missing field."""
-    kinds = {"dict": dict, "list": list, "str": str, "int": int}
+    kinds = {"dict": dict, "list": list, "str": str, "int": int, "Draws": dict}
     for field in fields(Record):
         kind = str(field.type).split("[")[0]
         if not isinstance(content[field.name], kinds[kind]):
-            raise ValueError(f"{field.name} is not a {kind}")
+            raise ValueError(f"{field.name} is not a {kinds[kind].__name__}")
     for name in ("dataset", "model", "center", "method"):
         check_name(name, content[name])
     check_numbers(content)

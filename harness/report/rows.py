@@ -102,18 +102,19 @@ def _block(
 
 def _line(name: str, lines: pd.DataFrame, plaid: Cell, marks: Marks, cost: Cost | None) -> Line:
     values = [
-        _points(value, math.nan if method == PLAID else delta, marks.get((model, center, method, depth), ""))
-        for model, center, method, depth, _, value, _, delta in lines.itertuples(index=False)
+        _points(value, math.nan if method == PLAID else delta, marks.get((model, center, method, depth), ""), sd)
+        for model, center, method, depth, _, value, _, delta, sd, _ in lines.itertuples(index=False)
     ]
     return Line(name, plaid, values, list(_costs(cost)))
 
 
-def _points(value: float, delta: float = math.nan, mark: str = "") -> Cell:
+def _points(value: float, delta: float = math.nan, mark: str = "", sd: float = math.nan) -> Cell:
     if math.isnan(value):
         return Cell(MISSING)
+    text = f"{value:.2f}" if math.isnan(sd) else f"{value:.2f} ± {sd:.2f}"
     if math.isnan(delta):
-        return Cell(f"{value:.2f}", f"{value:.6f}")
-    return Cell(f"{value:.2f}", f"{value:.6f}", f"{formats.signed(delta)}{mark}", shade(delta))
+        return Cell(text, f"{value:.6f}")
+    return Cell(text, f"{value:.6f}", f"{formats.signed(delta)}{mark}", shade(delta))
 
 
 def _costs(cost: Cost | None) -> Iterator[Cell]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.records import Record
@@ -30,7 +31,7 @@ class Depth:
     ----------
     depth : rerank depth, as in the record
     mean : difference in mean NDCG@10, now minus then
-    largest : largest difference in the NDCG@10 of a query
+    largest : largest difference in the NDCG@10 of a query (in any draw)
     recall : size of the difference in the mean recall of the candidates
     queries : number of queries whose NDCG@10 differs
     """
@@ -75,6 +76,8 @@ def compare(then: Record, now: Record) -> Comparison:
     asked, asked_now = then.per_query["queries"], now.per_query["queries"]
     if asked != asked_now:
         inputs.append(f"queries: {len(asked)}, {len(asked_now)} (not the same ids in the same order)")
+    if (then.draws.seeds or now.draws.seeds) and then.draw_seeds != now.draw_seeds:
+        inputs.append(f"draws: {len(then.draw_seeds)}, {len(now.draw_seeds)} (not the same seeds)")
     comparable = asked == asked_now and then.ndcg10.keys() == now.ndcg10.keys()
     depths = [_depth(depth, then, now) for depth in then.ndcg10] if comparable else []
     return Comparison(
@@ -83,13 +86,15 @@ def compare(then: Record, now: Record) -> Comparison:
 
 
 def _depth(depth: str, then: Record, now: Record) -> Depth:
-    differences = [abs(a - b) for a, b in zip(then.per_query[depth], now.per_query[depth], strict=True)]
+    differences = np.abs(np.subtract(then.per_query[depth], now.per_query[depth]))
+    if depth in then.draws.ndcg10 and then.draw_seeds == now.draw_seeds:  # of each query, the draw that differs most
+        differences = np.abs(then.draws.ndcg10[depth] - now.draws.ndcg10[depth]).max(axis=0)
     return Depth(
         depth,
         now.ndcg10[depth] - then.ndcg10[depth],
-        max(differences),
+        float(differences.max()),
         abs(now.candidate_recall.get(depth, 0.0) - then.candidate_recall.get(depth, 0.0)),
-        sum(value > 0 for value in differences),
+        int((differences > 0).sum()),
     )
 
 

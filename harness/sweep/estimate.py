@@ -9,12 +9,13 @@ with this CPU, number of cores and GPU. The time of a phase is scaled by the siz
     rerank                                                 queries x greatest depth
 
 If there are several records, the median counts. Cells of one (model, data set) share encoding, codes, searches and the
-MaxSim pass: each of these counts once, with the longest time. Without a comparable record there is no estimate.
+MaxSim pass: each of these counts once, with the longest time. All other phases, and codes and searches, count once for
+each draw of a cell. Without a comparable record there is no estimate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -24,6 +25,9 @@ from harness.records import CellKey, Record
 from harness.vectors.centering import KINDS
 
 ENCODING = ("encode_documents", "encode_queries")
+_MAXSIM = ("maxsim",)
+_OF_ALL = (*((phase,) for phase in ENCODING), _MAXSIM)
+"""Keys of the phases that all cells, and all their draws, share."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +66,20 @@ def of_host(records: Sequence[Record], host: dict[str, Any]) -> list[Record]:
     return [record for record in records if all(record.host.get(key) == host.get(key) for key in keys)]
 
 
-def seconds_left(cells: Sequence[CellKey], size: Size, encoded: bool, records: Sequence[Record]) -> float | None:
+def seconds_left(draws: Mapping[CellKey, int], size: Size, encoded: bool, records: Sequence[Record]) -> float | None:
     """The seconds that the given cells of one (model, data set) will take; None if a phase cannot be estimated.
 
     Parameters
     ----------
+    draws
+        The cells, with the number of draws that each is measured with.
     encoded
         Whether the token vectors are in the cache.
     records
         The records that were measured on a host like this one (`of_host`).
     """
     longest: dict[tuple[str, ...], float] = {}
-    for _, model, center, method in cells:
+    for (_, model, center, method), count in draws.items():
         of_model = [record for record in records if record.model == model]
         same = [record for record in of_model if record.method == method]
         phases = {phase for record in same for phase in record.seconds} - {*ENCODING}
@@ -85,7 +91,7 @@ def seconds_left(cells: Sequence[CellKey], size: Size, encoded: bool, records: S
             if seconds is None:
                 return None
             key = _shared(phase, center, method)
-            longest[key] = max(longest.get(key, 0.0), seconds)
+            longest[key] = max(longest.get(key, 0.0), seconds if key in _OF_ALL else count * seconds)
     return float(sum(longest.values()))
 
 
@@ -105,7 +111,7 @@ def _shared(phase: str, center: str, method: str) -> tuple[str, ...]:
     if phase in ENCODING:
         return (phase,)
     if phase == "rerank" or (phase.endswith("_search") and registry.traits(method).exhaustive):
-        return ("maxsim",)
+        return _MAXSIM
     if phase in ("center", "evaluate"):
         return phase, center, method
     kind = KINDS.get(registry.base_name(center))

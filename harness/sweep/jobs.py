@@ -64,6 +64,8 @@ class Job:
         return f"{self.step} {self.keys[0].dataset}  {self.keys[0].model}"
 
 
+Copy = list[CellFiles]
+"""The artifacts of a cell's draws on one shard."""
 FileState = tuple[int, int] | None
 """(inode, mtime in ns) of a file, to notice a rewrite; None if it does not exist."""
 
@@ -75,30 +77,33 @@ class Goal:
     Attributes
     ----------
     testbed : the testbed of the process that plans, for the places of records and artifacts
-    copies : the places where a shard's artifacts may appear, one for each type of device, as only the worker knows its
-        device; empty for a full corpus
+    copies : the places where a shard's artifacts may appear (of each draw), one for each type of device, as only the
+        worker knows its device; empty for a full corpus
     before : the states of the record, and of the last file of each of `copies`, at the time of planning
     """
 
     job: Job
     cell: Cell
     testbed: Testbed
-    copies: list[CellFiles]
-    before: list[FileState]
+    copies: list[Copy]
+    before: list[list[FileState]]
 
     @classmethod
     def of(cls, job: Job, cell: Cell, testbed: Testbed) -> Goal:
         """A goal with the present states of its files, before any job of it has begun."""
         failures.clear(testbed.options.results, cell.key)  # the failure belongs to an earlier run
-        place = cell.files.base.relative_to(testbed.artifacts)
-        copies = [] if testbed.shard.is_full else [CellFiles(folder / place) for folder in testbed.artifacts_anywhere]
+        places = [draw.files.base.relative_to(testbed.artifacts) for draw in cell.each_draw]
+        folders = [] if testbed.shard.is_full else testbed.artifacts_anywhere
+        copies = [[CellFiles(folder / place) for place in places] for folder in folders]
         return cls(job, cell, testbed, copies, _states(testbed, cell, copies))
 
     @property
     def is_reached(self) -> bool:
         """Whether its result exists; with ``overwrite=true``, only if it was written after planning."""
         cell, shard, now = self.cell, self.testbed.shard, _states(self.testbed, self.cell, self.copies)
-        record_counts, *counts = [not cell.overwrite or new != old for new, old in zip(now, self.before, strict=True)]
+        record_counts, *counts = [
+            not cell.overwrite or _all_differ(new, old) for new, old in zip(now, self.before, strict=True)
+        ]
         if not shard.is_full:
             written = [
                 copy for copy, is_new in zip(self.copies, counts, strict=True) if is_new and _is_readable(copy, cell)
@@ -118,25 +123,31 @@ class Goal:
         return failures.read(self.testbed.options.results, self.cell.key)
 
 
-def _is_last(files: CellFiles, cell: Cell, testbed: Testbed) -> bool:
+def _is_last(copy: Copy, cell: Cell, testbed: Testbed) -> bool:
     """Whether all shards of a cell have their artifacts in the folder of these."""
-    return all(part.exist(cell.end_to_end) for part in artifacts.of_shards(files, testbed.shard))
+    parts = [part for files in copy for part in artifacts.of_shards(files, testbed.shard)]
+    return all(part.exist(cell.end_to_end) for part in parts)
 
 
-def _is_readable(files: CellFiles, cell: Cell) -> bool:
+def _is_readable(copy: Copy, cell: Cell) -> bool:
     """Whether a shard's artifacts exist and are undamaged; damaged ones are reported by the process that uses them."""
     try:
-        results.read(files, cell.end_to_end)
+        for files in copy:
+            results.read(files, cell.end_to_end)
     except HarnessError:
         return False
     return True
 
 
-def _states(testbed: Testbed, cell: Cell, copies: Sequence[CellFiles]) -> list[FileState]:
-    """The states of a cell's record, and of the last file of each copy of its artifacts."""
+def _states(testbed: Testbed, cell: Cell, copies: Sequence[Copy]) -> list[list[FileState]]:
+    """The states of a cell's record, and of the last files of each copy of its artifacts."""
     record = records.record_path(testbed.options.results, *cell.key)
-    last = [files.candidates if cell.end_to_end else files.maxsim for files in copies]
-    return [_state(path) for path in [record, *last]]
+    last = [[files.candidates if cell.end_to_end else files.maxsim for files in copy] for copy in copies]
+    return [[_state(path) for path in paths] for paths in [[record], *last]]
+
+
+def _all_differ(new: Sequence[FileState], old: Sequence[FileState]) -> bool:
+    return all(now != before for now, before in zip(new, old, strict=True))
 
 
 def _state(path: Path) -> FileState:
@@ -174,8 +185,9 @@ def _jobs(testbed: Testbed, cells: list[Cell]) -> list[Job]:
         return Job(step, options, [cell.request for cell in group], [cell.key for cell in group])
 
     chunks = -(-len(testbed.rows) // CHUNK)
+    draws = [draw for cell in cells for draw in cell.each_draw]
     helpers = 0 if testbed.is_encoded or not testbed.shard.is_full else min(chunks, _HELPERS)
-    searches = [group for group in share_documents(cells) if not all(cell.files.candidates.exists() for cell in group)]
+    searches = [group for group in share_documents(draws) if not all(cell.files.candidates.exists() for cell in group)]
     if options.overwrite:
         searches = []  # only the job that measures computes again, so that nothing is computed twice
         log.info("overwrite=true: one worker measures all cells of %s, %s", testbed.dataset_name, testbed.model_name)
@@ -215,7 +227,8 @@ def do(job: Job, threads: int) -> None:
             if job.step == ENCODE:
                 testbed.help_encode()
             elif job.step == SEARCH:
-                for group in share_documents(pending(testbed, job.requests)):  # another worker may have done a part
+                cells = pending(testbed, job.requests)  # another worker may have done a part
+                for group in share_documents([draw for cell in cells for draw in cell.each_draw]):
                     with testbed.collect(group):
                         run.find_candidates(testbed, group)
             else:

@@ -1,7 +1,7 @@
 """The status of an experiment: which cells are done, running, failed or missing, and how long the rest may take.
 
-done      the record has all rerank depths that are asked for. Only `run` checks the inputs as well, for which it reads
-          data and weights
+done      the record has all rerank depths and draws that are asked for. Only `run` checks the inputs as well, for
+          which it reads data and weights
 running   a live process measures cells of the same (model, data set)
 failed    the last run left a message in results_dir/failures
 missing   all others
@@ -10,7 +10,7 @@ missing   all others
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -23,7 +23,7 @@ from harness.config.names import model_name, safe_name
 from harness.config.options import results_dir
 from harness.measure.cells import Options
 from harness.measure.grouping import by_model, selected
-from harness.measure.pending import has_depths
+from harness.measure.pending import has_all
 from harness.records import CellKey, Record, failures
 from harness.sweep.estimate import Size, of_host, seconds_left
 from harness.system import locks, provenance
@@ -33,6 +33,7 @@ from harness.system.paths import user_path
 from harness.tables import formats
 from harness.vectors.store import META
 
+Seeds = tuple[int | None, ...]
 DONE, RUNNING, FAILED, MISSING = STATES = ("done", "running", "failed", "missing")
 
 
@@ -115,34 +116,34 @@ def progress(configs: Sequence[DictConfig]) -> list[Progress]:
         known = _Known.of(options)
         for entry in selected(options):
             dataset = safe_name("dataset", entry["name"])
-            names = dict.fromkeys(request.key(dataset, known.model) for request in requests)
-            cells = [cell for cell in names if cell not in counted]
-            counted |= {*cells}
+            asked = {request.key(dataset, known.model): request.method.seeds for request in requests}
+            cells = {cell: seeds for cell, seeds in asked.items() if cell not in counted}
+            counted |= cells.keys()
             if cells:
                 lines.append(_line(cells, entry, dataset, known))
     return lines
 
 
-def _line(cells: Sequence[CellKey], entry: Options, dataset: str, known: _Known) -> Progress:
-    """The progress of the cells of one data set."""
+def _line(cells: Mapping[CellKey, Seeds], entry: Options, dataset: str, known: _Known) -> Progress:
+    """The progress of the cells of one data set, each with the seeds of the draws that are asked for."""
     errors = {cell: text for cell in cells if (text := failures.read(known.results, cell))}
     is_running = (dataset, known.model) in known.running
-    states = {cell: _state(cell, known, cell in errors, is_running) for cell in cells}
-    left = [cell for cell, state in states.items() if state != DONE]
+    states = {cell: _state(cell, seeds, known, cell in errors, is_running) for cell, seeds in cells.items()}
+    left = {cell: len(cells[cell]) for cell, state in states.items() if state != DONE}
     failed = {cell: text for cell, text in errors.items() if states[cell] == FAILED}
     seconds, unknown, is_rough = _time_left(left, entry, dataset, known)
     return Progress(dataset, known.model, states, failed, seconds, unknown, is_rough)
 
 
-def _state(cell: CellKey, known: _Known, has_failed: bool, is_running: bool) -> str:
+def _state(cell: CellKey, seeds: Seeds, known: _Known, has_failed: bool, is_running: bool) -> str:
     """One of `STATES`."""
     path = records.record_path(known.results, *cell)
-    if path.exists() and has_depths(records.read(path), known.options["depths"]):
+    if path.exists() and has_all(records.read(path), known.options["depths"], seeds):
         return DONE
     return RUNNING if is_running else FAILED if has_failed else MISSING
 
 
-def _time_left(cells: Sequence[CellKey], entry: Options, dataset: str, known: _Known) -> tuple[float, int, bool]:
+def _time_left(draws: Mapping[CellKey, int], entry: Options, dataset: str, known: _Known) -> tuple[float, int, bool]:
     """Seconds for the cells that can be estimated, the number of the others, and whether the estimate is rough."""
     stores = _stores(known.cache, known.options["model"]["name"], dataset)
     on_dataset = [record for record in known.records if record.dataset == dataset]
@@ -150,9 +151,13 @@ def _time_left(cells: Sequence[CellKey], entry: Options, dataset: str, known: _K
     size = _size(entry, known.options["depths"], known.model, on_dataset, stores)
     if is_rough := size.tokens is None:
         size = replace(size, tokens=_tokens_as_elsewhere(entry, known.model, known.records))
-    estimated = [cell for cell in cells if seconds_left([cell], size, is_encoded, known.comparable) is not None]
+    estimated = {
+        cell: count
+        for cell, count in draws.items()
+        if seconds_left({cell: count}, size, is_encoded, known.comparable) is not None
+    }
     seconds = seconds_left(estimated, size, is_encoded, known.comparable) or 0.0
-    return seconds, len(cells) - len(estimated), is_rough and bool(estimated)
+    return seconds, len(draws) - len(estimated), is_rough and bool(estimated)
 
 
 def _stores(cache: Path, model: str, dataset: str) -> list[Path]:

@@ -24,7 +24,7 @@ def tabular(lines: pd.DataFrame, columns: str | None = None) -> str:
     """A LaTeX tabular (booktabs) of strings; without `columns`, all columns are aligned to the left."""
 
     def escaped(text: object) -> str:
-        return str(text).replace("_", r"\_").replace("%", r"\%").replace("–", "--")
+        return str(text).replace("_", r"\_").replace("%", r"\%").replace("–", "--").replace("±", r"$\pm$")
 
     style = lines.map(escaped).rename(columns=escaped).style.hide(axis="index")
     return style.to_latex(hrules=True, column_format=columns or "l" * len(lines.columns))

@@ -67,8 +67,8 @@ def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> tuple
         line["PLAID"] = MISSING if math.isnan(plaid) else f"{plaid:.2f}"
         line["Method"] = method_title(str(method))
         line |= {
-            f"rk={depth}": _value(value, delta, marks.get((str(model), str(center), str(method), depth), ""))
-            for depth, value, delta in means[["depth", "ndcg10", "delta"]].itertuples(index=False)
+            f"rk={depth}": _value(value, sd, delta, marks.get((str(model), str(center), str(method), depth), ""))
+            for depth, value, sd, delta in means[["depth", "ndcg10", "sd", "delta"]].itertuples(index=False)
         }
         lines.append(line)
         centers.append(str(center))
@@ -87,6 +87,7 @@ def remarks(
         lines.append("The model card does not name its eight data sets; these eight are an assumption.")
     if count := missing(table):
         lines.append(f"Not measured ({MISSING}): {count} of {(table['dataset'] != MEAN).sum()} cells.")
+    lines += _draws(table)
     lines += _end_to_end(table, datasets, marks or {})
     lines += notes.sentences(shown, title, center_label)
     return lines
@@ -96,16 +97,35 @@ def _end_to_end(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> l
     """One sentence for each method that ranks with MaxSim itself, and for each model."""
     lines = []
     means = table[table["method"].map(end_to_end) & (table["dataset"] == MEAN)]
-    for model, center, method, depth, _, value, _, delta in means.itertuples(index=False):
+    for model, center, method, depth, _, value, _, delta, sd, _ in means.itertuples(index=False):
         sets = table[(table["model"] == model) & (table["method"] == method) & (table["dataset"] != MEAN)]["ndcg10"]
         part = "" if sets.notna().all() else f" [{sets.notna().sum()} of {len(datasets)} sets]"
         difference = math.nan if method == PLAID else delta  # PLAID has none to itself
         mark = marks.get((model, center, method, depth), "")
-        lines.append(f"{method_title(method)}, {title(model)}{part}: {_value(value, difference, mark)}.")
+        lines.append(f"{method_title(method)}, {title(model)}{part}: {_value(value, sd, difference, mark)}.")
     return lines
 
 
-def _value(value: float, delta: float, mark: str) -> str:
+def _draws(table: pd.DataFrame) -> list[str]:
+    """How many draws of their random numbers the first stages have."""
+    means = table[(table["dataset"] == MEAN) & table["ndcg10"].notna() & ~table["method"].map(end_to_end)]
+    counts: dict[int, list[str]] = {}
+    for method, count in means[["method", "draws"]].drop_duplicates().itertuples(index=False):
+        if count:
+            counts.setdefault(int(count), []).append(method_title(str(method)))
+    single, lines = counts.pop(1, []), []
+    if counts:
+        listed = "; ".join(f"{', '.join(names)}: {count}" for count, names in sorted(counts.items(), reverse=True))
+        lines.append(f"Means over independent draws of the projections ± standard deviation ({listed}).")
+    if single:
+        lines.append(
+            f"One draw of the projections ({', '.join(single)}): another may differ by points (method.seeds=10 tells)."
+        )
+    return lines
+
+
+def _value(value: float, sd: float, delta: float, mark: str) -> str:
     if math.isnan(value):
         return MISSING
-    return f"{value:.2f}" + ("" if math.isnan(delta) else f" ({signed(delta)}{mark})")
+    spread = "" if math.isnan(sd) else f" ± {sd:.2f}"
+    return f"{value:.2f}{spread}" + ("" if math.isnan(delta) else f" ({signed(delta)}{mark})")

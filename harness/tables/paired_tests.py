@@ -19,20 +19,19 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from harness.evaluation.significance import Comparison, compare_all, holm
+from harness.evaluation.significance import LEVEL, Comparison, compare_all, holm
 from harness.methods.registry import base_name, end_to_end
 from harness.records import FINAL, Record
-from harness.system.errors import HarnessError
 from harness.system.threads import chunks
+from harness.tables.differences import Difference, Differences, deviations_of
 from harness.tables.rows import PLAID, Row, by_row
 from harness.tables.table import KEY, MEAN, depths_of
 
-LEVEL = 0.05
 TIE = 1e-9  # difference in NDCG@10 (0 to 1) up to which two queries count as tied
 RESAMPLES = 10_000
 _AT_ONCE = 64  # pairs that share their resamples; a resample takes 16 bytes for each pair
-TESTED = ["versus", "p", "ci_low", "ci_high", "wins", "ties", "losses", "n_queries"]
-COUNTS = TESTED[-4:]
+COUNTS = ["wins", "ties", "losses", "n_queries"]
+TESTED = ["versus", "p", "ci_low", "ci_high", *COUNTS, "detectable"]
 
 
 @dataclass(frozen=True)
@@ -115,51 +114,40 @@ def tested(pairs: Sequence[Pair], records: Iterable[Record], datasets: Sequence[
         If two records of a data set have different queries.
     """
     found = by_row(records)
-    measured = [(pair, differences) for pair in pairs if (differences := _differences(pair, found, datasets))]
-    tests = _tests([differences for _, differences in measured])
+    measured = [(pair, sets) for pair in pairs if (sets := _differences(pair, found, datasets))]
+    tests = _tests([sets for _, sets in measured])
     return [
-        Tested(pair, tuple(differences), test, p, *_wins_ties_losses(differences))
-        for (pair, differences), test, p in zip(measured, tests, holm([test.p for test in tests]), strict=True)
+        Tested(pair, tuple(sets), test, p, *_wins_ties_losses(sets))
+        for (pair, sets), test, p in zip(measured, tests, holm([test.p for test in tests]), strict=True)
     ]
 
 
-def _differences(pair: Pair, found: dict[tuple[Row, str], Record], datasets: Sequence[str]) -> dict[str, np.ndarray]:
-    """Data set -> float64 [queries]: differences in NDCG@10, -1 to 1; empty if a depth was not measured."""
-    differences = {}
+def _differences(pair: Pair, found: dict[tuple[Row, str], Record], datasets: Sequence[str]) -> Differences:
+    """The differences on each data set with both records; empty if a depth was not measured."""
+    differences: Differences = {}
     for name in datasets:
         first, second = found.get((pair.row, name)), found.get((pair.other, name))
         if first and second:
             depths = [FINAL if end_to_end(record.method) else pair.depth for record in (first, second)]
             if depths[0] not in first.ndcg10 or depths[1] not in second.ndcg10:
                 return {}
-            differences[name] = _paired(first, depths[0], second, depths[1])
+            differences[name] = Difference.of(first, depths[0], second, depths[1])
     return differences
 
 
-def _paired(first: Record, depth: str, second: Record, other_depth: str) -> np.ndarray:
-    """First minus second on each query, float64 [queries], sorted by query id: independent of the records' order."""
-    left, right = first.query_scores(depth), second.query_scores(other_depth)
-    if left.keys() != right.keys():
-        raise HarnessError(
-            f"the records of model '{first.model}' on '{first.dataset}' have different queries: {first.method} "
-            f"(center {first.center}) has {len(left)}, {second.method} (center {second.center}) has {len(right)}, and "
-            f"{len(left.keys() & right.keys())} are in both, expected the same in both: measure both again with "
-            "overwrite=true."
-        )
-    return np.array([left[query] - right[query] for query in sorted(left)])
-
-
-def _tests(differences: Sequence[dict[str, np.ndarray]]) -> list[Comparison]:
+def _tests(differences: Sequence[Differences]) -> list[Comparison]:
     """The test of each pair, in percentage points; pairs on the same data sets share their resamples."""
     groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
     for i, sets in enumerate(differences):
-        groups.setdefault(tuple((name, len(values)) for name, values in sets.items()), []).append(i)
+        groups.setdefault(tuple((name, len(one.mean)) for name, one in sets.items()), []).append(i)
     tests: dict[int, Comparison] = {}
     for sizes, indices in groups.items():
         for chunk in chunks(len(indices), _AT_ONCE):
             members = [indices[i] for i in chunk]
-            columns = {name: 100 * np.stack([differences[i][name] for i in members], axis=1) for name, _ in sizes}
-            tests |= dict(zip(members, compare_all(columns, resamples(len(differences))), strict=True))
+            columns = {name: 100 * np.stack([differences[i][name].mean for i in members], axis=1) for name, _ in sizes}
+            moved_by = [deviations_of(differences[i]) for i in members]
+            found = compare_all(columns, resamples(len(differences)), moved_by=moved_by)
+            tests |= dict(zip(members, found, strict=True))
     return [tests[i] for i in range(len(differences))]
 
 
@@ -168,9 +156,9 @@ def resamples(family: int) -> int:
     return max(RESAMPLES, 100 * family)
 
 
-def _wins_ties_losses(differences: dict[str, np.ndarray]) -> tuple[int, int, int]:
+def _wins_ties_losses(differences: Differences) -> tuple[int, int, int]:
     """The numbers of queries above, equal to and below 0."""
-    values = np.concatenate(list(differences.values()))
+    values = np.concatenate([difference.mean for difference in differences.values()])
     wins, losses = int((values > TIE).sum()), int((values < -TIE).sum())
     return wins, len(values) - wins - losses, losses
 
@@ -182,7 +170,8 @@ def columns(
 
     Each data set has its own families of tests, and so have the means; the mean of a pair that lacks a data set is left
     empty. ``versus`` names the other method of ``delta``, of ``p`` (corrected), of the 95 % interval ``ci_low`` to
-    ``ci_high`` (percentage points) and of the counts of queries.
+    ``ci_high`` (percentage points), of the counts of queries, and of ``detectable``: the least difference (percentage
+    points) that the test finds with 80 % power, before the correction.
     """
 
     def lines(pairs: Sequence[Pair]) -> pd.DataFrame:
@@ -196,13 +185,14 @@ def columns(
 
     place = [*KEY, "dataset"]
     with_plaid = table.merge(lines(to_plaid(rows, depths)).drop(columns="delta"), how="left", on=place)
-    with_others = table[[*place, "ndcg10"]].merge(lines(between_methods(rows, depths)), on=place)
+    with_others = table[[*place, "ndcg10", "sd", "draws"]].merge(lines(between_methods(rows, depths)), on=place)
     combined = pd.concat([with_plaid, with_others], ignore_index=True)
-    return combined.astype(dict.fromkeys(COUNTS, "Int64"))
+    return combined.astype(dict.fromkeys((*COUNTS, "draws"), "Int64"))
 
 
 def _values(test: Tested) -> list[object]:
     """The values of the columns `TESTED`."""
     difference = test.difference
     counts = (test.wins, test.ties, test.losses, difference.n_queries)
-    return [test.pair.other.method, test.p, difference.ci_low, difference.ci_high, *counts]
+    tested = (test.p, difference.ci_low, difference.ci_high, *counts, difference.detectable)
+    return [test.pair.other.method, *tested]

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from harness.tables.formats import MISSING, scope, signed
+from harness.evaluation.significance import LEVEL, POWER
+from harness.tables.formats import MISSING, decimals, scope, signed
 from harness.tables.layouts import Marks, Section
-from harness.tables.paired_tests import LEVEL, Tested, resamples
+from harness.tables.paired_tests import Tested, resamples
 from harness.tables.titles import center_label, method_title, title
 
-MARK = "*"
+MARK, SMALLER = "*", " ?"
+LABELS = ("Model", "Center", "Method")
 
 
 def marks(tested: Sequence[Tested]) -> Marks:
@@ -31,7 +33,10 @@ def remark(tested: Sequence[Tested], datasets: Sequence[str]) -> str:
 
 def sections(plaid: Sequence[Tested], methods: Sequence[Tested], datasets: Sequence[str]) -> list[Section]:
     """Queries won, tied and lost against PLAID, and the methods of each (model, centering) against each other."""
-    return [*([_against_plaid(plaid, datasets)] if plaid else []), *([_methods(methods, datasets)] if methods else [])]
+    return [
+        *([_against_plaid(plaid, datasets), _detectable(plaid, datasets)] if plaid else []),
+        *([_methods(methods, datasets)] if methods else []),
+    ]
 
 
 def _against_plaid(tested: Sequence[Tested], datasets: Sequence[str]) -> Section:
@@ -45,9 +50,24 @@ def _against_plaid(tested: Sequence[Tested], datasets: Sequence[str]) -> Section
         line = lines.setdefault(test.pair.row, {**_label(test, datasets), "Queries": f"{test.difference.n_queries}"})
         line[f"rk={test.pair.depth}"] = _counts(test)
     depths = sorted({int(test.pair.depth) for test in tested if test.pair.depth})
-    names = ["Model", "Center", "Method", "Queries", *(f"rk={depth}" for depth in depths)]
+    names = [*LABELS, "Queries", *(f"rk={depth}" for depth in depths)]
     table = pd.DataFrame(list(lines.values()), columns=names).fillna(MISSING)
     return Section("Against PLAID: queries won / tied / lost.", table, [*end_to_end, "Tied: NDCG@10 equal up to 1e-9."])
+
+
+def _detectable(tested: Sequence[Tested], datasets: Sequence[str]) -> Section:
+    lines: dict[object, dict[str, str]] = {}
+    for test in tested:
+        if test.pair.depth:
+            line = lines.setdefault(test.pair.row, _label(test, datasets))
+            line[f"rk={test.pair.depth}"] = decimals(test.difference.detectable, 2) + ("" if test.differs else SMALLER)
+    depths = sorted({int(test.pair.depth) for test in tested if test.pair.depth})
+    table = pd.DataFrame(list(lines.values()), columns=[*LABELS, *(f"rk={depth}" for depth in depths)]).fillna(MISSING)
+    explained = (
+        f"The least true difference that gives p < {LEVEL} in {POWER:.0%} of repetitions, before the correction, from "
+        f"the variance that was found. {SMALLER.strip()}: no difference was found, and a smaller one may well exist."
+    )
+    return Section("Against PLAID: detectable difference, points.", table, [explained])
 
 
 def _methods(tested: Sequence[Tested], datasets: Sequence[str]) -> Section:
@@ -59,20 +79,23 @@ def _methods(tested: Sequence[Tested], datasets: Sequence[str]) -> Section:
             "Difference": signed(test.difference.delta, 2) + _mark(test),
             "95 % interval": f"{signed(test.difference.ci_low, 2)} to {signed(test.difference.ci_high, 2)}",
             "p": f"{test.p:.4f}",
+            "Detectable": decimals(test.difference.detectable, 2),
             "Won / tied / lost": _counts(test),
         }
         for test in tested
     ]
     explained = (
         f"Marked {MARK}: p < {LEVEL} in {_described(tested)} differences between methods. Intervals: percentile "
-        f"bootstrap over queries within each data set, each by itself, not corrected.{_lacking(tested, datasets)}"
+        "bootstrap over queries within each data set, and Student's t over draws where there are several, each by "
+        f"itself, not corrected. Detectable: the least difference that is found with {POWER:.0%} power, before the "
+        f"correction.{_lacking(tested, datasets)}"
     )
     return Section("Methods against each other, at the same centering and depth.", pd.DataFrame(lines), [explained])
 
 
 def _described(tested: Sequence[Tested]) -> str:
     return (
-        "a two-sided randomization test, paired over queries and stratified by data set "
+        "a two-sided randomization test, paired over queries (and draws) and stratified by data set "
         f"({resamples(len(tested)):,} resamples), with Holm's correction over the {len(tested)}"
     )
 

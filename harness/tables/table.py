@@ -2,7 +2,7 @@
 
 A value that was not measured is missing, never zero and never a guess. A mean is over those data sets of the suite that
 were measured for the row. If some were not, the row says so, and PLAID's mean and the difference are over the same data
-sets. Differences are taken before rounding.
+sets. Differences are taken before rounding. A value of several draws is their mean, with their standard deviation.
 
 The long form has the names of models, centerings and methods as in records; labels appear in printed text only.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import fmean, stdev
 
 import pandas as pd
 
@@ -20,7 +21,7 @@ from harness.tables.rows import PLAID, Row, by_row
 from harness.tables.titles import center_label
 
 KEY = ["model", "center", "method", "depth"]
-COLUMNS = [*KEY, "dataset", "ndcg10", "plaid", "delta"]
+COLUMNS = [*KEY, "dataset", "ndcg10", "plaid", "delta", "sd", "draws"]
 QUERY_COLUMNS = ["dataset", "query", *KEY, "ndcg10"]
 MEAN = "mean"
 
@@ -38,7 +39,9 @@ def long_form(
     Returns
     -------
     The columns `COLUMNS`; ``ndcg10``, ``plaid`` (PLAID's on the same data sets) and ``delta`` are in percentage points,
-    NaN where not measured; ``depth`` is "" for a method that ranks with MaxSim itself.
+    NaN where not measured; ``depth`` is "" for a method that ranks with MaxSim itself. ``draws`` is the number of draws
+    that all data sets of a line have, 0 where nothing was measured or nothing is random, and ``sd`` the standard
+    deviation of their values in percentage points, NaN for fewer than two.
     """
     found = by_row(records)
 
@@ -54,8 +57,29 @@ def long_form(
             covered = [i for i, name in enumerate(datasets) if (row, name) in found]
             means = (_mean([values[i] for i in covered]), _mean([plaid[i] for i in covered]))
             for name, value, reference in [*zip(datasets, values, plaid, strict=True), (MEAN, *means)]:
-                lines.append([row.model, row.center, row.method, depth, name, value, reference, value - reference])
+                members = [datasets[i] for i in covered] if name == MEAN else [name]
+                spread = _spread([found.get((row, member)) for member in members], depth or FINAL)
+                place = [row.model, row.center, row.method, depth, name]
+                lines.append([*place, value, reference, value - reference, *spread])
     return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def _spread(records: Sequence[Record | None], depth: str) -> tuple[float, int]:
+    """The standard deviation of the mean over data sets, over the draws that all of them have, and their number.
+
+    A draw has the same random numbers on each data set: their scores may go up together, so means are taken first.
+    """
+    measured = [record for record in records if record and depth in record.ndcg10]
+    if not measured or len(measured) < len(records):
+        return math.nan, 0
+    values = [dict(zip(record.draw_seeds, _of_draws(record, depth), strict=True)) for record in measured]
+    seeds = [seed for seed in values[0] if seed is not None and all(seed in others for others in values)]
+    means = [fmean(of_set[seed] for of_set in values) for seed in seeds]
+    return (100 * stdev(means) if len(means) > 1 else math.nan), len(seeds)
+
+
+def _of_draws(record: Record, depth: str) -> list[float]:
+    return record.draws.means[depth] if record.draws.seeds else [record.ndcg10[depth]]
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -95,7 +119,7 @@ def csv(table: pd.DataFrame) -> str:
     missing_sets = table[table["dataset"] != MEAN].groupby(KEY, dropna=False)["ndcg10"].agg(lambda v: v.isna().any())
     partial = (table["dataset"] == MEAN) & table[KEY].apply(tuple, axis=1).map(missing_sets).astype(bool)
     shown = table.assign(center=table["center"].map(center_label))
-    shown.loc[partial, ["ndcg10", "plaid", "delta"]] = math.nan
+    shown.loc[partial, ["ndcg10", "plaid", "delta", "sd"]] = math.nan
     return shown.to_csv(index=False, float_format="%.4f")
 
 

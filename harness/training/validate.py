@@ -15,10 +15,9 @@ from harness.config.entries import entry
 from harness.data.dataset import Dataset
 from harness.evaluation.ndcg import CUT, Evaluator
 from harness.geometry.moments import Moments
+from harness.methods import registry
 from harness.methods.exact import Exact
 from harness.methods.method import Method
-from harness.methods.muvera import Muvera
-from harness.methods.smve import Smve
 from harness.ranking.resources import Resources
 from harness.system.files import digest
 from harness.training.pairs import TrainingData
@@ -44,8 +43,8 @@ class Validation:
 
     def __init__(self, data: Dataset, stores: Callable[[Any], Stores], resources: Resources) -> None:
         self.stores, self.resources, self.evaluator = stores, resources, Evaluator(data)
-        muvera, smve = ({k: v for k, v in entry("method", name).items() if k != "name"} for name in ("muvera", "smve"))
-        self.methods: dict[str, Method] = {"muvera": Muvera(**muvera), "smve": Smve(**{**smve, **SMVE})}
+        muvera, smve = entry("method", "muvera"), {**entry("method", "smve"), **SMVE}
+        self.methods: dict[str, Method] = {"muvera": registry.make(muvera), "smve": registry.make(smve)}
 
     def measure(self, model: Any) -> dict[str, float]:
         """Name -> value of each measure.

@@ -15,6 +15,7 @@ from harness.config.entries import entry
 from harness.data import beir
 from harness.geometry import file
 from harness.geometry.moments import MEASURES
+from harness.methods import registry
 from harness.methods.muvera import FixedDimensionalEncoding, Muvera
 from harness.methods.smve import Smve
 from harness.ranking.resources import Resources
@@ -112,7 +113,7 @@ def test_cosine_histograms_are_of_the_same_pairs(record, vectors):
 
 @pytest.mark.parametrize("space", SPACES)
 def test_buckets_are_those_of_the_vectors_as_they_are_projected(record, vectors, space):
-    options = {key: value for key, value in entry("method", "muvera").items() if key != "name"}
+    options = registry.arguments(entry("method", "muvera"))
     fde = FixedDimensionalEncoding(16, **options, device=torch.device("cpu"))
     planes = fde.planes.numpy().reshape(16, 20, 5)
     for side, texts in zip(("documents", "queries"), vectors[space], strict=True):
@@ -132,7 +133,7 @@ def test_a_first_stage_is_compared_with_maxsim_of_the_raw_vectors(
 ):
     """The method's own search of the centered store; the document d9 is left out for the query d9."""
     dataset = beir.read_folder("tiny", tiny_dataset, "test", None)
-    options = {key: value for key, value in entry("method", method).items() if key != "name"}
+    options = registry.arguments(entry("method", method))
     stores = [StoreInMemory(np.concatenate(texts), np.array(list(map(len, texts)))) for texts in vectors[space]]
     search = code(**options).search(*stores, 60, Resources(torch.device("cpu"), 1 << 26, tmp_path)).ranking
     spearman, recall = [], []

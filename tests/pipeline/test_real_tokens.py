@@ -12,6 +12,7 @@ from harness.config import entries
 from harness.data import beir
 from harness.evaluation.ndcg import Evaluator
 from harness.measure import pseudo_queries
+from harness.methods import registry
 from harness.methods.muvera import Muvera
 from harness.ranking.ranks import drop_self_matches
 from harness.vectors.store import StoreInMemory, open_store
@@ -56,7 +57,7 @@ def test_the_first_stage_sees_what_the_definition_says(measured, tiny_dataset, m
     def kept(texts):
         return StoreInMemory(np.concatenate(texts), np.array([len(text) for text in texts]))
 
-    options = {name: value for name, value in entries.entry("method", "muvera").items() if name != "name"}
+    options = registry.arguments(entries.entry("method", "muvera"))
     found = Muvera(**options).search(kept(centered(docs, mu_d)), kept(centered(queries, mu_q)), 60, resources())
     rows = {name: row for row, name in enumerate(dataset.docs)}
     own = np.array([rows.get(query, -1) for query in dataset.queries])

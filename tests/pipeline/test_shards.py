@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 
+import numpy as np
 import pytest
 
 from harness import records
@@ -25,6 +26,7 @@ def small_chunks(monkeypatch):
 def test_the_merged_result_is_that_of_the_whole_corpus(small_chunks, lateon_like, tiny_dataset, tmp_path, capsys):
     words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", "depths=[0,5,20]", "save_runs=true"]
     words += ["progress=false", "reference=null", "-m", "center=none,corpus,own", "method=exact,muvera,smve"]
+    words += ["method.seeds={muvera: 2}"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert main(["run", *words, f"results_dir={whole}", f"cache_dir={whole}"]) == 0
     sharded = [*words, f"results_dir={parts}", f"cache_dir={parts}"]
@@ -41,11 +43,13 @@ def test_the_merged_result_is_that_of_the_whole_corpus(small_chunks, lateon_like
     for name, record in expected.items():
         for one in (record, found[name]):  # shards look deeper, and so meet more self matches
             one.candidates.pop("self_matches_removed")
-        for field in ("per_query", "ndcg10", "candidate_recall", "candidates", "identity"):
+        for depth, scores in record.draws.ndcg10.items():
+            np.testing.assert_array_equal(found[name].draws.ndcg10[depth], scores)
+        for field in ("per_query", "ndcg10", "candidate_recall", "candidates", "identity", "draw_seeds"):
             assert getattr(found[name], field) == getattr(record, field), (name, field)
         assert found[name].details == pytest.approx({**record.details, "shards": 3})
     files = {path.relative_to(whole): path for path in whole.rglob("*.trec.gz")}
-    assert len(files) == 6 * 3 + 1
+    assert len(files) == 3 * 3 * (2 + 1) + 1  # MUVERA's two draws, SMVE, exact search
     for name, path in files.items():
         assert gzip.decompress((parts / name).read_bytes()) == gzip.decompress(path.read_bytes())
 

@@ -161,15 +161,15 @@ WANTED = CellKey("nfcorpus", "lateon", "corpus", "smve")
     ],
 )
 def test_phases_are_scaled_by_what_they_go_through(size, encoded, expected):
-    assert estimate.seconds_left([WANTED], size, encoded, [measured("smve", SMVE)]) == pytest.approx(expected)
+    assert estimate.seconds_left({WANTED: 1}, size, encoded, [measured("smve", SMVE)]) == pytest.approx(expected)
 
 
 def test_only_the_same_model_and_method_on_a_host_like_this_are_comparable():
     size = Size(1000, 10, 100)
     for record in (measured("muvera", SMVE), measured("smve", SMVE, model="other")):
-        assert estimate.seconds_left([WANTED], size, True, [record]) is None
+        assert estimate.seconds_left({WANTED: 1}, size, True, [record]) is None
     slower = measured("muvera", {"rerank": 600.0, "evaluate": 50.0})  # phases of a name, of another method
-    assert estimate.seconds_left([WANTED], size, True, [slower, measured("smve", SMVE)]) == pytest.approx(8 + 4 + 6)
+    assert estimate.seconds_left({WANTED: 1}, size, True, [slower, measured("smve", SMVE)]) == pytest.approx(8 + 4 + 6)
     kept = measured("smve", SMVE)
     others = [measured("smve", SMVE, host=host) for host in ({**HOST, "cores": 4}, {**HOST, "gpu": "one"})]
     assert estimate.of_host([kept, *others], {**HOST, "threads": 1, "system": "any"}) == [kept]
@@ -177,7 +177,7 @@ def test_only_the_same_model_and_method_on_a_host_like_this_are_comparable():
 
 def test_the_median_of_several_records_counts():
     found = [measured("smve", {"smve_search": seconds}) for seconds in (1.0, 3.0, 50.0)]
-    assert estimate.seconds_left([WANTED], Size(1000, 10, 100), True, found) == pytest.approx(3)
+    assert estimate.seconds_left({WANTED: 1}, Size(1000, 10, 100), True, found) == pytest.approx(3)
 
 
 def test_what_cells_share_counts_once():
@@ -186,16 +186,17 @@ def test_what_cells_share_counts_once():
         CellKey("nfcorpus", "lateon", *rest) for rest in (("own", "smve"), ("none", "smve"), ("none", "exact"))
     )
     left = estimate.seconds_left
-    assert left([WANTED, own], size, True, found) == pytest.approx(8 + 4 + 6)  # documents are centered alike
-    assert left([WANTED, none], size, True, found) == pytest.approx(2 * (8 + 4) + 6)
-    assert left([WANTED, exact], size, True, found) == pytest.approx(8 + 4 + 6)  # one MaxSim pass, the longer
-    assert left([], size, True, []) == 0
-    assert left([WANTED, CellKey("nfcorpus", "lateon", "none", "plaid")], size, True, found) is None
+    assert left({WANTED: 1, own: 1}, size, True, found) == pytest.approx(8 + 4 + 6)  # documents are centered alike
+    assert left({WANTED: 5, own: 5}, size, True, found) == pytest.approx(5 * (8 + 4) + 6)  # draws share MaxSim alone
+    assert left({WANTED: 1, none: 1}, size, True, found) == pytest.approx(2 * (8 + 4) + 6)
+    assert left({WANTED: 1, exact: 1}, size, True, found) == pytest.approx(8 + 4 + 6)  # one MaxSim pass, the longer
+    assert left({}, size, True, []) == 0
+    assert left({WANTED: 1, CellKey("nfcorpus", "lateon", "none", "plaid"): 1}, size, True, found) is None
 
 
 def test_plaid_searches_by_queries_alone():
     found = [measured("plaid", {"plaid_encode_documents": 30.0, "plaid_search": 7.0}, center="none")]
-    cells = [CellKey("nfcorpus", "lateon", "none", "plaid")]
+    cells = {CellKey("nfcorpus", "lateon", "none", "plaid"): 1}
     assert estimate.seconds_left(cells, Size(2000, 20, 100), True, found) == pytest.approx(60 + 14)
 
 

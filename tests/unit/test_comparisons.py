@@ -7,7 +7,7 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 import pytest
-from cells import cell, named, plaid
+from cells import cell, drawn, named, plaid
 
 from harness import records, tables
 from harness.cli import main
@@ -179,7 +179,7 @@ def test_off_is_the_table_as_it_was(tmp_path, capsys, some):
 
 def test_latex(tmp_path, capsys, some):
     _, text, _ = printed(tmp_path, capsys, some, "significance=true", "format=latex")
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 4
     assert "MUVERA & 60.00 (+10.0*) & 56.00 (+6.0)" in text and r"95 \% interval" in text
     inside, columns = False, 0
     for line in text.splitlines():
@@ -205,7 +205,7 @@ def test_csv(tmp_path, capsys, some):
     assert line.loc["smve", "delta"] == 6 and line.loc["plaid", "p"] == pytest.approx(5 * 2 / 64, abs=0.03)
     assert line["ci_low"].between(0, 6).all() and line["ci_high"].between(6, 10).all()
     assert line[paired_tests.COUNTS].to_numpy().tolist() == [[6, 4, 0, 10]] * 2
-    assert ",6,4,0,10\n" in text  # whole numbers
+    assert ",6,4,0,10," in text  # whole numbers
     assert frame[frame["method"] == "plaid"][paired_tests.TESTED].isna().all(axis=None)
 
 
@@ -223,3 +223,25 @@ def test_different_queries_are_one_sentence_and_exit_code_2(tmp_path, capsys, so
     assert code == 2 and out == "" and err.count("\n") == 1
     assert "muvera (center corpus) has 10, plaid (center none) has 9, and 9 are in both" in err
     assert "measure both again with overwrite=true." in err
+
+
+def test_draws_count_as_queries_do(rng):
+    """Draws that differ by more than the methods: no difference is seen, unless draws are compared one by one."""
+    queries, effect = rng.normal(0.5, 0.02, 40), np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
+    first = 0.5 + effect[:, None] + queries * 0.1
+    second = first + 0.03 + rng.normal(0, 0.01, first.shape)
+    pair = paired_tests.Pair(tables.Row("lateon", "corpus", "smve"), tables.Row("lateon", "corpus", "muvera"), "0")
+
+    def tested(first_seeds, second_seeds):
+        records = [drawn("muvera", {"0": first}, first_seeds), drawn("smve", {"0": second}, second_seeds)]
+        (found,) = paired_tests.tested([pair], records, ["scifact"])
+        return found
+
+    apart, together = tested((1, 2, 3, 4, 5), (6, 7, 8, 9, 10)), tested((1, 2, 3, 4, 5), (1, 2, 3, 4, 5))
+    assert apart.difference.delta == pytest.approx(together.difference.delta) == pytest.approx(3, abs=0.3)
+    assert not apart.differs and apart.difference.ci_low < -15 and apart.difference.detectable > 25
+    assert together.differs and together.difference.ci_low > 2 and together.difference.detectable < 1
+    assert (apart.wins, apart.losses) == (together.wins, together.losses)
+    records = [cell("muvera", {"0": named(first.mean(axis=0).tolist())}), drawn("smve", {"0": second}, (1, 2, 3, 4, 5))]
+    (mixed,) = paired_tests.tested([pair], records, ["scifact"])
+    assert not mixed.differs and together.difference.ci_low > mixed.difference.ci_low > apart.difference.ci_low

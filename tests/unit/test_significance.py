@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.evaluation.significance import compare, compare_all, holm
+from harness.evaluation.significance import compare, compare_all, deviations, holm
 
 
 def test_delta_is_the_mean_of_means(rng):
@@ -85,3 +85,77 @@ def test_the_rate_of_false_alarms_is_the_level(rng):
 )
 def test_holm(p, corrected):
     assert holm(p) == pytest.approx(corrected)
+
+
+def crossed(rng, queries, draws, of_query, of_draw, of_pair):
+    """Data set -> (seeds, differences [draws, queries]), of true mean 0; a draw has one effect on all sets."""
+    shared = rng.normal(0, of_draw, draws)
+    seeds = tuple(range(draws))
+    found = {}
+    for name, count in queries.items():
+        own = shared + rng.normal(0, of_draw / 2, draws)
+        values = own[:, None] + rng.exponential(of_query, count) - of_query
+        found[name] = seeds, values + rng.normal(0, of_pair, (draws, count))
+    return found
+
+
+COMPONENTS = [(0.25, 0.015, 0.25), (0.1, 0.02, 0.2), (0.3, 0.0, 0.3), (0.05, 0.0, 0.3), (0.02, 0.03, 0.1)]
+
+
+@pytest.mark.parametrize("draws", [5, 10])
+@pytest.mark.parametrize(("of_query", "of_draw", "of_pair"), COMPONENTS)
+def test_intervals_over_queries_and_draws_cover_what_they_say(draws, of_query, of_draw, of_pair):
+    rng = np.random.default_rng(draws)
+    covered, significant, alone, repetitions = 0, 0, 0, 250
+    for turn in range(repetitions):
+        found = crossed(rng, {"a": 50, "b": 200}, draws, of_query, of_draw, of_pair)
+        means = {name: values.mean(axis=0) for name, (_, values) in found.items()}
+        test = compare(means, 400, turn, deviations(found))
+        covered += test.ci_low <= 0 <= test.ci_high
+        significant += test.p < 0.05
+        of_queries_alone = compare(means, 400, turn)
+        alone += of_queries_alone.ci_low <= 0 <= of_queries_alone.ci_high
+    # 95 %, give or take three standard errors of 250 repetitions (and the skew of few queries)
+    assert 0.91 <= covered / repetitions <= 0.99
+    assert 0.01 <= significant / repetitions <= 0.09
+    if of_draw == 0.03:  # where most of the variance is the draws', queries alone give far too short intervals
+        assert alone / repetitions < 0.5
+
+
+def test_what_is_detectable_is_found_four_times_of_five():
+    rng = np.random.default_rng(1)
+    tests = [compare({"a": rng.normal(0, 0.2, 100), "b": rng.normal(0, 0.1, 60)}, 400, seed) for seed in range(300)]
+    effect = float(np.mean([test.detectable for test in tests]))
+    assert effect == pytest.approx(2.8 * np.sqrt(0.2**2 / 100 + 0.1**2 / 60) / 2, rel=0.03)
+    sets = [{"a": rng.normal(effect, 0.2, 100), "b": rng.normal(effect, 0.1, 60)} for _ in range(400)]
+    found = [compare(values, 400, seed).p < 0.05 for seed, values in enumerate(sets)]
+    assert 0.74 <= np.mean(found) <= 0.86
+
+
+def test_draws_make_a_difference_harder_to_detect(rng):
+    found = crossed(rng, {"a": 80}, 5, 0.1, 0.05, 0.1)
+    means = {"a": found["a"][1].mean(axis=0)}
+    assert compare(means, 100, 0, deviations(found)).detectable > 2 * compare(means, 100).detectable
+
+
+def test_one_draw_has_no_deviation_and_two_groups_have_two(rng):
+    one = {"a": ((42,), rng.random((1, 9)))}
+    assert deviations(one) == []
+    first, second = rng.random((3, 9)), rng.random((4, 7))
+    both = deviations({"a": ((1, 2, 3), first), "b": ((1, 2, 3, 4), second), "c": ((9,), rng.random((1, 5)))})
+    assert [found.freedom for found in both] == [2, 3]
+    alone = deviations({"a": ((1, 2, 3), first)})[0]
+    assert both[0].scale == pytest.approx(alone.scale / 3)  # a third of the mean over data sets
+
+
+def test_a_deviation_is_that_of_the_analysis_of_variance(rng):
+    """The slow, obvious way: expected mean squares of a two-way layout with one value for each pair."""
+    values = rng.normal(0, 0.1, (6, 1)) + rng.normal(0, 0.2, 40) + rng.normal(0, 0.1, (6, 40))
+    grand = np.mean([np.mean(row) for row in values])
+    between = sum((np.mean(row) - grand) ** 2 for row in values) * 40 / 5
+    within = sum(
+        (values[i, j] - np.mean(values[i]) - np.mean(values[:, j]) + grand) ** 2 for i in range(6) for j in range(40)
+    ) / (5 * 39)
+    expected = np.sqrt((between - within) / 40 / 6)  # variance of draws by themselves, divided by their number
+    (found,) = deviations({"a": (tuple(range(6)), values)})
+    assert found.scale == pytest.approx(expected) and found.freedom == 5

@@ -7,10 +7,11 @@ import math
 from dataclasses import fields
 from io import StringIO
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from cells import cell, named
+from cells import cell, drawn, named
 
 from harness import tables
 from harness.config import entries
@@ -22,7 +23,7 @@ SETS = ["scifact", "nfcorpus", "arguana"]
 
 
 def record(dataset, center, method, model="lateon", notes=(), **ndcg10):
-    empty = {field.name: "" if field.type == "str" else {} for field in fields(Record)}
+    empty = {field.name: "" if field.type == "str" else {} for field in fields(Record) if field.name != "draws"}
     named = {"dataset": dataset, "model": model, "center": center, "method": method, "notes": list(notes)}
     return Record(
         **{**empty, **named, "ndcg10": {depth.strip("_"): value for depth, value in ndcg10.items()}, "format": 1}
@@ -93,7 +94,7 @@ def test_markdown_is_the_cards_layout(some):
 
 def test_csv_has_exactly_these_columns(some):
     frame = pd.read_csv(StringIO(tables.csv(table(some))), keep_default_na=True)
-    assert list(frame.columns) == "model,center,method,depth,dataset,ndcg10,plaid,delta".split(",")
+    assert list(frame.columns) == "model,center,method,depth,dataset,ndcg10,plaid,delta,sd,draws".split(",")
     plaid = frame[frame["method"] == "plaid"]
     assert plaid["depth"].isna().all() and list(plaid["dataset"]) == [*SETS, "mean"]
     assert set(frame["center"]) == {"no", "yes", "own"}
@@ -201,3 +202,33 @@ def test_what_no_centering_changes_is_in_the_table_of_every_centering():
     exact = cell("exact", {"final": named([1.0])}, "none")
     rows = tables.rows_of([exact, cell("smve", {"0": named([1.0])}, "own")], ["lateon"], ["corpus"], ["exact"])
     assert tables.Row("lateon", "none", "exact") in rows and not any(row.center == "own" for row in rows)
+
+
+def test_the_spread_is_over_the_means_of_each_draw():
+    """Two sets go up and down together: the sd of their mean is not that of independent sets."""
+    low, high = [[0.2, 0.4], [0.4, 0.6]], [[0.1], [0.5]]
+    some = [
+        drawn("muvera", {"0": low}, (1, 2), dataset="scifact"),
+        drawn("muvera", {"0": high}, (1, 2), dataset="arguana"),
+    ]
+    sets = ["scifact", "arguana"]
+    table = tables.long_form(some, [tables.Row("lateon", "corpus", "muvera")], sets, [0])
+    long = table.set_index("dataset")
+    assert long["ndcg10"].to_dict() == pytest.approx({"scifact": 40, "arguana": 30, "mean": 35})
+    assert long["sd"]["scifact"] == pytest.approx(100 * np.std([0.3, 0.5], ddof=1))
+    assert long["sd"]["mean"] == pytest.approx(100 * np.std([(0.3 + 0.1) / 2, (0.5 + 0.5) / 2], ddof=1))
+    assert set(long["draws"]) == {2}
+    assert "| 35.00 ± 21.21 |" in tables.markdown(table, sets)
+    assert r"35.00 $\pm$ 21.21" in tables.latex(table, sets)
+
+
+def test_draws_that_one_set_lacks_do_not_count():
+    some = [
+        drawn("muvera", {"0": [[0.2], [0.4], [0.6]]}, (1, 2, 3), dataset="scifact"),
+        drawn("muvera", {"0": [[0.1], [0.5]]}, (2, 9), dataset="arguana"),
+    ]
+    long = tables.long_form(some, [tables.Row("lateon", "corpus", "muvera")], ["scifact", "arguana"], [0])
+    mean = long.set_index("dataset").loc["mean"]
+    assert mean["draws"] == 1 and np.isnan(mean["sd"])
+    said = tables.remarks(long, some, "both", ["scifact", "arguana"])
+    assert "One draw of the projections (MUVERA): another may differ by points (method.seeds=10 tells)." in said

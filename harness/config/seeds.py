@@ -1,0 +1,53 @@
+"""The seeds of a method's independent draws: of random projections, of anchors, of clusters.
+
+method.seeds=null                     one draw, with method.seed
+method.seeds=10                       ten draws, with method.seed and the nine numbers after it
+method.seeds=[1,7,30]                 these
+method.seeds={muvera: 10, smve: 5}    for a sweep: what each of these methods takes; all others take one draw
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MOST = 1000
+"""Draws of one cell."""
+EXPECTED = f"a number from 1 to {MOST}, a list of different seeds from 0 up, one of both for each method, or null"
+_BELOW = 2**32
+
+
+def chosen(name: str, seed: int | None, asked: Any) -> tuple[int | None, ...]:
+    """The seeds of a method's draws, ascending.
+
+    Parameters
+    ----------
+    seed
+        The method's own; None for one without random numbers, which has a single result.
+    asked
+        The option ``method.seeds`` (see above).
+    """
+    if isinstance(asked, Mapping):
+        asked = asked.get(name)
+    if seed is None or asked is None:
+        return (seed,)
+    return tuple(range(seed, seed + asked)) if isinstance(asked, int) else tuple(sorted(asked))
+
+
+def written(seed: int | None, seeds: Sequence[int | None]) -> Any:
+    """The value of ``method.seeds`` that gives some seeds: their number, or the list of them."""
+    return len(seeds) if seed is not None and [*seeds] == [*range(seed, seed + len(seeds))] else [*seeds]
+
+
+def are_right(asked: Any, inside: bool = False) -> bool:
+    """Whether a value can be the option ``method.seeds``; `inside`: for one method."""
+    if isinstance(asked, Mapping):
+        return not inside and all(isinstance(name, str) and are_right(one, True) for name, one in asked.items())
+    if isinstance(asked, Sequence) and not isinstance(asked, str):
+        right = all(_is_whole(seed) and 0 <= seed < _BELOW for seed in asked)
+        return right and 1 <= len(asked) <= MOST and len({*asked}) == len(asked)
+    return asked is None or (_is_whole(asked) and 1 <= asked <= MOST)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
