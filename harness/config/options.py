@@ -61,10 +61,11 @@ class CenterOptions:
 
     Attributes
     ----------
-    query_tokens : the tokens of a query that the first stage sees: ``all``, or ``real`` without expansion tokens
+    query_tokens : the tokens of a query that the first stage sees (`harness.vectors.query_tokens`): ``all``, ``real``
+        or ``words``
     mean_of : for a centering that needs the mean of queries: ``queries`` or ``pseudo_queries``
     fallback, max_queries : where these queries come from, and how many
-    share : the weight of each text's own mean
+    share, document_share : the weight of a query's, and of a document's own mean
     """
 
     name: str
@@ -74,6 +75,7 @@ class CenterOptions:
     fallback: tuple[str, ...]
     max_queries: int | None
     share: float | None
+    document_share: float | None
     given: dict[str, Any]
 
     @classmethod
@@ -87,6 +89,7 @@ class CenterOptions:
             tuple(given.get("fallback") or ()),
             given.get("max_queries"),
             given.get("share"),
+            given.get("document_share"),
             given,
         )
 

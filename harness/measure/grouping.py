@@ -81,9 +81,15 @@ def share_documents(cells: Sequence[Cell]) -> list[list[Cell]]:
     for cell in cells:
         if not cell.exhaustive:
             subtracted = KINDS[cell.center.name].documents
-            key = [cell.method.identity(), subtracted, cell.center.share, cell.center.renormalize, cell.k]
+            key = [cell.method.identity(), subtracted, _of_documents(cell), cell.center.renormalize, cell.k]
             groups.setdefault(json.dumps(key), []).append(cell)
     return list(groups.values())
+
+
+def _of_documents(cell: Cell) -> float | None:
+    """The share of each document's own mean that a cell subtracts."""
+    share = KINDS[cell.center.name].share
+    return cell.center.document_share if share is None else share
 
 
 def _refuse_shared_records(groups: Sequence[tuple[Options, list[Request]]]) -> None:

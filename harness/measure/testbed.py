@@ -211,18 +211,21 @@ class Testbed:
         return self._encoder.encode(dict(mean.texts), f"{self.dataset_name}-mean", True, self.query_length)
 
     def seen_queries(self, options: CenterOptions) -> TokenVectors:
-        """Token vectors of the judged queries as a first stage sees them: all, or without expansion tokens."""
+        """Token vectors of the judged queries as a first stage sees them: all tokens, or a part."""
         return self._seen(options, self.queries, self.dataset.queries)
 
     def _seen(self, options: CenterOptions, store: TokenStore, texts: Mapping[str, str]) -> TokenVectors:
-        return store if options.query_tokens == "all" else self._encoder.real_tokens(store, texts, self.query_length)
+        if options.query_tokens == "all":
+            return store
+        return self._encoder.part_of(store, texts, self.query_length, options.query_tokens)
 
     def centering(self, cell: Cell) -> centering.Centering:
         """What a cell subtracts from the token vectors, fitted on this testbed."""
         kind = centering.KINDS[cell.center.name]
         mu_d = self.document_mean if kind.needs_document_mean else None
         queries = self._seen(cell.center, self.encode_mean(cell.mean), cell.mean.texts) if cell.mean else None
-        return centering.fit(cell.center.name, mu_d, queries, cell.center.renormalize, cell.center.share)
+        center = cell.center
+        return centering.fit(center.name, mu_d, queries, center.renormalize, center.share, center.document_share)
 
 
 def testbed_of(options: dict[str, Any], dataset: dict[str, Any]) -> Testbed:

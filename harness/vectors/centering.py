@@ -4,7 +4,7 @@
     corpus   q_i - mu_D,    d_j - mu_D     mu_D: mean over all document token vectors (the card's "Center: yes")
     own      q_i - mu_Q,    d_j - mu_D     mu_Q: mean query token vector, of queries that are not evaluated
     text     q_i - mean q,  d_j - mean d   each text minus the mean of its own tokens
-    shrunk   q_i - (a mean q + (1 - a) mu_Q),  d_j - (a mean d + (1 - a) mu_D)     a: `share`, 1/2 by default
+    shrunk   q_i - (a mean q + (1 - a) mu_Q),  d_j - (b mean d + (1 - b) mu_D)     a: `share` 1/2, b: `document_share` 0
 
 Subtracting one vector m from the tokens of a query takes a score away from each document that is nearly the same for
 all queries; subtracting the query's own mean takes away what all its tokens have in common. `renormalize` makes the
@@ -32,17 +32,19 @@ class Centering:
     Attributes
     ----------
     documents, queries : the mean that is subtracted from all texts of this side; None: zero
-    share : from each text, `share` times the mean of its own tokens and (1 - `share`) times that mean are subtracted
+    share, document_share : from each query (document), the share times the mean of its own tokens and (1 - the share)
+        times that mean are subtracted
     """
 
     documents: Float[np.ndarray, " dim"] | None = None
     queries: Float[np.ndarray, " dim"] | None = None
     renormalize: bool = False
     share: float = 0.0
+    document_share: float = 0.0
 
     def apply_documents(self, docs: TokenVectors) -> TokenVectors:
         """The store's rows, centered as they are read."""
-        return _shifted(docs, self.documents, self.share, self.renormalize)
+        return _shifted(docs, self.documents, self.document_share, self.renormalize)
 
     def apply_queries(self, queries: TokenVectors) -> TokenVectors:
         """The store's rows, centered as they are read."""
@@ -118,7 +120,7 @@ KINDS = {
     "own": Kind("own", "own", MU_D, MU_Q, words="each side centered by its own mean", legend="own mean"),
     "text": Kind("text", "text", None, None, 1.0, words="each text centered by the mean of its own tokens"),
     "shrunk": Kind(
-        "shrunk", "shrunk", MU_D, MU_Q, None, words="each text centered by a mean of its own and its side's"
+        "shrunk", "shrunk", MU_D, MU_Q, None, words="queries centered by a mean of their own and of queries"
     ),
 }
 """The kinds, by the names of the entries of conf/center, in the order of tables: a new kind is a line and an entry."""
@@ -130,6 +132,7 @@ def fit(
     mean_queries: TokenVectors | None,
     renormalize: bool,
     share: float | None = None,
+    document_share: float | None = None,
 ) -> Centering:
     """The centering of one kind.
 
@@ -139,8 +142,8 @@ def fit(
         mu_D; only needed by a kind that subtracts it.
     mean_queries
         Token vectors whose mean is mu_Q; only read for a kind that subtracts it.
-    share
-        For a kind that leaves it to an option.
+    share, document_share
+        For a kind that leaves them to options.
 
     Raises
     ------
@@ -153,10 +156,10 @@ def fit(
     for side in (chosen.documents, chosen.queries):
         if side and means[side] is None:
             raise ValueError(f"the centering '{kind}' subtracts {side}, which was not given")
-    given = chosen.share if chosen.share is not None else share
-    if given is None:
-        raise ValueError(f"the centering '{kind}' needs a share, which was not given")
-    return Centering(means[chosen.documents], means[chosen.queries], renormalize, given)
+    shares = (share, document_share) if chosen.share is None else (chosen.share, chosen.share)
+    if None in shares:
+        raise ValueError(f"the centering '{kind}' needs a share of each side, which was not given")
+    return Centering(means[chosen.documents], means[chosen.queries], renormalize, *map(float, shares))  # type: ignore[arg-type]
 
 
 def constant_kinds() -> dict[str, Kind]:

@@ -33,7 +33,7 @@ from harness.system.messages import warn_once
 from harness.system.progress import Progress, bar
 from harness.vectors.build import Encode, build_store, fill
 from harness.vectors.forward import vectors
-from harness.vectors.query_tokens import real_lengths, shortened
+from harness.vectors.query_tokens import REAL, only, places
 from harness.vectors.store import TokenStore, TokenVectors, is_complete
 
 log = logging.getLogger(__name__)
@@ -111,8 +111,10 @@ class Encoder:
         self._check(store, list(texts), is_query)
         return store
 
-    def real_tokens(self, store: TokenVectors, texts: Mapping[str, str], query_length: int | None) -> TokenVectors:
-        """Token vectors of queries without their expansion tokens, in memory.
+    def part_of(
+        self, store: TokenVectors, texts: Mapping[str, str], query_length: int | None, part: str
+    ) -> TokenVectors:
+        """Token vectors of a part of each query (`harness.vectors.query_tokens`), in memory.
 
         Parameters
         ----------
@@ -120,14 +122,14 @@ class Encoder:
             What `encode` gave for `texts` and `query_length`.
         """
         model = self.pylate(query_length)
-        if not model.do_query_expansion:
+        if part == REAL and not model.do_query_expansion:
             warn_once(
                 log,
                 "the model '%s' does not expand queries: query_tokens=real is the same as query_tokens=all",
                 self.model["name"],
             )
             return store
-        return shortened(store, real_lengths(model, list(texts.values())))
+        return only(store, places(model, list(texts.values()), part))
 
     def is_encoded(self, texts: Mapping[str, str], name: str, query_length: int | None) -> bool:
         """Whether all documents are encoded, so that `help_encode` would do nothing."""

@@ -1,4 +1,9 @@
-"""The real tokens of queries: those before the expansion tokens, with which PyLate pads a query to its length."""
+"""Parts of a query's tokens: the real ones, before the expansion tokens with which PyLate pads it; and its words.
+
+all     [CLS] [Q] how does lift arise [SEP] [MASK] [MASK] ...
+real    [CLS] [Q] how does lift arise [SEP]
+words             how does lift arise
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from harness.system.errors import HarnessError
 from harness.vectors.store import StoreInMemory, TokenVectors
@@ -14,27 +19,40 @@ from harness.vectors.store import StoreInMemory, TokenVectors
 if TYPE_CHECKING:
     from pylate.models import ColBERT
 
+REAL, WORDS = "real", "words"
 
-def real_lengths(model: ColBERT, texts: Sequence[str]) -> Int[np.ndarray, " queries"]:
-    """The number of real tokens of each query: those before the expansion tokens, which pad it to the query length."""
+
+def places(model: ColBERT, texts: Sequence[str], part: str) -> Bool[np.ndarray, "queries length"]:
+    """Which tokens of each query belong to a part; of a query without words, its real tokens.
+
+    Raises
+    ------
+    HarnessError
+        If expansion tokens stand elsewhere than at the end.
+    """
     prompt = model.prompts.get(model.default_prompt_name, "") if model.default_prompt_name else ""
     attends, model.attend_to_expansion_tokens = model.attend_to_expansion_tokens, False
     try:
-        mask = model.tokenize([prompt + text for text in texts], is_query=True)["attention_mask"].numpy()
+        tokens = model.tokenize([prompt + text for text in texts], is_query=True)
     finally:
         model.attend_to_expansion_tokens = attends
-    lengths = mask.sum(axis=1).astype(np.int64)
-    if (mask != (np.arange(mask.shape[1]) < lengths[:, None])).any():
+    real = tokens["attention_mask"].numpy().astype(bool)
+    if (real != (np.arange(real.shape[1]) < real.sum(axis=1)[:, None])).any():
         raise HarnessError(
             "the model's expansion tokens do not stand at the end of a query, expected them there: set "
             "center.query_tokens=all."
         )
-    return lengths
+    if part == REAL:
+        return real
+    special = [*model.tokenizer.all_special_ids, model.query_prefix_id]
+    words = real & ~np.isin(tokens["input_ids"].numpy(), [number for number in special if number is not None])
+    words[~words.any(axis=1)] = real[~words.any(axis=1)]
+    return words
 
 
-def shortened(source: TokenVectors, lengths: np.ndarray) -> TokenVectors:
-    """The first tokens of each row, copied into memory; `lengths`: how many, int64 [rows]."""
+def only(source: TokenVectors, kept: Bool[np.ndarray, "queries length"]) -> TokenVectors:
+    """The tokens of each row that are kept, copied into memory; places beyond a row's end do not count."""
     every = source.rows(0, len(source))
-    ends = every.offsets[:-1] + lengths
-    kept = np.concatenate([np.arange(a, b) for a, b in zip(every.offsets[:-1], ends, strict=True)])
-    return StoreInMemory(every.tokens[kept], lengths)
+    chosen = [mask[: b - a] for mask, a, b in zip(kept, every.offsets[:-1], every.offsets[1:], strict=True)]
+    lengths: Int[np.ndarray, " queries"] = np.array([mask.sum() for mask in chosen], dtype=np.int64)
+    return StoreInMemory(every.tokens[np.concatenate(chosen)], lengths)

@@ -42,19 +42,24 @@ def test_own_needs_queries(make_store, ragged):
 
 
 @pytest.mark.parametrize("renormalize", [False, True])
-@pytest.mark.parametrize(("kind", "share"), [("text", 1.0), ("shrunk", 0.5), ("shrunk", 0.0), ("shrunk", 1.0)])
-def test_each_text_loses_a_share_of_its_own_mean(make_store, ragged, query_texts, kind, share, renormalize):
+@pytest.mark.parametrize(
+    ("kind", "share", "of_documents"),
+    [("text", 1.0, 1.0), ("shrunk", 0.5, 0.0), ("shrunk", 0.0, 0.25), ("shrunk", 1.0, 1.0)],
+)
+def test_each_text_loses_a_share_of_its_own_mean(
+    make_store, ragged, query_texts, kind, share, of_documents, renormalize
+):
     docs, queries, others = make_store(ragged), make_store(query_texts), make_store(ragged[8:11])
-    centering = fit(kind, token_mean(docs), others, renormalize, share)
-    for side, texts, mean in (
-        (centering.apply_documents(docs), ragged, reference.token_mean(ragged)),
-        (centering.apply_queries(queries), query_texts, reference.token_mean(ragged[8:11])),
+    centering = fit(kind, token_mean(docs), others, renormalize, share, of_documents)
+    for side, texts, mean, weight in (
+        (centering.apply_documents(docs), ragged, reference.token_mean(ragged), of_documents),
+        (centering.apply_queries(queries), query_texts, reference.token_mean(ragged[8:11]), share),
     ):
         for row, text in enumerate(texts):
             wanted = text[:0]
             if len(text):
-                wanted = reference.center(text, reference.text_shift(text, mean, share), renormalize)
-            if renormalize and len(text) == 1 and share == 1:
+                wanted = reference.center(text, reference.text_shift(text, mean, weight), renormalize)
+            if renormalize and len(text) == 1 and weight == 1:
                 continue  # a single token less itself is rounding, of any direction
             np.testing.assert_allclose(side[row], wanted, atol=2e-6)
 
@@ -62,7 +67,7 @@ def test_each_text_loses_a_share_of_its_own_mean(make_store, ragged, query_texts
 @pytest.mark.parametrize("rows", [1, 4, 23])
 def test_centering_by_text_is_the_same_in_any_blocks(make_store, ragged, rows):
     docs = make_store(ragged)
-    seen = fit("shrunk", token_mean(docs), docs, False, 0.5).apply_documents(docs)
+    seen = fit("shrunk", token_mean(docs), docs, False, 0.5, 0.5).apply_documents(docs)
     whole = seen.rows(0, len(docs)).tokens
     parts = [seen.rows(start, min(start + rows, len(docs))).tokens for start in range(0, len(docs), rows)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
@@ -71,4 +76,4 @@ def test_centering_by_text_is_the_same_in_any_blocks(make_store, ragged, rows):
 def test_a_share_is_needed_where_an_option_gives_it(make_store, ragged):
     docs = make_store(ragged)
     with pytest.raises(ValueError, match="needs a share"):
-        fit("shrunk", token_mean(docs), docs, False)
+        fit("shrunk", token_mean(docs), docs, False, 0.5)

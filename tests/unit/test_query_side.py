@@ -15,7 +15,7 @@ from harness.measure import pseudo_queries
 from harness.models.checkpoint import locate
 from harness.system import messages
 from harness.vectors.encode import Encoder
-from harness.vectors.query_tokens import shortened
+from harness.vectors.query_tokens import only
 
 QUERIES = {"a": "wing flow heat", "b": "drag", "c": " ".join(WORDS)}
 
@@ -32,7 +32,7 @@ def test_real_tokens_are_those_of_a_model_that_does_not_expand(lateon_like, tmp_
     store = expanding.encode(QUERIES, "x", True, 12)
     assert store.lengths.tolist() == [12, 12, 12]
     plain = encoder(lateon_like, tmp_path, query_expansion=False).encode(QUERIES, "x", True, 12)
-    seen = expanding.real_tokens(store, QUERIES, 12)
+    seen = expanding.part_of(store, QUERIES, 12, "real")
     assert seen.lengths.tolist() == plain.lengths.tolist() == [6, 4, 12]
     for row in range(3):
         np.testing.assert_array_equal(seen[row], store[row][: len(seen[row])])
@@ -44,17 +44,30 @@ def test_a_model_that_does_not_expand_is_told_so(lateon_like, tmp_path, caplog):
     messages.forget()
     tiny = encoder(lateon_like, tmp_path, query_expansion=False)
     store = tiny.encode(QUERIES, "x", True, 12)
-    assert tiny.real_tokens(store, QUERIES, 12) is store
+    assert tiny.part_of(store, QUERIES, 12, "real") is store
     assert "the model 'tiny' does not expand queries: query_tokens=real is the same as query_tokens=all" in caplog.text
 
 
-def test_the_first_tokens_of_each_row(make_store, ragged):
+def test_only_the_tokens_that_are_kept(make_store, ragged):
     store = make_store(ragged)
-    lengths = np.minimum(store.lengths, 3)
-    seen = shortened(store, lengths)
-    assert seen.lengths.tolist() == lengths.tolist()
+    kept = np.random.default_rng(0).random((len(ragged), 50)) < 0.5
+    seen = only(store, kept)
     for row, text in enumerate(ragged):
-        np.testing.assert_array_equal(seen[row], text[:3])
+        expected = [token for place, token in enumerate(text) if kept[row, place]]
+        assert seen.lengths[row] == len(expected)
+        np.testing.assert_array_equal(seen[row], np.reshape(expected, (-1, 8)))
+
+
+@pytest.mark.parametrize("expands", [False, True])
+def test_words_are_real_tokens_without_special_ones(lateon_like, tmp_path, expands):
+    tiny = encoder(lateon_like, tmp_path, query_expansion=expands)
+    queries = {**QUERIES, "empty": ""}
+    store = tiny.encode(queries, "x", True, 12)
+    seen = tiny.part_of(store, queries, 12, "words")
+    # [CLS], the marker and [SEP] are left out; a query of nothing else keeps them; the third is cut at 12 tokens
+    assert seen.lengths.tolist() == [3, 1, 9, 3]
+    for row, start in enumerate((2, 2, 2, 0)):
+        np.testing.assert_array_equal(seen[row], store[row][start : start + len(seen[row])])
 
 
 def slowly(docs, lengths, count):
