@@ -46,7 +46,7 @@ def main(words: list[str]) -> None:
         base = ["model=answerai_colbert_small", f"dataset={dataset}", "reference=null", *others]
         cells = [[*base, f"method={method}", f"method.seeds={draws}", *options] for options in arms]
         failed = run([compose.composed(compose.expand(cell)) for cell in [*cells, [*base, "method=exact"]]])
-        print(dataset, "; ".join(failed) or "done", flush=True)
+        sys.stdout.write(f"{dataset}: {'; '.join(failed) or 'done'}\n")
 
 
 if __name__ == "__main__":

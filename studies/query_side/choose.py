@@ -80,7 +80,7 @@ def constant(share: float) -> Share:
 
 
 def shrinkage(n0: float) -> Share:
-    """n / (n + n0)."""
+    """A text of n tokens weighs n / (n + n0)."""
     return lambda lengths: lengths / (lengths + n0)
 
 
@@ -217,7 +217,7 @@ def measured(testbed: Testbed, known: set[tuple[str, str]]) -> Iterator[dict[str
             line: dict[str, object] = {"dataset": name, "variant": variant, "method": method}
             line |= {f"rk={depth}": fmean(values[depth]) for depth in DEPTHS}
             yield {**line, "sd of draws at rk=0": stdev(values[0])}
-        print(name, variant, flush=True)
+        sys.stdout.write(f"{name}: {variant}\n")
 
 
 def reranked(rows: np.ndarray, maxsim: np.ndarray, depth: int) -> np.ndarray:
