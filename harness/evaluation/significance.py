@@ -63,7 +63,7 @@ class Deviation:
 
 
 Seeds = tuple[int | None, ...]
-Draws = Mapping[str, tuple[Seeds, Float[np.ndarray, "draws queries"]]]
+Draws = Mapping[str, tuple[Seeds, Float[np.ndarray, "_draws _queries"]]]
 """Data set -> seeds, and for each of them the value of each query."""
 
 

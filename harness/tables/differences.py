@@ -15,8 +15,8 @@ from harness.evaluation.significance import Deviation, Seeds, deviations
 from harness.records import Record
 from harness.system.errors import HarnessError
 
-Drawn = tuple[Seeds, Float[np.ndarray, "draws queries"]]
-"""Seeds, and for each of them a value for each query."""
+Drawn = tuple[Seeds, Float[np.ndarray, "_draws queries"]]
+"""Seeds, and for each of them a value for each query; two sides may have different numbers of draws."""
 
 
 @dataclass(frozen=True)
