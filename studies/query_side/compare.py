@@ -1,9 +1,9 @@
 """The study's tables and its four tests, from the records: studies/query_side/plan.md fixed both before the first run.
 
-    python studies/query_side/compare.py [results_dir]
+    python studies/query_side/compare.py [results_dir, or results/query_side]
 
-Writes results/query_side/primary.md and one table for each method and condition: NDCG@10 x 100 of every arm at every
-depth, mean over the eight sets ± standard deviation over draws, and at rk=0 on each set.
+Writes results/query_side/primary.md, once all four can be made, and one table for each method and condition: NDCG@10 x
+100 of every arm at every depth, mean over the eight sets ± standard deviation over draws, and at rk=0 on each set.
 """
 
 from __future__ import annotations
@@ -116,13 +116,17 @@ def main(folder: Path) -> None:
     datasets = entry("suite", "offline8")["datasets"]
     records = list(read_all(folder, datasets))
     found = tables.by_row(records)
-    write_text(FOLDER / "primary.md", formats.pipes(primary(found, datasets)) + "\n")
+    needed = [
+        Row(MODEL, center_of(arm), planned.method) for planned in PRIMARY for arm in (planned.arm, planned.other) if arm
+    ]
+    if all((row, name) in found for row in needed for name in datasets):  # one family: all of it, or nothing
+        write_text(FOLDER / "primary.md", formats.pipes(primary(found, datasets)) + "\n")
     for condition, model in CONDITIONS.items():
         for method in ("muvera", "smve"):
-            if any((row.model, row.method) == (model, method) for row, _ in found):
+            if {name for row, name in found if (row.model, row.method) == (model, method)} == {*datasets}:
                 text = formats.pipes(table(records, model, method, datasets))
                 write_text(FOLDER / f"{method}-{condition}.md", text + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "results")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)

@@ -17,6 +17,7 @@ from harness.cli import main
 from harness.config import entries
 from harness.config.entries import ROOT, entry
 from harness.config.names import model_name, variant
+from harness.config.options import MethodOptions
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RESULTS = f"results_dir={ROOT / 'results'}"
@@ -66,7 +67,7 @@ def test_committed_records_have_the_names_that_their_options_give() -> None:
     assert len(paths) > 300
     for path in paths:
         options = json.loads(path.read_text(encoding="utf-8"))["config"]
-        method, center = variant("method", options["method"]), variant("center", options["center"])
+        method, center = MethodOptions.of(options["method"]).variant, variant("center", options["center"])
         assert (path.parts[-2], path.stem) == (center, method), path
         if not options["model"].get("head"):  # its record keeps the head's file without the folder that names it
             assert path.parts[-3] == model_name(options["model"]), path
