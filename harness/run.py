@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from harness.measure import first_stage, grouping, preflight, recording, rerank
-from harness.measure.cells import Cell, Request
+from harness.measure.cells import Cell, Request, draws_of
 from harness.measure.failing import Failures
 from harness.measure.pending import pending
 from harness.measure.testbed import Testbed
@@ -40,7 +40,7 @@ def measure(testbed: Testbed, requests: Sequence[Request]) -> None:
     """Candidates for each cell that has no record yet, one MaxSim pass for all of them, and a record for each."""
     while requests:  # once more, where another process has made another record meanwhile
         cells = pending(testbed, requests)
-        draws = [draw for cell in cells for draw in cell.each_draw]
+        draws = draws_of(cells)
         searched = [draw for draw in draws if draw.exhaustive]  # their search is the MaxSim pass
         done: list[Cell] = []
         for group in grouping.share_documents(draws):

@@ -13,6 +13,7 @@ from typing import Any
 from harness.config import seeds
 from harness.config.entries import default_results
 from harness.config.names import model_name, safe_name, variant
+from harness.config.seeds import Seeds
 from harness.config.shards import Shard, parse
 from harness.system.paths import user_path
 
@@ -32,7 +33,7 @@ class MethodOptions:
     """
 
     name: str
-    seeds: tuple[int | None, ...]
+    seeds: Seeds
     given: dict[str, Any]
 
     @classmethod

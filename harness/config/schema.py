@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -16,6 +16,7 @@ Kind = tuple[Callable[[Any], bool], str]
 """Whether a value is right, and what is expected, in words."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEEPEST = 2**31
+_SEEDS_BELOW = 2**32
 
 
 def _shown(value: Any) -> str:
@@ -46,6 +47,16 @@ def _is_depths(found: Any) -> bool:
     listed = list(found) if isinstance(found, ListConfig) else []
     right = all(_whole(depth, 0) and depth < _DEEPEST for depth in listed)
     return bool(listed) and right and all(a < b for a, b in zip(listed, listed[1:], strict=False))
+
+
+def _are_seeds(found: Any, inside: bool = False) -> bool:
+    """Whether a value can be the option ``method.seeds``; `inside`: for one of several methods."""
+    if isinstance(found, Mapping):
+        return not inside and all(isinstance(name, str) and _are_seeds(one, True) for name, one in found.items())
+    if isinstance(found, Sequence) and not isinstance(found, str):
+        right = all(_whole(seed, 0) and seed < _SEEDS_BELOW for seed in found)
+        return right and 1 <= len(found) <= seeds.MOST and len({*found}) == len(found)
+    return found is None or (_whole(found, 1) and found <= seeds.MOST)
 
 
 def _at_least(least: int, expected: str) -> Kind:
@@ -99,7 +110,7 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
     "model.attention": _or_null(_one_of(*ATTENTION)),
     "model.hub": _matching(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", "a hub id such as lightonai/LateOn, or null"),
     "model.revision": _matching(r"\w+([./-]\w+)*", "a branch, tag or commit, or null"),
-    "method.seeds": (seeds.are_right, seeds.EXPECTED),
+    "method.seeds": (_are_seeds, seeds.EXPECTED),
     "center.query_tokens": _one_of(None, "all", "real", "words", expected="all, real or words"),
     "center.mean_of": _one_of(None, "queries", "pseudo_queries", expected="queries or pseudo_queries"),
     **dict.fromkeys(("center.share", "center.document_share"), _or_null(SHARE)),

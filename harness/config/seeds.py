@@ -8,16 +8,17 @@ method.seeds={muvera: 10, smve: 5}    for a sweep: what each of these methods ta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 MOST = 1000
 """Draws of one cell."""
 EXPECTED = f"a number from 1 to {MOST}, a list of different seeds from 0 up, one of both for each method, or null"
-_BELOW = 2**32
+Seeds = tuple[int | None, ...]
+"""The seed of each draw; (None,) for a method without random numbers."""
 
 
-def chosen(name: str, seed: int | None, asked: Any) -> tuple[int | None, ...]:
+def chosen(name: str, seed: int | None, asked: Any) -> Seeds:
     """The seeds of a method's draws, ascending.
 
     Parameters
@@ -34,20 +35,6 @@ def chosen(name: str, seed: int | None, asked: Any) -> tuple[int | None, ...]:
     return tuple(range(seed, seed + asked)) if isinstance(asked, int) else tuple(sorted(asked))
 
 
-def written(seed: int | None, seeds: Sequence[int | None]) -> Any:
+def written(seed: int | None, seeds: Seeds) -> Any:
     """The value of ``method.seeds`` that gives some seeds: their number, or the list of them."""
     return len(seeds) if seed is not None and [*seeds] == [*range(seed, seed + len(seeds))] else [*seeds]
-
-
-def are_right(asked: Any, inside: bool = False) -> bool:
-    """Whether a value can be the option ``method.seeds``; `inside`: for one method."""
-    if isinstance(asked, Mapping):
-        return not inside and all(isinstance(name, str) and are_right(one, True) for name, one in asked.items())
-    if isinstance(asked, Sequence) and not isinstance(asked, str):
-        right = all(_is_whole(seed) and 0 <= seed < _BELOW for seed in asked)
-        return right and 1 <= len(asked) <= MOST and len({*asked}) == len(asked)
-    return asked is None or (_is_whole(asked) and 1 <= asked <= MOST)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

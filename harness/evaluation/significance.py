@@ -11,8 +11,8 @@ within each data set.
     detectable   the least true difference that would give p < 0.05 in 80 of 100 repetitions, from the variance that was
                  found (Sakai, Information Retrieval Journal 2016, on the paired t test)
 
-Systems may have random numbers of their own, of which several draws were measured. Queries and draws are then crossed
-samples, and both must be resampled (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 2007). Five or ten
+A system may use random numbers. If several draws of them were measured, queries and draws are crossed samples, and both
+must be resampled (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 2007). Five or ten
 draws are too few to be drawn from with replacement: their variance would come out too small. So each resample of the
 queries (and each flip of signs) is moved by a value of Student's t distribution with one degree of freedom less than
 there are draws, times the standard error of the mean over draws. This standard error leaves out the variance of
@@ -28,6 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import t as student
+
+from harness.config.seeds import Seeds
 
 LEVEL, POWER = 0.05, 0.8
 _AT_ONCE = 1000  # resamples in one matrix product
@@ -62,7 +64,6 @@ class Deviation:
     freedom: int
 
 
-Seeds = tuple[int | None, ...]
 Draws = Mapping[str, tuple[Seeds, Float[np.ndarray, "_draws _queries"]]]
 """Data set -> seeds, and for each of them the value of each query."""
 

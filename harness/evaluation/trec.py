@@ -51,7 +51,7 @@ def save(results: Path, names: Names, dataset: Dataset, rankings: dict[str, np.n
     rankings
         depth -> int64 [queries, k], document rows, -1 for no document
     seed
-        Of the draw; None for a cell whose only draw is that of its method's own seed.
+        The seed of the draw. It is None if the cell's only draw has its method's own seed: no name then has a seed.
 
     Raises
     ------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.config.entries import entry
 from harness.config.options import CenterOptions, MethodOptions
+from harness.config.seeds import Seeds
 from harness.evaluation.ndcg import CUT
 from harness.measure.artifacts import CellFiles
 from harness.measure.query_mean import QueryMean
@@ -68,7 +70,7 @@ class Cell:
         return self.draws or (self,)
 
     @property
-    def seeds(self) -> tuple[int | None, ...]:
+    def seeds(self) -> Seeds:
         """The seed of each draw."""
         return tuple(cell.method.given.get("seed") for cell in self.each_draw)
 
@@ -91,3 +93,8 @@ class Cell:
     def k(self) -> int:
         """How many candidates it needs."""
         return max(self.depths[-1], CUT)
+
+
+def draws_of(cells: Sequence[Cell]) -> list[Cell]:
+    """The draws of some cells, each as a cell of its own."""
+    return [draw for cell in cells for draw in cell.each_draw]

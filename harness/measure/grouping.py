@@ -80,16 +80,11 @@ def share_documents(cells: Sequence[Cell]) -> list[list[Cell]]:
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         if not cell.exhaustive:
-            subtracted = KINDS[cell.center.name].documents
-            key = [cell.method.identity(), subtracted, _of_documents(cell), cell.center.renormalize, cell.k]
+            kind, center = KINDS[cell.center.name], cell.center
+            _, own = kind.shares(center.share, center.document_share)
+            key = [cell.method.identity(), kind.documents, own, center.renormalize, cell.k]
             groups.setdefault(json.dumps(key), []).append(cell)
     return list(groups.values())
-
-
-def _of_documents(cell: Cell) -> float | None:
-    """The share of each document's own mean that a cell subtracts."""
-    share = KINDS[cell.center.name].share
-    return cell.center.document_share if share is None else share
 
 
 def _refuse_shared_records(groups: Sequence[tuple[Options, list[Request]]]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness import records
 from harness.config.options import RunOptions
+from harness.config.seeds import Seeds
 from harness.evaluation import trec
 from harness.evaluation.ndcg import CUT
 from harness.measure import artifacts
@@ -24,7 +25,6 @@ from harness.records import CellKey, Record, failures
 from harness.system.errors import HarnessError
 
 log = logging.getLogger(__name__)
-Seeds = tuple[int | None, ...]
 
 
 def pending(testbed: Testbed, requests: Sequence[Request]) -> list[Cell]:
@@ -138,7 +138,7 @@ def has_other_inputs(testbed: Testbed, cell: Cell) -> bool:
         return True
 
 
-def has_all(record: Record, depths: Sequence[int], seeds: Sequence[int | None]) -> bool:
+def has_all(record: Record, depths: Sequence[int], seeds: Seeds) -> bool:
     """Whether a record has all rerank depths and all draws that are asked for.
 
     A single ranking counts for a depth if it goes down to it.

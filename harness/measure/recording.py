@@ -210,7 +210,8 @@ def _found_nothing(testbed: Testbed, cell: Cell, firsts: Sequence[Ranking]) -> l
 def _counts(testbed: Testbed, firsts: Sequence[Ranking], k: int) -> dict[str, Any]:
     """How many candidates the queries got, and how many of them got fewer than asked for (and than exist).
 
-    Of several draws, the fewest, the mean, and the most queries of one draw.
+    If the cell has several draws, ``fewest`` and ``mean`` are over all of them, and ``queries_with_fewer`` is the
+    number of the draw that has the most such queries.
     """
     asked = np.minimum(k, len(testbed.dataset.docs) - (testbed.self_rows >= 0))
     counts = np.stack([first.counts for first in firsts])

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from harness.config.seeds import Seeds
 from harness.system.errors import HarnessError
 from harness.system.files import read_bytes, replacing
 
@@ -40,13 +41,17 @@ class Draws:
         queries
     """
 
-    seeds: tuple[int | None, ...] = ()
+    seeds: Seeds = ()
     ndcg10: Mapping[str, Float[np.ndarray, "draws queries"]] = field(default_factory=dict, compare=False)
 
     @property
     def means(self) -> dict[str, list[float]]:
         """Depth -> mean NDCG@10 of each draw."""
-        return {depth: values.mean(axis=1).tolist() for depth, values in self.ndcg10.items()}
+        return {depth: self.means_at(depth) for depth in self.ndcg10}
+
+    def means_at(self, depth: str) -> list[float]:
+        """Mean NDCG@10 of each draw at a depth."""
+        return list(self.ndcg10[depth].mean(axis=1).tolist())
 
 
 def write(record: Path, draws: Draws) -> dict[str, Any]:

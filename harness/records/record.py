@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.config.seeds import Seeds
 from harness.records import draws as draws_files
 from harness.records.draws import Draws
 from harness.records.untrusted import check_name, check_numbers, parsed
@@ -98,7 +99,7 @@ class Record:
         return CellKey(self.dataset, self.model, self.center, self.method)
 
     @property
-    def draw_seeds(self) -> tuple[int | None, ...]:
+    def draw_seeds(self) -> Seeds:
         """The seed of each of its draws; None for a method without random numbers."""
         return self.draws.seeds or (self.seeds.get("method"),)
 

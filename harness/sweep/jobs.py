@@ -25,7 +25,7 @@ from harness.config.options import RunOptions
 from harness.config.shards import CHUNK
 from harness.measure import artifacts, results
 from harness.measure.artifacts import CellFiles
-from harness.measure.cells import Cell, Options, Request
+from harness.measure.cells import Cell, Options, Request, draws_of
 from harness.measure.failing import Failures
 from harness.measure.grouping import by_testbed, share_documents
 from harness.measure.pending import State, pending, state_of
@@ -185,9 +185,10 @@ def _jobs(testbed: Testbed, cells: list[Cell]) -> list[Job]:
         return Job(step, options, [cell.request for cell in group], [cell.key for cell in group])
 
     chunks = -(-len(testbed.rows) // CHUNK)
-    draws = [draw for cell in cells for draw in cell.each_draw]
     helpers = 0 if testbed.is_encoded or not testbed.shard.is_full else min(chunks, _HELPERS)
-    searches = [group for group in share_documents(draws) if not all(cell.files.candidates.exists() for cell in group)]
+    searches = [
+        group for group in share_documents(draws_of(cells)) if not all(cell.files.candidates.exists() for cell in group)
+    ]
     if options.overwrite:
         searches = []  # only the job that measures computes again, so that nothing is computed twice
         log.info("overwrite=true: one worker measures all cells of %s, %s", testbed.dataset_name, testbed.model_name)
@@ -228,7 +229,7 @@ def do(job: Job, threads: int) -> None:
                 testbed.help_encode()
             elif job.step == SEARCH:
                 cells = pending(testbed, job.requests)  # another worker may have done a part
-                for group in share_documents([draw for cell in cells for draw in cell.each_draw]):
+                for group in share_documents(draws_of(cells)):
                     with testbed.collect(group):
                         run.find_candidates(testbed, group)
             else:

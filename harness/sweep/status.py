@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from harness import records
 from harness.config.names import model_name, safe_name
 from harness.config.options import results_dir
+from harness.config.seeds import Seeds
 from harness.measure.cells import Options
 from harness.measure.grouping import by_model, selected
 from harness.measure.pending import has_all
@@ -33,7 +34,6 @@ from harness.system.paths import user_path
 from harness.tables import formats
 from harness.vectors.store import META
 
-Seeds = tuple[int | None, ...]
 DONE, RUNNING, FAILED, MISSING = STATES = ("done", "running", "failed", "missing")
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from harness.evaluation.significance import Deviation, Seeds, deviations
+from harness.config.seeds import Seeds
+from harness.evaluation.significance import Deviation, deviations
 from harness.records import Record
 from harness.system.errors import HarnessError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -40,34 +40,45 @@ def sections(plaid: Sequence[Tested], methods: Sequence[Tested], datasets: Seque
 
 
 def _against_plaid(tested: Sequence[Tested], datasets: Sequence[str]) -> Section:
-    lines: dict[object, dict[str, str]] = {}
     end_to_end = []
     for test in tested:
         if not test.pair.depth:
             label = _label(test, datasets)
             end_to_end.append(f"{label['Method']}, {label['Model']}: {_counts(test)}.")
-            continue
-        line = lines.setdefault(test.pair.row, {**_label(test, datasets), "Queries": f"{test.difference.n_queries}"})
-        line[f"rk={test.pair.depth}"] = _counts(test)
-    depths = sorted({int(test.pair.depth) for test in tested if test.pair.depth})
-    names = [*LABELS, "Queries", *(f"rk={depth}" for depth in depths)]
-    table = pd.DataFrame(list(lines.values()), columns=names).fillna(MISSING)
+
+    def first(test: Tested) -> dict[str, str]:
+        return {**_label(test, datasets), "Queries": f"{test.difference.n_queries}"}
+
+    table = _by_depth(tested, [*LABELS, "Queries"], first, _counts)
     return Section("Against PLAID: queries won / tied / lost.", table, [*end_to_end, "Tied: NDCG@10 equal up to 1e-9."])
 
 
 def _detectable(tested: Sequence[Tested], datasets: Sequence[str]) -> Section:
-    lines: dict[object, dict[str, str]] = {}
-    for test in tested:
-        if test.pair.depth:
-            line = lines.setdefault(test.pair.row, _label(test, datasets))
-            line[f"rk={test.pair.depth}"] = decimals(test.difference.detectable, 2) + ("" if test.differs else SMALLER)
-    depths = sorted({int(test.pair.depth) for test in tested if test.pair.depth})
-    table = pd.DataFrame(list(lines.values()), columns=[*LABELS, *(f"rk={depth}" for depth in depths)]).fillna(MISSING)
+    def detectable(test: Tested) -> str:
+        return decimals(test.difference.detectable, 2) + ("" if test.differs else SMALLER)
+
+    table = _by_depth(tested, LABELS, lambda test: _label(test, datasets), detectable)
     explained = (
         f"The least true difference that gives p < {LEVEL} in {POWER:.0%} of repetitions, before the correction, from "
         f"the variance that was found. {SMALLER.strip()}: no difference was found, and a smaller one may well exist."
     )
     return Section("Against PLAID: detectable difference, points.", table, [explained])
+
+
+def _by_depth(
+    tested: Sequence[Tested],
+    names: Sequence[str],
+    first: Callable[[Tested], dict[str, str]],
+    value: Callable[[Tested], str],
+) -> pd.DataFrame:
+    """A line for each row with rerank depths: its first columns, which have these names, and a value for each depth."""
+    lines: dict[object, dict[str, str]] = {}
+    with_depth = [test for test in tested if test.pair.depth]
+    for test in with_depth:
+        lines.setdefault(test.pair.row, first(test))[f"rk={test.pair.depth}"] = value(test)
+    depths = sorted({int(test.pair.depth) for test in with_depth})
+    columns = [*names, *(f"rk={depth}" for depth in depths)]
+    return pd.DataFrame(list(lines.values()), columns=columns).fillna(MISSING)
 
 
 def _methods(tested: Sequence[Tested], datasets: Sequence[str]) -> Section:

@@ -79,7 +79,7 @@ def _spread(records: Sequence[Record | None], depth: str) -> tuple[float, int]:
 
 
 def _of_draws(record: Record, depth: str) -> list[float]:
-    return record.draws.means[depth] if record.draws.seeds else [record.ndcg10[depth]]
+    return record.draws.means_at(depth) if record.draws.seeds else [record.ndcg10[depth]]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -102,6 +102,10 @@ class Kind:
         """Whether it subtracts something else from each text."""
         return self.share != 0
 
+    def shares(self, share: float | None, document_share: float | None) -> tuple[float | None, float | None]:
+        """The weights of a query's and of a document's own mean: its own, or those that the options give."""
+        return (share, document_share) if self.share is None else (self.share, self.share)
+
     @property
     def needs_document_mean(self) -> bool:
         """Whether mu_D is subtracted from a side."""
@@ -156,7 +160,7 @@ def fit(
     for side in (chosen.documents, chosen.queries):
         if side and means[side] is None:
             raise ValueError(f"the centering '{kind}' subtracts {side}, which was not given")
-    shares = (share, document_share) if chosen.share is None else (chosen.share, chosen.share)
+    shares = chosen.shares(share, document_share)
     if None in shares:
         raise ValueError(f"the centering '{kind}' needs a share of each side, which was not given")
     return Centering(means[chosen.documents], means[chosen.queries], renormalize, *map(float, shares))  # type: ignore[arg-type]

@@ -30,14 +30,14 @@ from harness.evaluation.ndcg import Evaluator
 from harness.measure.testbed import Testbed, testbed_of
 from harness.methods import registry
 from harness.methods.exact import Exact
-from harness.ranking.ranks import drop_self_matches
+from harness.ranking.ranks import drop_self_matches, reorder
 from harness.system.files import write_text
 from harness.vectors.centering import token_mean
 from harness.vectors.store import Block, StoreInMemory, TokenVectors
 
 SETS = ("adi", "time", "cisi", "cacm")
 MUVERA_SEEDS, SMVE_SEEDS = (101, 102, 103, 104, 105), (101, 102)
-"""Of draws that no reported result uses."""
+"""The seeds of the draws here. No reported result uses them."""
 SMVE = {"width": 16384, "keep": 16}
 OF_BOTH = (
     "all - mu_D (the card's)",
@@ -212,22 +212,13 @@ def measured(testbed: Testbed, known: set[tuple[str, str]]) -> Iterator[dict[str
                 found, _ = drop_self_matches(
                     search.search(docs, queries, DEPTHS[-1] + 1, resources).ranking, testbed.self_rows, DEPTHS[-1]
                 )
-                for depth in DEPTHS:
-                    values[depth].append(100 * float(np.mean(evaluator.ndcg10(reranked(found.rows, maxsim, depth)))))
+                scores = np.take_along_axis(maxsim, found.rows, axis=1)
+                for depth, rows in reorder(found.rows, scores, DEPTHS).items():
+                    values[depth].append(100 * float(np.mean(evaluator.ndcg10(rows))))
             line: dict[str, object] = {"dataset": name, "variant": variant, "method": method}
             line |= {f"rk={depth}": fmean(values[depth]) for depth in DEPTHS}
             yield {**line, "sd of draws at rk=0": stdev(values[0])}
         sys.stdout.write(f"{name}: {variant}\n")
-
-
-def reranked(rows: np.ndarray, maxsim: np.ndarray, depth: int) -> np.ndarray:
-    """The first candidates in the order of MaxSim, then the others."""
-    if not depth:
-        return rows
-    scores = np.take_along_axis(maxsim, rows[:, :depth], axis=1)
-    scores[rows[:, :depth] < 0] = -np.inf
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return np.concatenate([np.take_along_axis(rows[:, :depth], order, axis=1), rows[:, depth:]], axis=1)
 
 
 def main() -> None:
