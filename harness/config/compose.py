@@ -25,7 +25,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from harness.config import entries, schema, texts
+from harness.config import entries, recommended, schema, texts
 from harness.config.entries import GROUPS, choices, entry
 from harness.config.names import LONGEST, plain_name, safe_name
 from harness.config.untrusted import refuse_code, refuse_launcher, refuse_targets
@@ -169,6 +169,9 @@ def _reporting(overrides: Sequence[str]) -> Iterator[None]:
 def prepare(config: DictConfig) -> DictConfig:
     """Resolve a composed configuration, name what is named by its path, and check all of it."""
     OmegaConf.resolve(config)
+    if config.center.name == recommended.NAME:
+        with open_dict(config):
+            config.center = recommended.options(config.method.name)
     schema.check_paths(config)
     for group in ("model", "dataset"):
         if config[group] is not None and config[group].name is None:

@@ -6,12 +6,14 @@ Bars show the standard deviation over draws of the projections, where there are 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness import tables
+from harness.config import recommended
 from harness.figures import style
 from harness.figures.inputs import Inputs
 from harness.methods import registry
@@ -31,8 +33,8 @@ def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
 def frame(inputs: Inputs, notes: list[str]) -> pd.DataFrame:
     """One line for each point: mean NDCG@10 x 100 over the data sets that the model was measured on.
 
-    A row that lacks one of its model's data sets is left out, and so are variants of methods and centerings; a note on
-    each is appended to `notes`.
+    A row that lacks one of its model's data sets is left out, and so are variants of methods and centerings, save the
+    centering that is recommended for a method; a note on each is appended to `notes`.
 
     Returns
     -------
@@ -41,12 +43,23 @@ def frame(inputs: Inputs, notes: list[str]) -> pd.DataFrame:
     """
     measured = {tables.row_of(record) for record in inputs.records}
     rows = [row for row in inputs.rows if row in measured]
-    plain = [row for row in rows if "+" not in row.method + row.center]
+    plain = [row for row in rows if "+" not in row.method and ("+" not in row.center or _is_recommended(row))]
     if len(plain) < len(rows):
         notes.append(f"depth: {len(rows) - len(plain)} variants of methods and centerings are left out.")
     parts = [_of_model(inputs, model, plain, notes) for model in dict.fromkeys(row.model for row in plain)]
     shown = [part for part in parts if not part["depth"].eq("").all()]
     return pd.concat(shown, ignore_index=True) if shown else pd.DataFrame(columns=COLUMNS)
+
+
+def _is_recommended(row: tables.Row) -> bool:
+    return row.center == recommended.name(row.method)
+
+
+def _label_and_look(method: str, center: str) -> tuple[str, dict[str, Any]]:
+    """The label of a line, and how it is drawn; the recommended centering of all methods looks the same."""
+    if tables.block_of(center, method) == tables.RECOMMENDED:
+        return f"{titles.method_title(method)}, best without training", style.of_cell(method, recommended.NAME)
+    return f"{titles.method_title(method)}, {style.center_name(center)}", style.of_cell(method, center)
 
 
 def _of_model(inputs: Inputs, model: str, rows: list[tables.Row], notes: list[str]) -> pd.DataFrame:
@@ -104,8 +117,8 @@ def _panel(axes: Axes, points: pd.DataFrame, depths: list[int]) -> None:
             axes.axhline(cells["ndcg10"].iloc[0], color=look.color, linestyle=look.line, linewidth=1, label=name)
         else:
             places = [depths.index(int(depth)) for depth in cells["depth"]]
-            label = f"{name}, {style.center_name(center)}"
-            (line,) = axes.plot(places, cells["ndcg10"], label=label, **style.of_cell(method, center))
+            label, drawn = _label_and_look(method, center)
+            (line,) = axes.plot(places, cells["ndcg10"], label=label, **drawn)
             if cells["sd"].notna().any():
                 axes.errorbar(places, cells["ndcg10"], cells["sd"], fmt="none", ecolor=line.get_color(), capsize=2)
     axes.set_xticks(range(len(depths)), list(map(str, depths)))

@@ -18,6 +18,7 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness.config import recommended
 from harness.methods.registry import all_methods, base_name, is_known
 from harness.system.errors import HarnessError
 from harness.system.files import replacing
@@ -70,11 +71,12 @@ CENTERS = {
     "corpus": Look("#b63679", "-", "s", "full"),
     "own": Look("#fba35f", "--", "^", "left"),
 }
+RECOMMENDED = Look(INK, "-.", "", "right")
+"""The look of the centering that is recommended for a method; its lines have the method's colour and marker."""
 OTHER = Look("#8c8c8c", "-.", "D")
 """The look of a method or centering that this installation does not have."""
 _MORE_METHODS = (Look("#009e73", ":", "^"), Look("#cc79a7", "-.", "v"), Look("#56b4e9", "-", "P"))
 _MORE_CENTERS = (
-    Look("#1b7837", "-.", "v", "right"),
     Look("#2166ac", (0, (5, 1)), "P", "top"),
     Look("#8c510a", (0, (3, 1, 1, 1)), "X", "bottom"),
     Look("#5e4fa2", (0, (1, 1)), "d", "full"),
@@ -100,8 +102,8 @@ def center_look(center: str) -> Look:
 
 
 def of_cell(method: str, center: str) -> dict[str, Any]:
-    """Options of a line for a method under a centering; both can be recognized, in grey as well."""
-    look, centered = method_look(method), center_look(center)
+    """Options of a line for a method under a centering, or under the recommended one; both can be told in grey, too."""
+    look, centered = method_look(method), RECOMMENDED if center == recommended.NAME else center_look(center)
     return {"color": look.color, "linestyle": centered.line, "marker": look.marker, "fillstyle": centered.fill}
 
 

@@ -26,7 +26,7 @@ from harness.report.cell_commands import Commands
 from harness.report.rows import COST_COLUMNS, Block, blocks
 from harness.system.errors import HarnessError
 from harness.system.files import write_text
-from harness.tables import costs, paired_tests, paired_tests_text
+from harness.tables import costs, paired_tests, paired_tests_text, titles
 
 EXPECTED = EXPECTED_DIR
 
@@ -95,8 +95,16 @@ def page(inputs: Inputs, all_records: Sequence[Record]) -> tuple[str, list[str]]
 
 
 def _not_in_card(inputs: Inputs) -> list[str]:
-    centers = tables.not_in_card([row.center for row in inputs.rows])
-    return [f"Center {label}: not in the card, this project's addition; {words}." for label, words in centers.items()]
+    pairs = {(row.center, row.method): None for row in inputs.rows}
+    centers = tables.not_in_card(pairs)
+    found = [f"Center {label}: not in the card, this project's addition; {words}." for label, words in centers.items()]
+    best = [
+        f"{titles.center_label(center)} for {titles.method_title(method)}"
+        for center, method in pairs
+        if tables.block_of(center, method) == tables.RECOMMENDED
+    ]
+    recipe = f"The best recipe without training (center=recommended) is center {', '.join(best)}."
+    return [recipe, *found] if best else found
 
 
 def _style_and_script() -> dict[str, Markup | str]:

@@ -35,6 +35,14 @@ def signed(delta: float, digits: int = 1) -> str:
     return f"{round(delta, digits) + 0.0:+.{digits}f}"
 
 
+def score(value: float, sd: float, delta: float, mark: str = "") -> str:
+    """A mean with its standard deviation over draws and its difference to PLAID (NaN: none), and the mark of that."""
+    if math.isnan(value):
+        return MISSING
+    spread = "" if math.isnan(sd) else f" ± {sd:.2f}"
+    return f"{value:.2f}{spread}" + ("" if math.isnan(delta) else f" ({signed(delta)}{mark})")
+
+
 def decimals(value: float, digits: int) -> str:
     """A number with fixed decimals, or `MISSING` for NaN."""
     return MISSING if math.isnan(value) else f"{value:.{digits}f}"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from harness.methods.registry import end_to_end
 from harness.records import Record, notes
-from harness.tables.formats import MISSING, pipes, scope, signed, tabular
-from harness.tables.rows import PLAID
+from harness.tables.formats import MISSING, pipes, scope, score, tabular
+from harness.tables.rows import ADDED, PLAID, RECOMMENDED, block_of
 from harness.tables.table import MEAN, has_differences, missing, plaid_mean
 from harness.tables.titles import center_label, method_title, title
 from harness.vectors import centering
@@ -30,21 +30,23 @@ class Section:
 
 
 def markdown(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = None) -> str:
-    """The card's layout; the rows with centerings that the card does not have follow in a table of their own."""
-    lines, centers = _layout(table, datasets, marks or {})
-    in_card = [centering.in_card(center) for center in centers]
+    """The card's layout; the rows with centerings that the card does not have follow in tables of their own."""
+    lines, blocks = _layout(table, datasets, marks or {})
+    added = "; ".join(not_in_card(table[["center", "method"]].drop_duplicates().itertuples(index=False)).values())
+    captions = {
+        RECOMMENDED: "The best recipe without training (center=recommended), not in the card.",
+        ADDED: f"Not in the card, this project's addition: {added}.",
+    }
     parts = []
-    if any(in_card):
-        parts.append(pipes(lines[in_card]))
-    if not all(in_card):
-        words = "; ".join(not_in_card(centers).values())
-        parts += [f"Not in the card, this project's addition: {words}.", pipes(lines[[not flag for flag in in_card]])]
+    for block in sorted(set(blocks)):
+        parts += [captions[block]] if block in captions else []
+        parts.append(pipes(lines[[other == block for other in blocks]]))
     return "\n\n".join(parts)
 
 
-def not_in_card(centers: Sequence[str]) -> dict[str, str]:
-    """The centerings that the card does not have: label -> what each does, in words."""
-    bases = dict.fromkeys(center.split("+")[0] for center in centers if not centering.in_card(center))
+def not_in_card(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The centerings of (centering, method) that the card does not have: label -> what each does, in words."""
+    bases = dict.fromkeys(center.split("+")[0] for center, method in pairs if block_of(center, method) == ADDED)
     return {center_label(base): centering.KINDS[base].words or center_label(base) for base in bases}
 
 
@@ -54,9 +56,9 @@ def latex(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = No
     return "" if lines.empty else tabular(lines, "lllr" + "l" * (len(lines.columns) - 3))
 
 
-def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> tuple[pd.DataFrame, list[str]]:
-    """One line for each (model, center, method) of a first stage, as strings; and the names of their centerings."""
-    lines, centers = [], []
+def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> tuple[pd.DataFrame, list[int]]:
+    """One line for each (model, center, method) of a first stage, as strings; and the block of each."""
+    lines, blocks = [], []
     stages = table[~table["method"].map(end_to_end)]
     for (model, center, method), cells in stages.groupby(["model", "center", "method"], sort=False):
         means = cells[cells["dataset"] == MEAN]
@@ -67,12 +69,12 @@ def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> tuple
         line["PLAID"] = MISSING if math.isnan(plaid) else f"{plaid:.2f}"
         line["Method"] = method_title(str(method))
         line |= {
-            f"rk={depth}": _value(value, sd, delta, marks.get((str(model), str(center), str(method), depth), ""))
+            f"rk={depth}": score(value, sd, delta, marks.get((str(model), str(center), str(method), depth), ""))
             for depth, value, sd, delta in means[["depth", "ndcg10", "sd", "delta"]].itertuples(index=False)
         }
         lines.append(line)
-        centers.append(str(center))
-    return pd.DataFrame(lines, columns=list(lines[0]) if lines else ["Center"]), centers
+        blocks.append(block_of(str(center), str(method)))
+    return pd.DataFrame(lines, columns=list(lines[0]) if lines else ["Center"]), blocks
 
 
 def remarks(
@@ -102,7 +104,7 @@ def _end_to_end(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> l
         part = "" if sets.notna().all() else f" [{sets.notna().sum()} of {len(datasets)} sets]"
         difference = math.nan if method == PLAID else delta  # PLAID has none to itself
         mark = marks.get((model, center, method, depth), "")
-        lines.append(f"{method_title(method)}, {title(model)}{part}: {_value(value, sd, difference, mark)}.")
+        lines.append(f"{method_title(method)}, {title(model)}{part}: {score(value, sd, difference, mark)}.")
     return lines
 
 
@@ -122,10 +124,3 @@ def _draws(table: pd.DataFrame) -> list[str]:
             f"One draw of the projections ({', '.join(single)}): another may differ by points (method.seeds=10 tells)."
         )
     return lines
-
-
-def _value(value: float, sd: float, delta: float, mark: str) -> str:
-    if math.isnan(value):
-        return MISSING
-    spread = "" if math.isnan(sd) else f" ± {sd:.2f}"
-    return f"{value:.2f}{spread}" + ("" if math.isnan(delta) else f" ({signed(delta)}{mark})")

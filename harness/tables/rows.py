@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from harness.config import recommended
 from harness.methods import registry
 from harness.methods.registry import base_name, end_to_end
 from harness.records import Record
@@ -26,6 +28,17 @@ class Row:
     model: str
     center: str
     method: str
+
+
+CARD, RECOMMENDED, ADDED = range(3)
+"""The blocks of a table: the card's centerings with their variants, the best without training, all others."""
+
+
+def block_of(center: str, method: str) -> int:
+    """The block in which a centering of a method stands."""
+    if center == recommended.name(method) and not (center in centering.KINDS and centering.in_card(center)):
+        return RECOMMENDED
+    return CARD if centering.in_card(center) else ADDED
 
 
 def row_of(record: Record) -> Row:
@@ -54,18 +67,15 @@ def rows_of(
     def is_wanted(row: Row) -> bool:
         method = not methods or row.method == PLAID or row.method in methods or base_name(row.method) in methods
         center = not centers or row.center in centers or base_name(row.center) in centers or end_to_end(row.method)
+        center = center or (recommended.NAME in centers and row.center == recommended.name(row.method))
         return row.model in names and method and center
 
-    return sorted(
-        filter(is_wanted, card | plaid | measured),
-        key=lambda row: (
-            not centering.in_card(row.center),
-            names.index(row.model),
-            not end_to_end(row.method),
-            centering.order(row.center),
-            registry.order(row.method),
-        ),
-    )
+    def place(row: Row) -> tuple[Any, ...]:
+        block = block_of(row.center, row.method)
+        center = (0, "") if block == RECOMMENDED else centering.order(row.center)  # each method has its own
+        return block, names.index(row.model), not end_to_end(row.method), center, registry.order(row.method)
+
+    return sorted(filter(is_wanted, card | plaid | measured), key=place)
 
 
 def _model_order(name: str) -> tuple[int, str]:

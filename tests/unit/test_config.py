@@ -7,7 +7,7 @@ import ast
 import pytest
 from omegaconf import OmegaConf
 
-from harness.config import compose, entries, names
+from harness.config import compose, entries, names, recommended
 from harness.methods import registry
 from harness.system.errors import HarnessError
 
@@ -17,7 +17,9 @@ ENTRIES = [(group, name) for group in entries.GROUPS for name in entries.choices
 @pytest.mark.parametrize(("group", "name"), ENTRIES)
 def test_every_entry_composes(group, name):
     found = compose.composed([f"{group}={name}"])
-    if group not in ("experiment",):
+    if (group, name) == ("center", recommended.NAME):
+        assert OmegaConf.to_container(found[group]) == recommended.options(found.method.name)
+    elif group != "experiment":
         assert found[group].name == name
         assert OmegaConf.to_container(found[group]) == entries.entry(group, name)
 
@@ -38,7 +40,7 @@ def test_every_suite_and_fallback_names_data_sets():
 def test_every_method_and_centering_has_code():
     from harness.vectors.centering import KINDS
 
-    assert sorted(KINDS) == entries.choices("center")
+    assert sorted([*KINDS, recommended.NAME]) == entries.choices("center")
     assert registry.all_methods() == ["plaid", "muvera", "smve", "exact"]
     for name in registry.all_methods():
         registry.make(entries.entry("method", name))

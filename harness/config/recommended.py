@@ -1,0 +1,25 @@
+"""`center=recommended`: for each method the best centering that is known without training.
+
+It stands for another entry of conf/center with some of its options, so a record has that centering's name, and never
+this one. docs/definitions.md says by which rule it was chosen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.config.entries import entry
+from harness.config.names import variant
+
+NAME = "recommended"
+
+
+def options(method: str) -> dict[str, Any]:
+    """The options of the centering that is recommended for a method, or for a variant of one."""
+    chosen = entry("center", NAME)["of"].get(method.split("+")[0], {"name": "corpus"})
+    return {**entry("center", chosen["name"]), **chosen}
+
+
+def name(method: str) -> str:
+    """The name that this centering has in records."""
+    return variant("center", options(method))
