@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ from harness.commands.command import Command
 from harness.config import compose, sweeps
 from harness.config.options import results_dir
 from harness.system.errors import HarnessError
+from harness.system.messages import warn_once
+
+log = logging.getLogger(__name__)
 
 
 def geometry(words: Sequence[str]) -> int:
@@ -28,6 +32,8 @@ def geometry(words: Sequence[str]) -> int:
         found = file.read(path)
         parts = [tables.measures(found), tables.first_stages(found), *tables.remarks(found)]
         sys.stdout.write("\n\n".join([*parts, f"Record: {path}"]) + "\n\n")
+        for line in tables.warnings(found):
+            warn_once(log, "%s  %s: %s", found["dataset"], found["model"], line)
     return arguments.report_failures(failures) if failures else 0
 
 

@@ -6,6 +6,8 @@
     within_document | within_query      -> space -> the same, as a mean over texts
     spectrum  -> documents | queries    -> space -> each eigenvalue's share of their sum
     cosines   -> documents | queries    -> space -> histogram of the cosines of random pairs
+    separation -> ``dead_axes`` of the documents' raw vectors (`harness.geometry.moments`), and ``maxsim_spread``
+                                           (`harness.geometry.first_stages`); files from before 0.2.0 lack both
     first_stages -> method              -> space -> buckets or anchors (`harness.geometry.occupancy`), and how well the
                                            first stage follows MaxSim (`harness.evaluation.agreement`)
 

@@ -64,6 +64,13 @@ class FirstStages:
         found = Exact().search(self.documents, self.queries, len(self.documents), self.testbed.resources)
         return self._without_self(found.ranking)
 
+    @property
+    def maxsim_spread(self) -> float:
+        """Standard deviation over documents of MaxSim, for each token of the query; mean over queries."""
+        found = [scores[rows >= 0] for rows, scores in zip(self.exact.rows, self.exact.scores, strict=True)]
+        lengths = np.maximum(1, np.diff(self.queries.offsets))
+        return float(np.mean([scores.std() / length for scores, length in zip(found, lengths, strict=True)]))
+
     def geometry(self, options: Options, centerings: Mapping[str, Centering]) -> Options:
         """The geometry of a method, given as an entry of conf/method, under each centering.
 

@@ -25,7 +25,7 @@ from harness.config.options import CenterOptions, RunOptions
 from harness.geometry import occupancy
 from harness.geometry.file import FORMAT, path_of, read
 from harness.geometry.first_stages import SAMPLED_TOKENS, SEED, FirstStages
-from harness.geometry.moments import TokenSpace, spaces
+from harness.geometry.moments import Moments, TokenSpace, spaces
 from harness.measure import query_mean
 from harness.measure.cells import Request
 from harness.measure.grouping import by_model, selected
@@ -117,10 +117,12 @@ def diagnose(testbed: Testbed, methods: Sequence[Options], centers: Sequence[str
         name: [center for center in centers if constant_kinds()[center].space not in stages.get(name, {})]
         for name in [variant("method", method) for method in methods]
     }
-    if known and not any(missing.values()):
+    if "separation" in known and not any(missing.values()):
         return path
     has_spaces = known and all(kind.space in known["documents"] for kind in constant_kinds().values())
     found = known if has_spaces else {**known, **geometry.token_spaces()}
+    if "separation" not in found:
+        found["separation"] = geometry.separation()
     for method in methods:
         began, name = time.perf_counter(), variant("method", method)
         if missing[name]:
@@ -178,6 +180,16 @@ class GeometryOf:
     def first_stages(self) -> FirstStages:
         """The documents and queries on which first stages are compared."""
         return FirstStages(self.testbed, self.identity["geometry"])
+
+    def separation(self) -> Options:
+        """How far the model's own vectors tell documents apart, whatever the first stage."""
+        compared = self.first_stages
+        return {
+            "dead_axes": Moments.of(self.testbed.docs).dead_axes,
+            "maxsim_spread": compared.maxsim_spread,
+            "documents": len(compared.documents),
+            "queries": len(compared.queries),
+        }
 
     def token_spaces(self) -> Options:
         """All keys of the file (`harness.geometry.file`) except those of the first stages.

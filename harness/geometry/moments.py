@@ -30,6 +30,8 @@ from harness.system.threads import chunks, map_threads
 from harness.vectors.store import TokenVectors
 
 MEASURES = ("mean_pairwise_cosine", "stable_rank", "participation_ratio", "effective_rank", "top_share")
+DEAD = 2.0
+"""Standard deviations from 0 at which nearly all values have one sign: 98 % of a normal distribution."""
 _AT_ONCE = 16  # chunks whose sums are in memory at the same time
 
 
@@ -83,6 +85,13 @@ class Moments:
     def mean_pairwise_cosine(self) -> float:
         """The mean cosine over all pairs of different vectors; a zero vector has the cosine 0 with every other."""
         return float((self.directions @ self.directions - self.nonzero) / (self.n * (self.n - 1)))
+
+    @property
+    def dead_axes(self) -> float:
+        """Share of the coordinates whose mean is more than `DEAD` standard deviations from 0."""
+        mean = self.total / self.n
+        deviation = np.sqrt(np.clip(self.outer.diagonal() / self.n - mean**2, 0, None))
+        return float((np.abs(mean) > DEAD * deviation).mean())
 
     def spectrum(self, centered: bool = False) -> Float[np.ndarray, " dim"]:
         """Eigenvalues' shares of their sum, descending: of the second moment, or (`centered`) of the covariance."""

@@ -15,6 +15,9 @@ from harness.system.errors import HarnessError
 from harness.tables.formats import MISSING
 from harness.vectors.centering import constant_kinds
 
+CONE, BITS = 0.5, 5
+"""The mean pairwise cosine from which raw vectors count as a narrow cone, and MUVERA's bits of a bucket (SimHash: two
+vectors at an angle a differ in each bit with probability a / pi)."""
 SETS = ("documents", "queries", "within_document", "within_query")
 Options = dict[str, Any]
 
@@ -65,6 +68,12 @@ def remarks(found: Options) -> list[str]:
         f"tokens or more, over which the measures are averaged. {'; '.join(words)}.",
         *(f"{note}." for note in found["notes"]),
     ]
+    if separation := found.get("separation"):
+        lines.append(
+            f"Dead axes: {100 * separation['dead_axes']:.0f} % of the coordinates of the documents' raw vectors have "
+            f"one sign for nearly all tokens. Spread of MaxSim: for each token of a query it has a standard deviation of "
+            f"{separation['maxsim_spread']:.3f} over {separation['documents']} documents."
+        )
     if follows:
         lines.append(
             f"First stages: over {follows[0]['documents']} documents and {follows[0]['queries']} queries; recall@k: "
@@ -72,6 +81,19 @@ def remarks(found: Options) -> list[str]:
             "buckets, or Gini coefficient of the numbers of tokens that keep an anchor (in brackets: at random)."
         )
     return lines
+
+
+def warnings(found: Options) -> list[str]:
+    """What to know before a sweep: whether ``center=none`` must collapse."""
+    cosine = found["documents"]["raw"]["mean_pairwise_cosine"]
+    if cosine < CONE:
+        return []
+    shared = (1 - math.acos(min(1.0, cosine)) / math.pi) ** BITS
+    return [
+        f"the documents' raw token vectors have a mean pairwise cosine of {cosine:.2f}, so that two of them share one "
+        f"of {2**BITS} buckets in about {100 * shared:.0f} % of the cases (even: {100 / 2**BITS:.0f} %): first stages "
+        "collapse with center=none; measure center=corpus,recommended."
+    ]
 
 
 def compare(results: Path, models: Sequence[str], datasets: Sequence[str]) -> str:

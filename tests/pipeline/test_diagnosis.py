@@ -13,7 +13,7 @@ import torch
 from harness.cli import main
 from harness.config.entries import entry
 from harness.data import beir
-from harness.geometry import file
+from harness.geometry import file, tables
 from harness.geometry.moments import MEASURES
 from harness.methods import registry
 from harness.methods.muvera import FixedDimensionalEncoding, Muvera
@@ -149,6 +149,40 @@ def test_a_first_stage_is_compared_with_maxsim_of_the_raw_vectors(
     assert found["recall"]["50"] == pytest.approx(np.mean(recall), abs=1e-9)
     assert list(found["recall"]) == list(found["overlap"]) == ["10", "50"]
     assert (found["queries"], found["documents"]) == (8, 60)
+
+
+def test_separation_is_of_the_raw_vectors(record, vectors, exact, tiny_dataset):
+    """The spread of MaxSim over the documents that a query may find, for each of its tokens; axes of one sign."""
+    dataset = beir.read_folder("tiny", tiny_dataset, "test", None)
+    docs, queries = vectors["raw"]
+    spreads = []
+    for name, query, scores in zip(dataset.queries, queries, exact, strict=True):
+        others = [score for document, score in zip(dataset.docs, scores, strict=True) if document != name]
+        spreads.append(np.std(others) / len(query))
+    tokens = np.concatenate(docs)
+    dead = np.mean([abs(axis.mean()) > 2 * axis.std() for axis in tokens.T])
+    assert record["separation"] == {
+        "dead_axes": pytest.approx(dead),
+        "maxsim_spread": pytest.approx(np.mean(spreads), rel=1e-4),
+        "documents": 60,
+        "queries": 8,
+    }
+
+
+def test_a_geometry_from_before_has_its_separation_added_and_the_rest_stays(measured, record, tmp_path):
+    path = file_in(tmp_path)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({key: value for key, value in record.items() if key != "separation"}))
+    assert main(["geometry", *measured[0], f"results_dir={tmp_path}"]) == 0
+    assert file.read(path) == {**record, "seconds": file.read(path)["seconds"]}
+
+
+def test_a_narrow_cone_is_said_before_a_sweep(record):
+    cone = {**record, "documents": {"raw": {"mean_pairwise_cosine": 0.82}}}
+    (line,) = tables.warnings(cone)
+    assert "cosine of 0.82" in line and "in about 34 % of the cases (even: 3 %)" in line and "recommended" in line
+    cone["documents"] = {"raw": {"mean_pairwise_cosine": 0.05}}
+    assert tables.warnings(cone) == []
 
 
 def test_anchors_are_of_all_tokens(record):

@@ -78,6 +78,15 @@ def test_a_zero_vector_has_no_cosine_even_with_itself(rng):
     assert Moments.of(store(texts)).mean_pairwise_cosine == pytest.approx(wanted, abs=1e-6)
 
 
+def test_a_dead_axis_has_one_sign_for_nearly_all_tokens(rng):
+    tokens = rng.normal(size=(400, 4))
+    tokens[:, 0] += 3  # three standard deviations from 0
+    tokens[:, 1] -= 1.5
+    tokens[:, 3] = 0.5  # the same for all
+    assert Moments.of_tokens(tokens).dead_axes == 0.5
+    assert Moments.of_tokens(tokens - tokens.mean(axis=0)).dead_axes == 0
+
+
 def test_isotropic_vectors_have_every_dimension(rng):
     """20,000 directions on the sphere: all eigenvalues near 1/16, up to the noise of sampling."""
     found = Moments.of(store(unit(rng, 20_000, 16)))
