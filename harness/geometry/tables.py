@@ -71,7 +71,7 @@ def remarks(found: Options) -> list[str]:
     if separation := found.get("separation"):
         lines.append(
             f"Dead axes: {100 * separation['dead_axes']:.0f} % of the coordinates of the documents' raw vectors have "
-            f"one sign for nearly all tokens. Spread of MaxSim: for each token of a query it has a standard deviation of "
+            "one sign for nearly all tokens. Spread of MaxSim: for each token of a query, a standard deviation of "
             f"{separation['maxsim_spread']:.3f} over {separation['documents']} documents."
         )
     if follows:

@@ -212,9 +212,10 @@ class Testbed:
 
     def seen_queries(self, options: CenterOptions) -> TokenVectors:
         """Token vectors of the judged queries as a first stage sees them: all tokens, or a part."""
-        return self._seen(options, self.queries, self.dataset.queries)
+        return self.seen(options, self.queries, self.dataset.queries)
 
-    def _seen(self, options: CenterOptions, store: TokenStore, texts: Mapping[str, str]) -> TokenVectors:
+    def seen(self, options: CenterOptions, store: TokenStore, texts: Mapping[str, str]) -> TokenVectors:
+        """Token vectors of some queries, in the order of their texts, as a first stage sees them."""
         if options.query_tokens == "all":
             return store
         return self._encoder.part_of(store, texts, self.query_length, options.query_tokens)
@@ -223,7 +224,7 @@ class Testbed:
         """What a cell subtracts from the token vectors, fitted on this testbed."""
         kind = centering.KINDS[cell.center.name]
         mu_d = self.document_mean if kind.needs_document_mean else None
-        queries = self._seen(cell.center, self.encode_mean(cell.mean), cell.mean.texts) if cell.mean else None
+        queries = self.seen(cell.center, self.encode_mean(cell.mean), cell.mean.texts) if cell.mean else None
         center = cell.center
         return centering.fit(center.name, mu_d, queries, center.renormalize, center.share, center.document_share)
 

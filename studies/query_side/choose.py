@@ -186,7 +186,7 @@ def sides_of(testbed: Testbed) -> Sides:
         testbed.seen_queries(every),
         testbed.seen_queries(real),
         store,
-        testbed._seen(real, store, mean.texts),
+        testbed.seen(real, store, mean.texts),
     )
 
 
