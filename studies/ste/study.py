@@ -8,6 +8,8 @@
     python studies/ste/study.py remedies [NAME ...]
                                            other recipes, on sources that training did not see: remedies.csv
     python studies/ste/study.py sources    the validation split source by source: sources.csv
+    python studies/ste/study.py recipe [DATASET ...] [overrides]
+                                           the arms under the best recipe without training, with draws: recipe.npz
     python studies/ste/study.py report     per_query.npz, transfer.csv, geometry.csv, claims.json, README.md
 
 With names, `pilot` and `remedies` do these alone and write no table. It needs HARNESS_DATA and HARNESS_MODELS; heads
@@ -25,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import remedies as tables  # beside this file, as are settings and sources
+import recipe  # beside this file, as are remedies, settings and sources
+import remedies as tables
 import torch
 from omegaconf import OmegaConf
 from settings import (
@@ -200,8 +203,8 @@ def main() -> int:
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("harness").setLevel(logging.INFO)
     command, *words = sys.argv[1:] or [""]
-    if command == "measure":
-        return measure(words)
+    if command in ("measure", "recipe"):
+        return (measure if command == "measure" else recipe.measure)(words)
     recipes = {"pilot": PILOT, "remedies": REMEDIES}
     if command in recipes and set(words) <= recipes[command].keys():
         return (pilot if command == "pilot" else remedies)(words)

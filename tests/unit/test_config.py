@@ -70,7 +70,7 @@ def test_short_forms(words, added):
 def test_the_demo_is_a_sweep_over_heads_methods_and_centers():
     assert entries.entry("experiment", "demo")["hydra"]["sweeper"]["params"] == {
         "model": "demo,demo_contrastive,demo_ste_muvera,demo_ste_smve",
-        "center": "none,corpus",
+        "center": "none,corpus,recommended",
         "method": "plaid,muvera,smve",
     }
 
