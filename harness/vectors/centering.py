@@ -6,9 +6,10 @@
     text     q_i - mean q,  d_j - mean d   each text minus the mean of its own tokens
     shrunk   q_i - (a mean q + (1 - a) mu_Q),  d_j - (b mean d + (1 - b) mu_D)     a: `share` 1/2, b: `document_share` 0
 
-Subtracting one vector m from the tokens of a query takes a score away from each document that is nearly the same for
-all queries; subtracting the query's own mean takes away what all its tokens have in common. `renormalize` makes the
-centered vectors unit vectors again (off by default).
+Documents less mu_D fill MUVERA's buckets and SMVE's anchors evenly. A query's tokens less mu_D still have an offset in
+common, mu_Q - mu_D, and MUVERA's score is linear in it: it orders the documents nearly alike for all queries
+(correlation 0.85 to 0.95). Taking it away is what `own` and `shrunk` do; which bucket a token falls into hardly matters
+(results/query_side/README.md). `renormalize` makes the centered vectors unit vectors again (off by default).
 """
 
 from __future__ import annotations

@@ -134,11 +134,11 @@ def lines(testbed: Testbed) -> Iterator[dict[str, object]]:
 
 def figure(table: pd.DataFrame) -> Figure:
     """Left: NDCG@10 by what is shifted, mean over the sets. Right: how alike two queries' scores are, set by set."""
-    drawn, (left, right) = style.panels(1, 2, style.WIDTH, 2.8)
+    drawn, (left, right) = style.panels(1, 2, style.WIDTH, 3)
     keys = ["recipe", "bucket by q -", "added q -"]
     means = table.groupby(keys, sort=False)["rk=0"].mean()
     looks = (("#3b0f70", "//"), ("#fba35f", ""))
-    names = ["the card's", "its buckets", "its values", "both: the recipe"]
+    names = ["neither\n(the card's)", "the bucket", "the value", "both\n(the recipe)"]
     for i, (recipe, (color, hatch)) in enumerate(zip(RECIPES, looks, strict=True)):
         heights = [means[(recipe, *place)] for place in PLACES]
         places = np.arange(len(PLACES)) + 0.4 * (i - 0.5)
@@ -146,16 +146,17 @@ def figure(table: pd.DataFrame) -> Figure:
         left.bar_label(bars, [f"{height:.1f}" for height in heights], fontsize=6)
     left.set_xticks(range(len(PLACES)), names)
     left.set_ylabel("mean NDCG@10 × 100, rk=0")
-    left.legend(loc="lower right", framealpha=1, frameon=True)
+    left.set_xlabel("what the recipe shifts of each query token")
+    style.legend_below(left)
     card = table[(table["recipe"] == next(iter(RECIPES))) & table["alike: offset"].notna()]
     rows = np.arange(len(card))
-    right.plot(card["alike: offset"], rows, "s", color=looks[0][0], label="offset, s - mu_D")
-    right.plot(card["alike: rest"], rows, "o", color=looks[1][0], markeredgecolor="0.3", label="rest, q - s")
+    right.plot(card["alike: offset"], rows, "s", color=looks[0][0], label="offset: S (s - mu_D) . D")
+    right.plot(card["alike: rest"], rows, "o", color=looks[1][0], markeredgecolor="0.3", label="rest: S (q - s) . D")
     right.set_yticks(rows, card["dataset"])
     right.invert_yaxis()
-    right.set_xlabel("correlation of two queries' scores over documents")
+    right.set_xlabel("correlation of two queries' scores")
     right.set_xlim(-0.05, 1.02)
-    right.legend(loc="center right", framealpha=1, frameon=True)
+    style.legend_below(right)
     return drawn
 
 

@@ -1,10 +1,19 @@
-"""The scripts of studies/ find what they import."""
+"""The scripts of studies/ find what they import; the study's own codes are MUVERA's where nothing is shifted apart."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import unit
+
+from harness.methods.muvera import FixedDimensionalEncoding
+from harness.vectors.store import StoreInMemory
 
 ROOT = Path(__file__).parents[2]
 
@@ -12,3 +21,26 @@ ROOT = Path(__file__).parents[2]
 def test_the_study_starts():
     found = subprocess.run([sys.executable, ROOT / "studies" / "ste" / "study.py"], capture_output=True, text=True)
     assert found.returncode == 2 and "studies/ste/study.py pilot" in found.stderr, found.stderr
+
+
+@pytest.fixture
+def mechanism(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "studies" / "query_side"))
+    return import_module("mechanism")
+
+
+def test_tokens_that_are_hashed_and_added_alike_give_the_encoding(mechanism, rng):
+    tokens, shift = unit(rng, 12, 16, cone=0.5), rng.normal(size=16).astype(np.float32)
+    store = StoreInMemory(tokens, np.array([5, 0, 7]))
+    fde = FixedDimensionalEncoding(16, 4, 3, 8, seed=1, device=torch.device("cpu"))
+    block = store.rows(0, 3)
+    found = mechanism.query_codes(fde, tokens, tokens, block)
+    np.testing.assert_allclose(found, fde.queries(block).numpy(), atol=1e-5)
+    parts = [mechanism.query_codes(fde, tokens, part, block) for part in (tokens - shift, np.tile(shift, (12, 1)))]
+    np.testing.assert_allclose(parts[0] + parts[1], found, atol=1e-5)  # the score is linear in what is added
+
+
+def test_how_alike_scores_are_is_the_mean_correlation_of_two_queries(mechanism, rng):
+    scores = rng.normal(size=(4, 9))
+    pairs = np.corrcoef(scores)[np.triu_indices(4, 1)]
+    assert mechanism.alike(scores) == pytest.approx(pairs.mean())
