@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import yaml
 from pages import MODEL, RESULTS  # beside this file
 
-from harness import records
-from harness.config import entries
+from harness import records, tables
+from harness.config import entries, recommended
 from harness.methods import registry
 from harness.tables import formats, titles
-from harness.vectors import centering
 
-ANSWER_DEPTHS = ("0", "100", "1000")
-SPACES = {"raw": "raw", "centered": "centered", "own": "own mean"}
+ANSWER_DEPTHS = (0, 50, 100)
+RECIPES = {"raw vectors": "none", "the card's recipe": "corpus", "best without training": recommended.NAME}
+"""What the README calls a recipe -> its centering."""
 Names = tuple[str, str, str]
 """Model, centering, method."""
 
@@ -36,27 +38,35 @@ def means() -> dict[Names, dict[str, float]]:
 
 
 def answer() -> str:
-    """A line for each centering and method: NDCG@10 x 100 at three depths, PLAID as the last line."""
-    found, lines = means(), []
-    plaid = 100 * found[MODEL, "none", "plaid"][records.FINAL]
-    for center, kind in centering.constant_kinds().items():
+    """A line for each recipe and method: NDCG@10 x 100 at three depths, PLAID as the last line."""
+    datasets = entries.entry("suite", "offline8")["datasets"]
+    measured = [record for record in records.read_all(RESULTS, datasets) if record.model == MODEL]
+    lines = []
+    for recipe, center in RECIPES.items():
         for method in ("muvera", "smve"):
-            values = {depth: 100 * found[MODEL, center, method][depth] for depth in ANSWER_DEPTHS}
-            shown = {"Token vectors": SPACES[kind.space], "Method": registry.title(method)}
-            lines.append(
-                {**shown, **{f"rk={depth}": _with_difference(value, plaid) for depth, value in values.items()}}
-            )
-    last = {"Token vectors": "raw", "Method": registry.title("plaid")}
-    lines.append({**last, **{f"rk={depth}": f"{plaid:.2f}" for depth in ANSWER_DEPTHS}})
-    return formats.pipes(pd.DataFrame(lines))
+            row = tables.Row(MODEL, recommended.name(method) if center == recommended.NAME else center, method)
+            found = tables.long_form(measured, [row], datasets, ANSWER_DEPTHS)
+            means = found[found["dataset"] == tables.MEAN][["ndcg10", "sd", "delta"]]
+            values = [formats.score(*line) for line in means.itertuples(index=False)]
+            lines.append([recipe, registry.title(method), *values])
+    plaid = f"{100 * means_of_plaid(measured):.2f}"
+    lines.append(["", registry.title("plaid"), *[plaid] * len(ANSWER_DEPTHS)])
+    columns = ["Recipe", "Method", *(f"rk={depth}" for depth in ANSWER_DEPTHS)]
+    return formats.pipes(pd.DataFrame(lines, columns=columns))
+
+
+def means_of_plaid(measured: Sequence[records.Record]) -> float:
+    """PLAID's mean over the sets."""
+    return float(np.mean([record.ndcg10[records.FINAL] for record in measured if record.method == "plaid"]))
 
 
 def beside_the_card() -> str:
     """Means over suite offline8 of every model that has all eight sets, and then the card's own rows."""
     found_means = means()
     in_order = sorted(found_means.items(), key=lambda item: (item[0][0], item[0][1] != "none"))
-    shown, lines = {"none": "no", "corpus": "yes"}, []
+    lines = []
     for (model, center, method), found in in_order:
+        shown = {"none": "no", "corpus": "yes", recommended.name(method): "best without training"}
         if center in shown and method in ("muvera", "smve"):
             kind = "plaid" if (model, "none", "plaid") in found_means else "exact"
             reference = (100 * found_means[model, "none", kind][records.FINAL], registry.title(kind))

@@ -58,7 +58,7 @@ def _is_recommended(row: tables.Row) -> bool:
 def _label_and_look(method: str, center: str) -> tuple[str, dict[str, Any]]:
     """The label of a line, and how it is drawn; the recommended centering of all methods looks the same."""
     if tables.block_of(center, method) == tables.RECOMMENDED:
-        return f"{titles.method_title(method)}, best without training", style.of_cell(method, recommended.NAME)
+        return f"{titles.method_title(method)}, recommended", style.of_cell(method, recommended.NAME)
     return f"{titles.method_title(method)}, {style.center_name(center)}", style.of_cell(method, center)
 
 

@@ -111,16 +111,23 @@ def _end_to_end(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> l
 def _draws(table: pd.DataFrame) -> list[str]:
     """How many draws of their random numbers the first stages have."""
     means = table[(table["dataset"] == MEAN) & table["ndcg10"].notna() & ~table["method"].map(end_to_end)]
+    found = means[means["draws"] > 0][["method", "center", "draws"]].drop_duplicates()
+    several, single = found[found["draws"] > 1], found[found["draws"] == 1]
     counts: dict[int, list[str]] = {}
-    for method, count in means[["method", "draws"]].drop_duplicates().itertuples(index=False):
-        if count:
-            counts.setdefault(int(count), []).append(method_title(str(method)))
-    single, lines = counts.pop(1, []), []
+    for method, count in several[["method", "draws"]].drop_duplicates().itertuples(index=False):
+        counts.setdefault(int(count), []).append(method_title(str(method)))
+    lines = []
     if counts:
         listed = "; ".join(f"{', '.join(names)}: {count}" for count, names in sorted(counts.items(), reverse=True))
         lines.append(f"Means over independent draws of the projections ± standard deviation ({listed}).")
-    if single:
+    if len(single):
+        # With the centering where the same method has several draws under another one.
+        names = [
+            method_title(method) + (f" {center_label(center)}" if method in set(several["method"]) else "")
+            for method, center in single[["method", "center"]].itertuples(index=False)
+        ]
         lines.append(
-            f"One draw of the projections ({', '.join(single)}): another may differ by points (method.seeds=10 tells)."
+            f"One draw of the projections ({', '.join(dict.fromkeys(names))}): another may differ by points "
+            "(method.seeds=10 tells)."
         )
     return lines

@@ -116,8 +116,8 @@ def test_the_page_begins_with_both_recipes(both):
 def test_the_figure_of_depths_has_it_under_one_name(both):
     ((_, figure),) = depth.figures(inputs(both, ["scifact"]), [])
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    expected = ["MUVERA, centered", "MUVERA, best without training", "MUVERA, own mean", "SMVE, centered"]
-    assert labels == ["PLAID", *expected, "SMVE, best without training"]
+    expected = ["MUVERA, centered", "MUVERA, recommended", "MUVERA, own mean", "SMVE, centered"]
+    assert labels == ["PLAID", *expected, "SMVE, recommended"]
     looks = [
         (line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines() if line.get_marker() != "None"
     ]
