@@ -1,14 +1,13 @@
 """The queries whose mean token vector is mu_Q (`harness.vectors.centering`).
 
-With ``center.mean_of=pseudo_queries`` they are pseudo-queries (`harness.measure.pseudo_queries`). Else they come from
-the data set's own train or dev split; else from those of other data sets (the centering's ``fallback``); else, as a
-last resort that the record labels "transductive", from the evaluated queries themselves.
+They come from the data set's own train or dev split; else from those of other data sets, if the option ``fallback``
+names some; else they are pseudo-queries (`harness.measure.pseudo_queries`), as they always are with
+``center.mean_of=pseudo_queries``. No evaluated query is ever among them.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,9 +19,6 @@ from harness.data.download import Absent
 from harness.measure import pseudo_queries
 from harness.measure.sources import read_dataset
 from harness.system.files import digest
-from harness.system.messages import warn_once
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,21 +43,21 @@ class QueryMean:
 def choose(options: RunOptions, dataset: Dataset, centering: CenterOptions) -> QueryMean:
     """The queries for mu_Q on a data set: the first `max_queries` in the order of the sha256 of their ids."""
     if centering.mean_of == "pseudo_queries":
-        lengths = sorted(len(text.split()) for text in dataset.queries.values())
-        found = pseudo_queries.snippets(dataset.docs, lengths, centering.max_queries or len(dataset.docs))
-        source = f"{len(found)} pseudo-queries, snippets of the corpus as long as the evaluated queries"
-        return QueryMean(source, found)
+        return _pseudo_queries(dataset, centering)
     if dataset.other_queries:
         source, texts = f"{options.dataset_name}/{dataset.other_split}", dataset.other_queries
     else:
         source, texts = _of_other_sets(options, dataset, centering)
-    chosen = sorted(texts, key=lambda query: sha256(query.encode()).digest())[: centering.max_queries]
-    description = f"{len(chosen)} of {len(texts)} queries of {source}"
     if not texts:
-        chosen, texts = list(dataset.queries), dataset.queries
-        description = f"transductive: the {len(chosen)} evaluated queries themselves"
-        warn_once(log, "%s: mu_Q is %s, as no other queries are available", options.dataset_name, description)
-    return QueryMean(description, {query: texts[query] for query in chosen})
+        return _pseudo_queries(dataset, centering)
+    chosen = sorted(texts, key=lambda query: sha256(query.encode()).digest())[: centering.max_queries]
+    return QueryMean(f"{len(chosen)} of {len(texts)} queries of {source}", {query: texts[query] for query in chosen})
+
+
+def _pseudo_queries(dataset: Dataset, centering: CenterOptions) -> QueryMean:
+    lengths = sorted(len(text.split()) for text in dataset.queries.values())
+    found = pseudo_queries.snippets(dataset.docs, lengths, centering.max_queries or len(dataset.docs))
+    return QueryMean(f"{len(found)} pseudo-queries, snippets of the corpus as long as the evaluated queries", found)
 
 
 def _of_other_sets(options: RunOptions, dataset: Dataset, centering: CenterOptions) -> tuple[str, dict[str, str]]:

@@ -15,10 +15,12 @@ from harness.config.entries import entry
 from harness.run import run
 
 MUVERA_DRAWS, SMVE_DRAWS = 10, 5
-PSEUDO = ["center.mean_of=pseudo_queries", "center.max_queries=400"]
+FALLBACK = "center.fallback=[scifact,nfcorpus]"
+"""The default when the arms were measured; with pseudo-queries it changes a record's name alone."""
+PSEUDO = ["center.mean_of=pseudo_queries", "center.max_queries=400", FALLBACK]
 ARMS = {
     "card": ["center=corpus"],
-    "own": ["center=own", "center.fallback=[scifact,nfcorpus]"],
+    "own": ["center=own", FALLBACK],
     "real + corpus": ["center=corpus", "query_tokens=real"],
     "words + corpus": ["center=corpus", "query_tokens=words"],
     "real + pseudo": ["center=own", "query_tokens=real", *PSEUDO],

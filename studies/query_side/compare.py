@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from arms import ARMS, OF_SMVE  # beside this file
+from omegaconf import OmegaConf
 
 from harness import tables
 from harness.config import compose
@@ -59,7 +60,7 @@ PRIMARY = (
 def center_of(arm: str) -> str:
     """The name of an arm's centering in records."""
     words = compose.expand(["model=lateon", *ARMS[arm]])
-    return CenterOptions.of(dict(compose.composed(words).center)).variant
+    return CenterOptions.of(OmegaConf.to_container(compose.composed(words).center)).variant  # type: ignore[arg-type]
 
 
 def primary(found: dict[tuple[Row, str], Record], datasets: Sequence[str]) -> pd.DataFrame:

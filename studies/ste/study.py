@@ -34,6 +34,7 @@ from omegaconf import OmegaConf
 from settings import (
     ARMS,
     DATASETS,
+    FALLBACK,
     HELD_SOURCES,
     MODEL,
     PILOT,
@@ -172,7 +173,7 @@ def _geometry(arm: str, seed: int, dataset: str, options: Any) -> None:
     testbed = testbed_of(plain, plain["dataset"])
     if path.exists() and json.loads(path.read_text()).get("weights", "") == testbed.checkpoint.sha256:
         return
-    own = entries.entry("center", "own")
+    own = {**entries.entry("center", "own"), "fallback": FALLBACK}
     mean = testbed.query_mean(CenterOptions.of(own))
     others = testbed.encode_mean(mean) if mean else None
     found: dict[str, Any] = {}

@@ -173,7 +173,7 @@ def test_a_record_of_other_inputs_is_neither_believed_nor_replaced(measured, tmp
         path.write_text(content)
 
 
-def test_a_fallback_to_the_evaluated_queries_is_labelled(lateon_like, tiny_dataset, tmp_path, capfd):
+def test_without_other_queries_mu_q_is_of_pseudo_queries(lateon_like, tiny_dataset, tmp_path):
     import shutil
 
     folder = shutil.copytree(tiny_dataset, tmp_path / "bare")
@@ -181,9 +181,11 @@ def test_a_fallback_to_the_evaluated_queries_is_labelled(lateon_like, tiny_datas
     words = [f"model.path={lateon_like}", f"dataset.path={folder}", f"results_dir={tmp_path}", f"cache_dir={tmp_path}"]
     words += ["center=own", "method=muvera,smve", "reference=null", "data_dir=null"]
     assert main(["run", "-m", *words]) == 0
-    assert capfd.readouterr().err.count("mu_Q is transductive") == 1  # although two cells use it
     record = records.read(records.record_path(tmp_path, "bare", "lateon-like", "own", "smve"))
-    assert record.notes == ["mu_Q: transductive: the 8 evaluated queries themselves"]
+    assert record.notes == ["mu_Q: 60 pseudo-queries, snippets of the corpus as long as the evaluated queries"]
+    assert main(["run", *words[:-4], "center=own", "center.mean_of=pseudo_queries", "method=smve", *words[-2:]]) == 0
+    by_name = records.read(records.record_path(tmp_path, "bare", "lateon-like", "own+mean_of=pseudo_queries", "smve"))
+    assert by_name.per_query == record.per_query  # what is asked for by name is what is taken without other queries
 
 
 def test_the_table_shows_the_run(measured, capsys):
