@@ -33,7 +33,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: install  ## the main job on embedded models and a corpus: 2.5 minutes
+demo: install  ## the main job on embedded models and a corpus: 3 minutes
 	$(PY) -m harness run
 
 test: install  ## the short tests: 3 minutes on 2 cores

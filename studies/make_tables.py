@@ -113,7 +113,7 @@ def main() -> None:
         splice(RESULTS / "query_side" / "README.md", path.stem, path.read_text(encoding="utf-8"))
     geometry()
     if (RESULTS / "records" / "docstrings").exists():  # after `make demo`; these records are not kept in git
-        splice(DOCS / "results.md", "demo", printed("table"))
+        splice(DOCS / "results.md", "demo", printed("table", "suite=demo"))
 
 
 if __name__ == "__main__":
