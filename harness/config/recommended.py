@@ -6,6 +6,7 @@ this one. docs/definitions.md says by which rule it was chosen.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from harness.config.entries import entry
@@ -20,6 +21,7 @@ def options(method: str) -> dict[str, Any]:
     return {**entry("center", chosen["name"]), **chosen}
 
 
+@cache
 def name(method: str) -> str:
-    """The name that this centering has in records."""
+    """The name that this centering has in records; kept, as a table asks for it row by row."""
     return variant("center", options(method))

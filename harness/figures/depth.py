@@ -43,7 +43,11 @@ def frame(inputs: Inputs, notes: list[str]) -> pd.DataFrame:
     """
     measured = {tables.row_of(record) for record in inputs.records}
     rows = [row for row in inputs.rows if row in measured]
-    plain = [row for row in rows if "+" not in row.method and ("+" not in row.center or _is_recommended(row))]
+    plain = [
+        row
+        for row in rows
+        if "+" not in row.method and ("+" not in row.center or _is_recommended(row.method, row.center))
+    ]
     if len(plain) < len(rows):
         notes.append(f"depth: {len(rows) - len(plain)} variants of methods and centerings are left out.")
     parts = [_of_model(inputs, model, plain, notes) for model in dict.fromkeys(row.model for row in plain)]
@@ -51,13 +55,13 @@ def frame(inputs: Inputs, notes: list[str]) -> pd.DataFrame:
     return pd.concat(shown, ignore_index=True) if shown else pd.DataFrame(columns=COLUMNS)
 
 
-def _is_recommended(row: tables.Row) -> bool:
-    return row.center == recommended.name(row.method)
+def _is_recommended(method: str, center: str) -> bool:
+    return tables.block_of(center, method) == tables.RECOMMENDED
 
 
 def _label_and_look(method: str, center: str) -> tuple[str, dict[str, Any]]:
     """The label of a line, and how it is drawn; the recommended centering of all methods looks the same."""
-    if tables.block_of(center, method) == tables.RECOMMENDED:
+    if _is_recommended(method, center):
         return f"{titles.method_title(method)}, recommended", style.of_cell(method, recommended.NAME)
     return f"{titles.method_title(method)}, {style.center_name(center)}", style.of_cell(method, center)
 

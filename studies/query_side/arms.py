@@ -9,9 +9,14 @@ draws. What is finished is not measured again.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from harness.config import compose
 from harness.config.entries import entry
+from harness.config.options import CenterOptions
 from harness.run import run
 
 MUVERA_DRAWS, SMVE_DRAWS = 10, 5
@@ -33,6 +38,12 @@ ARMS = {
 """Arm -> its words, in the order in which they are measured. Documents are the same for all but the last four."""
 OF_SMVE = ("card", "own", "real + corpus", "words + corpus", "real + pseudo", "shrinkage")
 """Arms of SMVE: those that leave the documents' codes alone. A draw of these codes takes minutes."""
+
+
+def center_of(words: Sequence[str]) -> CenterOptions:
+    """The centering that the words of an arm name."""
+    given: Any = OmegaConf.to_container(compose.composed(compose.expand(["model=lateon", *words])).center)
+    return CenterOptions.of(given)
 
 
 def main(words: list[str]) -> None:

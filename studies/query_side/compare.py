@@ -15,13 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from arms import ARMS, OF_SMVE  # beside this file
-from omegaconf import OmegaConf
+from arms import ARMS, OF_SMVE, center_of  # beside this file
 
 from harness import tables
-from harness.config import compose
 from harness.config.entries import ROOT, entry
-from harness.config.options import CenterOptions
 from harness.evaluation.significance import compare, holm
 from harness.records import FINAL, Record, read_all
 from harness.system.files import write_text
@@ -57,18 +54,17 @@ PRIMARY = (
 )
 
 
-def center_of(arm: str) -> str:
+def name_of(arm: str) -> str:
     """The name of an arm's centering in records."""
-    words = compose.expand(["model=lateon", *ARMS[arm]])
-    return CenterOptions.of(OmegaConf.to_container(compose.composed(words).center)).variant  # type: ignore[arg-type]
+    return center_of(ARMS[arm]).variant
 
 
 def primary(found: dict[tuple[Row, str], Record], datasets: Sequence[str]) -> pd.DataFrame:
     """The four comparisons, with Holm's correction over them alone."""
     tests = []
     for planned in PRIMARY:
-        row = Row(MODEL, center_of(planned.arm), planned.method)
-        other = Row(MODEL, center_of(planned.other), planned.method) if planned.other else Row(MODEL, "none", "exact")
+        row = Row(MODEL, name_of(planned.arm), planned.method)
+        other = Row(MODEL, name_of(planned.other), planned.method) if planned.other else Row(MODEL, "none", "exact")
         depths = planned.depth, planned.depth if planned.other else FINAL
         sets = {name: Difference.of(found[row, name], depths[0], found[other, name], depths[1]) for name in datasets}
         means = {name: 100 * difference.mean for name, difference in sets.items()}
@@ -89,7 +85,7 @@ def primary(found: dict[tuple[Row, str], Record], datasets: Sequence[str]) -> pd
 def table(records: Sequence[Record], model: str, method: str, datasets: Sequence[str]) -> pd.DataFrame:
     """Every arm of a method: the mean at each depth, and each set at rk=0."""
     depths = sorted({int(depth) for record in records for depth in record.ndcg10 if depth != FINAL})
-    arms = {arm: center_of(arm) for arm in ARMS if method == "muvera" or arm in OF_SMVE}
+    arms = {arm: name_of(arm) for arm in ARMS if method == "muvera" or arm in OF_SMVE}
     long = tables.long_form(records, [Row(model, center, method) for center in arms.values()], datasets, depths)
     lines = []
     for arm, center in arms.items():
@@ -118,7 +114,7 @@ def main(folder: Path) -> None:
     records = list(read_all(folder, datasets))
     found = tables.by_row(records)
     needed = [
-        Row(MODEL, center_of(arm), planned.method) for planned in PRIMARY for arm in (planned.arm, planned.other) if arm
+        Row(MODEL, name_of(arm), planned.method) for planned in PRIMARY for arm in (planned.arm, planned.other) if arm
     ]
     if all((row, name) in found for row in needed for name in datasets):  # one family: all of it, or nothing
         write_text(FOLDER / "primary.md", formats.pipes(primary(found, datasets)) + "\n")

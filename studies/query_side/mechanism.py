@@ -19,24 +19,25 @@ results/figures/mechanism-offline8.svg and .png.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import fmean
 
 import numpy as np
 import pandas as pd
 import torch
-from arms import MUVERA_DRAWS, PSEUDO  # beside this file
+from arms import MUVERA_DRAWS, PSEUDO, center_of  # beside this file
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from harness.config import compose
 from harness.config.entries import ROOT, entry
-from harness.config.options import CenterOptions
 from harness.figures import style
 from harness.measure.testbed import Testbed, testbed_of
+from harness.methods import registry
 from harness.methods.muvera import FixedDimensionalEncoding
-from harness.ranking.ranks import Ranking, drop_self_matches
+from harness.ranking.ranks import drop_self_matches
+from harness.ranking.topk import RunningTopK
 from harness.system.files import write_text
 from harness.vectors import centering
 from harness.vectors.store import Block
@@ -50,6 +51,9 @@ RECIPES = {
 """What a query's tokens are less in place of mu_D -> the words of its centering."""
 PLACES = (("mu_D", "mu_D"), ("recipe", "mu_D"), ("mu_D", "recipe"), ("recipe", "recipe"))
 """(what a token is less when it chooses its bucket, when it is added): the card's first, the recipe last."""
+
+Sides = tuple[Block, np.ndarray, np.ndarray]
+"""Queries, and their tokens less mu_D and less what a recipe subtracts."""
 
 
 def query_codes(
@@ -68,10 +72,9 @@ def query_codes(
     return codes.reshape(len(codes), -1)
 
 
-def sides(testbed: Testbed, words: list[str]) -> tuple[Block, np.ndarray, np.ndarray]:
+def sides(testbed: Testbed, words: list[str]) -> Sides:
     """The queries as a recipe's first stage sees them, and their tokens less mu_D and less what it subtracts."""
-    given = compose.composed(compose.expand(["model=lateon", "method=muvera", *words])).center
-    options = CenterOptions.of(OmegaConf.to_container(given, resolve=True))  # type: ignore[arg-type]
+    options = center_of(words)
     store = testbed.seen_queries(options)
     mean = testbed.query_mean(options)
     assert mean is not None
@@ -81,14 +84,15 @@ def sides(testbed: Testbed, words: list[str]) -> tuple[Block, np.ndarray, np.nda
     return raw, raw.tokens - testbed.document_mean, moved.tokens
 
 
-def scores(testbed: Testbed, seed: int) -> dict[str, list[Float[np.ndarray, "queries docs"]]]:
+def scores(
+    testbed: Testbed, seen: Mapping[str, Sides], seed: int
+) -> dict[str, list[Float[np.ndarray, "queries docs"]]]:
     """Recipe -> MUVERA's scores of all documents in each of the `PLACES`, for one draw."""
-    options = {key: value for key, value in entry("method", "muvera").items() if key not in ("name", "seed", "seeds")}
-    fde = FixedDimensionalEncoding(testbed.docs.dim, **options, seed=seed, device=torch.device("cpu"))
+    muvera = registry.make({**entry("method", "muvera"), "seed": seed})
+    fde = muvera.buckets(testbed.docs.dim, torch.device("cpu"))
     documents = centering.Centering(testbed.document_mean).apply_documents(testbed.docs)
     found = {}
-    for recipe, words in RECIPES.items():
-        block, *by = sides(testbed, words)
+    for recipe, (block, *by) in seen.items():
         tokens = dict(zip(("mu_D", "recipe"), by, strict=True))
         found[recipe] = [query_codes(fde, tokens[hashed], tokens[added], block) for hashed, added in PLACES]
     queries = np.concatenate([code for codes in found.values() for code in codes])
@@ -110,12 +114,13 @@ def alike(found: Float[np.ndarray, "queries docs"]) -> float:
 def lines(testbed: Testbed) -> Iterator[dict[str, object]]:
     """One line for each recipe and place; that of the card's place also has the parts of its score."""
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
+    seen = {recipe: sides(testbed, words) for recipe, words in RECIPES.items()}
     for seed in SEEDS:
-        for recipe, by_place in scores(testbed, seed).items():
+        for recipe, by_place in scores(testbed, seen, seed).items():
             for place, score in enumerate(by_place):
-                order = np.argsort(-score, axis=1, kind="stable")[:, :11]
-                ranking = Ranking(order, np.take_along_axis(score, order, axis=1))
-                best, _ = drop_self_matches(ranking, testbed.self_rows, 10)
+                first = RunningTopK(len(score), 11)
+                first.add(0, score)
+                best, _ = drop_self_matches(first.ranking(), testbed.self_rows, 10)
                 line = {"rk=0": 100 * float(np.mean(testbed.evaluator.ndcg10(best.rows)))}
                 if place == 0:
                     rest = by_place[PLACES.index(("mu_D", "recipe"))]

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scores import ARMS, METHODS  # beside this file
-from settings import DATASETS, MODEL, MUVERA, RESULTS, SMVE, SMVE_MAIN, head, runs, trained
+from settings import DATASETS, MODEL, MUVERA, RESULTS, SMVE, SMVE_MAIN, changed, head, runs, trained
 
 from harness import records
 from harness.config import compose, recommended
@@ -49,7 +49,7 @@ def measure(words: list[str]) -> int:
     """Measure every cell on the data sets named, or on all; what was measured is not measured again."""
     failures: list[str] = []
     more = [word for word in words if "=" in word]
-    smve = [*SMVE, *(f"method.{name}={value}" for name, value in SMVE_MAIN.items())]
+    smve = [*SMVE, *changed(SMVE_MAIN)]
     for dataset in [name for name in DATASETS if name in words] or DATASETS:
         for arm, seed in trained():
             base = [*MODEL, f"model.head={head(arm, seed)}", f"dataset={dataset}", "reference=null"]

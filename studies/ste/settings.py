@@ -98,7 +98,7 @@ def main_cells() -> Iterator[list[str]]:
     yield ["method=exact"]
     for where in centering.constant_kinds():
         yield [*_centered(where), *MUVERA]
-        yield [*_centered(where), *SMVE, *_changed(SMVE_MAIN)]
+        yield [*_centered(where), *SMVE, *changed(SMVE_MAIN)]
 
 
 def _centered(where: str) -> list[str]:
@@ -114,11 +114,12 @@ def cells(arm: str, seed: int, dataset: str) -> Iterator[list[str]]:
     for where in list(centering.constant_kinds())[1:]:
         for other in PROJECTION_SEEDS:
             yield [*_centered(where), *MUVERA, f"method.seed={other}"]
-            yield [*_centered(where), *SMVE, *_changed(SMVE_MAIN), f"method.seed={other}"]
+            yield [*_centered(where), *SMVE, *changed(SMVE_MAIN), f"method.seed={other}"]
         for method, variants in ((MUVERA, MUVERA_OPTIONS), (SMVE, SMVE_OPTIONS)):
-            for changed in variants:
-                yield [*_centered(where), *method, *_changed(changed)]
+            for options in variants:
+                yield [*_centered(where), *method, *changed(options)]
 
 
-def _changed(options: dict[str, int]) -> list[str]:
+def changed(options: dict[str, int]) -> list[str]:
+    """Overrides of options of a method."""
     return [f"method.{key}={value}" for key, value in options.items()]
