@@ -24,7 +24,6 @@ from harness.measure.failing import Failures
 from harness.measure.pending import pending
 from harness.measure.testbed import Testbed
 from harness.methods import registry
-from harness.vectors.store import stacked
 
 
 def run(configs: Sequence[DictConfig]) -> list[str]:
@@ -64,9 +63,7 @@ def find_candidates(testbed: Testbed, group: Sequence[Cell]) -> list[Cell]:
     with first_stage.missing(group) as missing:
         centered = first_stage.center(testbed, missing)
         if centered.cells:
-            documents = centered.shifts[0].apply_documents(testbed.docs)
-            queries, method = stacked(centered.queries), registry.make(group[0].method.given)
-            found = method.search(documents, queries, group[0].k + 1, testbed.resources)
+            found = first_stage.search(testbed, centered, registry.make(group[0].method.given), group[0].k + 1)
             first_stage.keep_each(testbed, centered, found)
         return [cell for cell in group if cell not in missing or cell in centered.cells]
 

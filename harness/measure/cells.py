@@ -28,8 +28,8 @@ class Request:
 
     @classmethod
     def of(cls, method: Options, center: Options, asked: bool) -> Request:
-        """A request, without a centering where the method sees the model's own vectors."""
-        seen = entry("center", "none") if registry.end_to_end(method["name"]) else center
+        """A request, without a centering where it changes nothing for the method."""
+        seen = center if registry.is_centered(method["name"]) else entry("center", "none")
         return cls(MethodOptions.of(method), CenterOptions.of(seen), asked)
 
     def key(self, dataset: str, model: str) -> CellKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -12,12 +13,12 @@ from harness.measure import artifacts
 from harness.measure.artifacts import Candidates
 from harness.measure.cells import Cell
 from harness.measure.testbed import Testbed
-from harness.methods.method import SearchResult
+from harness.methods.method import TEXTS, Method, SearchResult
 from harness.ranking.ranks import Ranking, drop_self_matches
 from harness.system import locks
 from harness.system.progress import Stopwatch
 from harness.vectors.centering import Centering
-from harness.vectors.store import TokenVectors
+from harness.vectors.store import TokenVectors, stacked
 
 
 @contextmanager
@@ -58,6 +59,15 @@ def center(testbed: Testbed, cells: Sequence[Cell]) -> Centered:
                 centered.shifts.append(shift)
                 centered.cells.append(cell)
     return replace(centered, seconds=watch.seconds)
+
+
+def search(testbed: Testbed, centered: Centered, method: Method, k: int) -> SearchResult:
+    """One search for cells that share their documents, whose queries stand side by side."""
+    if method.reads == TEXTS:  # a single cell: no centering changes texts
+        texts = list(islice(testbed.dataset.docs.values(), testbed.rows.start, testbed.rows.stop))
+        return method.search_texts(texts, list(testbed.dataset.queries.values()), k, testbed.resources)
+    documents = centered.shifts[0].apply_documents(testbed.docs)
+    return method.search(documents, stacked(centered.queries), k, testbed.resources)
 
 
 def keep_each(testbed: Testbed, centered: Centered, found: SearchResult) -> None:

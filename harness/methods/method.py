@@ -1,6 +1,7 @@
 """A method: a first stage, which finds the k best documents of each query.
 
-    search(docs, queries, k, resources) -> SearchResult
+    search(docs, queries, k, resources) -> SearchResult                 token vectors of both sides, centered
+    search_texts(docs, queries, k, resources) -> SearchResult           or their texts, if `reads` says so
 
 A method describes itself: the class attributes below are all that tables, figures, sweeps and the pipeline know of it.
 To add one, write two files: ``harness/methods/NAME.py`` with one subclass of `Method`, and ``conf/method/NAME.yaml``
@@ -9,8 +10,8 @@ with the options that its constructor takes (docs/architecture.md has an example
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import ABC
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -19,6 +20,8 @@ import torch
 from harness.ranking.ranks import Ranking
 from harness.ranking.resources import Resources
 from harness.vectors.store import TokenVectors
+
+TOKENS, TEXTS = "tokens", "texts"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Method(ABC):
     ----------
     title : its name in tables and figures
     order : its place among the methods of a table, ascending; methods of one place are sorted by name
+    reads : what it searches: ``TOKENS``, or ``TEXTS``, which no centering changes
     end_to_end : whether it ranks with MaxSim itself: it then sees the model's own vectors (no centering) and is not
         reranked, and its record has one value for all depths
     exhaustive : whether it scores every (query, document) pair with exact MaxSim, which is then the MaxSim pass itself
@@ -57,6 +61,7 @@ class Method(ABC):
 
     title: ClassVar[str]
     order: ClassVar[int] = 100
+    reads: ClassVar[str] = TOKENS
     end_to_end: ClassVar[bool] = False
     exhaustive: ClassVar[bool] = False
     shardable: ClassVar[bool] = True
@@ -64,9 +69,13 @@ class Method(ABC):
     symbols: ClassVar[Mapping[str, str]] = {}
     finds_nothing: ClassVar[str] = ""
 
-    @abstractmethod
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query, best first, ties by row."""
+        raise NotImplementedError(f"{type(self).__name__} reads {self.reads}")
+
+    def search_texts(self, docs: Sequence[str], queries: Sequence[str], k: int, resources: Resources) -> SearchResult:
+        """The same for a method that reads texts."""
+        raise NotImplementedError(f"{type(self).__name__} reads {self.reads}")
 
     def refuse(self, k: int) -> None:
         """Refuse a number of documents that a search with these options cannot return, with a `HarnessError`."""

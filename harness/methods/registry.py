@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from harness.config.entries import choices
-from harness.methods.method import Method
+from harness.methods.method import TOKENS, Method
 from harness.system.errors import HarnessError, unknown
 
 
@@ -77,6 +77,11 @@ def traits(name: str) -> type[Method]:
 def end_to_end(name: str) -> bool:
     """Whether a method ranks with MaxSim itself (`Method.end_to_end`)."""
     return traits(name).end_to_end
+
+
+def is_centered(name: str) -> bool:
+    """Whether a centering changes what a method sees: it neither ranks with MaxSim itself nor reads texts."""
+    return not end_to_end(name) and traits(name).reads == TOKENS
 
 
 def title(name: str) -> str:

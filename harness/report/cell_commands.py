@@ -11,7 +11,7 @@ import yaml
 
 from harness.config import entries
 from harness.config.texts import SINGLE, SWEPT, written
-from harness.methods.registry import end_to_end
+from harness.methods.registry import is_centered
 from harness.records import FINAL, Record
 from harness.tables import Row
 
@@ -74,7 +74,7 @@ class Commands:
         """All words except those of the data set."""
         record = self._found.get((row, dataset)) or self._rows.get(row)
         words = _words("model", _options(record or self._models.get(row.model), "model", row.model))
-        if not end_to_end(row.method):  # the others see the model's own vectors
+        if is_centered(row.method):
             words += _words("center", _options(record, "center", row.center))
         return [*words, *_words("method", _options(record, "method", row.method)), *self._depth_words(record)]
 

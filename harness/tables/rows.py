@@ -66,8 +66,9 @@ def rows_of(
 
     def is_wanted(row: Row) -> bool:
         method = not methods or row.method == PLAID or row.method in methods or base_name(row.method) in methods
-        center = not centers or row.center in centers or base_name(row.center) in centers or end_to_end(row.method)
-        center = center or (recommended.NAME in centers and row.center == recommended.name(row.method))
+        named = row.center in centers or base_name(row.center) in centers
+        best = recommended.NAME in centers and row.center == recommended.name(row.method)
+        center = not centers or named or best or not registry.is_centered(row.method)
         return row.model in names and method and center
 
     def place(row: Row) -> tuple[Any, ...]:
