@@ -128,6 +128,7 @@ def score(
     device: torch.device,
     take: Callable[[int, Any], object] | None = None,
     tick: Callable[[int], object] = lambda _: None,
+    tile: int = 1,
 ) -> Float[np.ndarray, " pairs"]:
     """MaxSim of the given pairs. With `take`, all pairs of the corpus are scored on the way.
 
@@ -139,12 +140,14 @@ def score(
         This is called for each block with its first row and its scores, float32 [queries, docs] on the device.
     tick
         This is called after each block with its number of documents.
+    tile
+        Blocks begin at multiples of it, where the memory allows.
     """
     scores = np.full(len(pairs), -np.inf, dtype=np.float32)
     implementation: Any = twin(device, maxsim_cpu, maxsim_gpu)
     prepared = implementation.prepare(queries, device)
     row_bytes = 4 * len(queries) if take is not None else 0
-    for block in docs.blocks(_TOKEN_COPIES * 4 * docs.dim, row_bytes, block_bytes):
+    for block in docs.blocks(_TOKEN_COPIES * 4 * docs.dim, row_bytes, block_bytes, tile):
         bounds, wanted, first = pairs.of_rows(block.start, block.stop)
         place = slice(first, first + len(wanted))
         if take is not None:
