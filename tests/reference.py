@@ -495,3 +495,54 @@ def share_found(first: list[int], exact: list[int], top: int, depth: int) -> flo
     """Share of the first `top` of the exact ranking that are among the first `depth` of the other."""
     wanted = exact[:top]
     return sum(document in first[:depth] for document in wanted) / len(wanted)
+
+
+def bm25(query: list[str], docs: list[list[str]], k1: float, b: float) -> list[float]:
+    """BM25 of every document for a query, both given as their words, in Lucene's variant.
+
+    It is a sum over the query's words, each as often as it stands there, of
+    ln(1 + (N - n + 0.5) / (n + 0.5)) f / (f + k1 (1 - b + b |d| / mean |d|)).
+    """
+    mean = sum(len(doc) for doc in docs) / len(docs)
+    scores = []
+    for doc in docs:
+        total = 0.0
+        for word in query:
+            having = sum(1 for other in docs if word in other)
+            often = doc.count(word)
+            if often:
+                idf = math.log(1 + (len(docs) - having + 0.5) / (having + 0.5))
+                total += idf * often / (often + k1 * (1 - b + b * len(doc) / mean))
+        scores.append(total)
+    return scores
+
+
+def binary(query: np.ndarray, document: np.ndarray) -> float:
+    """MaxSim of a query [m, dim] with a document [n, dim] whose numbers are replaced by their signs, 0 by -1."""
+    signs = np.array([[1.0 if value > 0 else -1.0 for value in token] for token in document]).reshape(document.shape)
+    return maxsim(query, signs)
+
+
+def lemur_features(token: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """psi of a token [dim]: gelu(x G) for G [dim, m], less its mean over the m features, by its standard deviation."""
+    raw = []
+    for f in range(weights.shape[1]):
+        value = dot(token, weights[:, f])
+        raw.append(value * 0.5 * (1 + math.erf(value / math.sqrt(2))))
+    mean = sum(raw) / len(raw)
+    variance = sum((value - mean) ** 2 for value in raw) / len(raw)
+    return np.array([(value - mean) / math.sqrt(variance + 1e-5) for value in raw])
+
+
+def lemur(
+    queries: list[np.ndarray], docs: list[np.ndarray], learning: np.ndarray, weights: np.ndarray
+) -> list[list[float]]:
+    """Scores of all documents for each query: sums of psi over the query's tokens, times least-squares weights of each
+    document's best dot products with the learning tokens [n, dim]. Targets are standardized over all of them.
+    """
+    known = np.array([lemur_features(token, weights) for token in learning])
+    targets = np.array([[maxsim(token[None], document) for document in docs] for token in learning])
+    targets = (targets - targets.mean()) / targets.std()
+    solved = np.linalg.lstsq(known, targets, rcond=float(np.finfo(np.float32).eps) * max(known.shape))[0]
+    features = [sum(lemur_features(token, weights) for token in query) for query in queries]
+    return [[dot(feature, solved[:, d]) for d in range(len(docs))] for feature in features]

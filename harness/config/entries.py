@@ -45,10 +45,9 @@ def entry(group: str, name: str) -> dict[str, Any]:
 def _read(group: str, name: str) -> dict[str, Any]:
     """A file of a group over the files that it extends."""
     content = dict(yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")))
-    extended = [base for base in content.get("defaults", []) if isinstance(base, str) and base != "_self_"]
+    extended = [base for base in content.pop("defaults", []) if isinstance(base, str) and base != "_self_"]
     if not extended:
         return content
-    del content["defaults"]
     merged: Any = OmegaConf.to_container(OmegaConf.merge(*(_read(group, base) for base in extended), content))
     return dict(merged)
 

@@ -55,7 +55,9 @@ class Bm25(Method):
         with watch.phase("encode_documents"):
             words = self._words(docs)
             index = bm25s.BM25(method="lucene", k1=self.k1, b=self.b)
-            index.index(words, show_progress=False)
+            if not any(words):
+                raise HarnessError("no document has a word, expected some for method=bm25: check the texts.")
+            index.index(words, create_empty_token=False, show_progress=False)
         with watch.phase("encode_queries"):
             asked = self._words(queries)
         rows = np.full((len(queries), min(k, len(docs))), -1, dtype=np.int64)

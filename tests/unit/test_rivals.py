@@ -1,0 +1,137 @@
+"""BM25, LEMUR and 1-bit codes against their definitions (tests/reference.py), and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+from tiny import WORDS
+
+from harness.config.entries import entry
+from harness.methods import registry
+from harness.methods.bm25 import Bm25
+from harness.methods.method import TEXTS
+from harness.system.errors import HarnessError
+from harness.vectors.store import StoreInMemory
+
+
+def ranked(scores, found=lambda score: True):
+    """Rows by score, ties by row; only those with a score that counts as found."""
+    order = sorted(range(len(scores)), key=lambda row: (-scores[row], row))
+    return [row for row in order if found(scores[row])]
+
+
+def stores(make_store, texts, queries):
+    lengths = np.array([len(query) for query in queries])
+    return make_store(texts), StoreInMemory(np.concatenate(queries), lengths)
+
+
+def agrees(result, query, scores, rtol=1e-4):
+    """A ranking is that of the scores, save for documents that are equal up to rounding."""
+    rows = result.ranking.rows[query]
+    wanted = [scores[row] for row in ranked(scores)[: len(rows)]]
+    np.testing.assert_allclose([scores[row] for row in rows], wanted, rtol=rtol, atol=1e-4)
+    np.testing.assert_allclose(result.ranking.scores[query], wanted, rtol=rtol, atol=1e-4)
+
+
+# BM25
+
+
+@pytest.mark.parametrize(("k1", "b"), [(0.9, 0.4), (1.5, 0.75), (0.0, 0.0), (2.0, 1.0)])
+def test_bm25_is_its_definition(rng, resources, k1, b):
+    docs = [" ".join(rng.choice(WORDS, int(rng.integers(1, 30)))) for _ in range(40)]
+    docs[3], docs[7] = "", docs[6]  # an empty document, and two that are the same
+    queries = [" ".join(rng.choice(WORDS, int(count))) for count in (1, 3, 8)] + ["zebra", "wing zebra wing"]
+    found = Bm25(k1, b, stemmer=None, stopwords=None).search_texts(docs, queries, 25, resources())
+    for query, (rows, scores) in enumerate(zip(found.ranking.rows, found.ranking.scores, strict=True)):
+        wanted = reference.bm25(queries[query].split(), [doc.split() for doc in docs], k1, b)
+        best = ranked([round(score, 5) for score in wanted], lambda score: score > 0)[:25]
+        assert rows[rows >= 0].tolist() == best and (rows[len(best) :] == -1).all()
+        np.testing.assert_allclose(scores[: len(best)], [wanted[row] for row in best], rtol=1e-5)
+    assert found.index_bytes > 0 and found.details == {"words": len({word for doc in docs for word in doc.split()})}
+
+
+def test_bm25_reads_words_without_stop_words_by_their_stems():
+    method = registry.make(entry("method", "bm25"))
+    assert method.reads == TEXTS
+    texts = ["The wings' LIFTING, of a wing_2!", "to be or not to be", ""]
+    assert method._words(texts) == [["wing", "lift", "wing_2"], [], []]
+    assert Bm25(0.9, 0.4, None, None)._words(texts[:1]) == [["the", "wings", "lifting", "of", "wing_2"]]
+
+
+def test_bm25_of_documents_without_words_is_refused(resources):
+    with pytest.raises(HarnessError, match="no document has a word"):
+        registry.make(entry("method", "bm25")).search_texts(["", "the of"], ["wing"], 2, resources())
+
+
+# LEMUR
+
+
+def lemur(**options):
+    return registry.make({**entry("method", "lemur"), "features": 12, "learn_tokens": 200, **options})
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 26, 1 << 13])
+def test_lemur_is_its_definition(make_store, ragged, query_texts, resources, block_bytes):
+    docs, queries = stores(make_store, ragged, query_texts)
+    found = lemur(learn_tokens=10_000).search(docs, queries, 9, resources(block_bytes))  # all tokens are learned from
+    weights = np.random.default_rng(42).standard_normal((8, 12), dtype=np.float32)
+    full = [row for row, text in enumerate(ragged) if len(text)]
+    wanted = reference.lemur(query_texts, [ragged[row] for row in full], np.concatenate(ragged), weights)
+    for query, scores in enumerate(wanted):
+        every = np.full(len(ragged), -np.inf)
+        every[full] = scores
+        agrees(found, query, every.tolist(), rtol=2e-3)
+    assert found.index_bytes == len(ragged) * 12 * 4 and found.details["learning_tokens"] == sum(map(len, ragged))
+
+
+def test_lemur_is_the_same_in_any_block_and_another_with_another_seed(make_store, ragged, query_texts, resources):
+    docs, queries = stores(make_store, ragged, query_texts)
+    one, other = (lemur().search(docs, queries, 9, resources(size)).ranking for size in (1 << 26, 1 << 16))
+    assert (one.rows == other.rows).all() and (one.scores == other.scores).all()
+    third = lemur(seed=43).search(docs, queries, 9, resources()).ranking
+    assert (third.scores != one.scores).any()
+
+
+def test_lemur_with_as_many_features_as_it_can_use_follows_maxsim(rng, make_store, resources):
+    """With more features than learning tokens it fits every target: a query of one learning token has its MaxSim."""
+    texts = [rng.standard_normal((6, 8)).astype(np.float32) for _ in range(20)]
+    docs = make_store(texts)
+    tokens = np.concatenate([docs[row] for row in range(20)])
+    found = lemur(features=512, learn_tokens=200).search(
+        docs, StoreInMemory(tokens[:5], np.ones(5, dtype=np.int64)), 20, resources()
+    )
+    for query in range(5):
+        exact = [reference.maxsim(tokens[query : query + 1], docs[row]) for row in range(20)]
+        assert found.ranking.rows[query].tolist() == ranked(exact)
+
+
+# 1-bit codes
+
+
+@pytest.mark.parametrize("queries", ["float", "int8"])
+def test_signs_are_their_definition(make_store, ragged, query_texts, resources, queries):
+    docs, asked = stores(make_store, ragged, query_texts)
+    found = registry.make({"name": "binary", "queries": queries}).search(docs, asked, 9, resources())
+    for query, text in enumerate(query_texts):
+        step = np.abs(text).max(axis=1, keepdims=True) / 127
+        seen = text if queries == "float" else np.round(text / step) * step
+        agrees(found, query, [reference.binary(seen, document) for document in ragged])
+    assert found.index_bytes == sum(map(len, ragged))  # eight numbers a token
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "bm25", "b": 1.5}, "b=1.5: expected k1 of at least 0 and b from 0 to 1"),
+        ({"name": "bm25", "k1": -1.0}, "k1=-1.0"),
+        ({"name": "bm25", "stemmer": "klingon"}, "method.stemmer=klingon: expected null or one of"),
+        ({"name": "bm25", "stopwords": "german"}, "method.stopwords=german: expected english or null"),
+        ({"name": "lemur", "features": 0}, "features=0"),
+        ({"name": "lemur", "learn": "nothing"}, "learn among documents, pseudo_queries, queries"),
+        ({"name": "binary", "queries": "int4"}, "method.queries=int4: expected float or int8"),
+    ],
+)
+def test_options_that_cannot_be(options, message):
+    with pytest.raises(HarnessError, match=message):
+        registry.make({**entry("method", options["name"]), **options})
