@@ -546,3 +546,29 @@ def lemur(
     solved = np.linalg.lstsq(known, targets, rcond=float(np.finfo(np.float32).eps) * max(known.shape))[0]
     features = [sum(lemur_features(token, weights) for token in query) for query in queries]
     return [[dot(feature, solved[:, d]) for d in range(len(docs))] for feature in features]
+
+
+def pooled(tokens: np.ndarray, factor: int) -> np.ndarray:
+    """A document's tokens [n, dim] with all but the first replaced by means of max(1, (n - 1) // factor) clusters.
+
+    The two nearest clusters are joined until that many are left (Ward, by Lance and Williams' formula); two tokens are
+    1 - their dot product apart, at least 0. In the order of the clusters' first tokens.
+    """
+    rest = tokens[1:]
+    wanted = max(1, len(rest) // factor)
+    if wanted >= len(rest):
+        return np.asarray(tokens, dtype=np.float64)
+    clusters = {i: [i] for i in range(len(rest))}
+    apart = {(i, j): max(0.0, 1 - dot(rest[i], rest[j])) for i in clusters for j in clusters if i < j}
+    while len(clusters) > wanted:
+        a, b = min(apart, key=lambda pair: apart[pair])
+        joined = apart[a, b]
+        for other in [name for name in clusters if name not in (a, b)]:
+            to_a, to_b = apart[min(a, other), max(a, other)], apart[min(b, other), max(b, other)]
+            n_a, n_b, n = len(clusters[a]), len(clusters[b]), len(clusters[other])
+            squared = ((n + n_a) * to_a**2 + (n + n_b) * to_b**2 - n * joined**2) / (n + n_a + n_b)
+            apart[min(a, other), max(a, other)] = math.sqrt(max(0.0, squared))
+        clusters[a] += clusters.pop(b)
+        apart = {pair: value for pair, value in apart.items() if b not in pair}
+    means = [np.mean([rest[i].astype(np.float64) for i in members], axis=0) for members in clusters.values()]
+    return np.array([tokens[0].astype(np.float64), *means])

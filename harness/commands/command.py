@@ -17,10 +17,12 @@ from harness.system.errors import HarnessError
 HELP = ("-h", "--help")
 _WITH_OPTIONS = ("model", "dataset", "center", "method", "objective", "train_data")
 """Groups whose entries have options to set; the others are lists of names."""
-QUERY_TOKENS = {
-    "query_tokens": "all, or real: the first stage does not see a query's expansion tokens; for center.query_tokens"
+SHORT_FORMS = {
+    "query_tokens": "all, real or words: what the first stage sees of a query; for center.query_tokens",
+    "pool": "hierarchical: fewer token vectors per document, as `pool.factor` says; for model.pool",
+    "pool.factor": "2, 3, ...: one of how many token vectors is kept; for model.pool_factor",
 }
-"""A word that commands which measure read, although conf/ has it under another name, with what it means."""
+"""Words that commands which measure read, although conf/ has them under other names, with what they mean."""
 _WIDTH, _INDENT = 110, 28
 
 

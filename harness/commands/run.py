@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from harness.commands import arguments, selection, table
-from harness.commands.command import QUERY_TOKENS, Command
+from harness.commands.command import SHORT_FORMS, Command
 from harness.config.options import results_dir
 from harness.sweep import launch
 
@@ -52,7 +52,7 @@ COMMAND = Command(
 
     model.path=FOLDER takes any PyLate checkpoint, dataset.path=FOLDER any data set in the BEIR layout.""",
     reads=(
-        *("model", "suite", "dataset", "center", "query_tokens", "method", "experiment", "depths", "reference"),
+        *("model", "suite", "dataset", "center", *SHORT_FORMS, "method", "experiment", "depths", "reference"),
         *("overwrite", "shard"),
         *("save_runs", "device", "threads", "batch_tokens", "memory_mb", "progress"),
         *("data_dir", "models_dir", "cache_dir", "results_dir"),
@@ -63,7 +63,7 @@ COMMAND = Command(
         "run -m model=lateon,lateon_reg center=none,corpus method=plaid,muvera,smve",
     ),
     run=run,
-    own=QUERY_TOKENS,
+    own=SHORT_FORMS,
     sweeps=True,
     kept="finished cells are kept in results_dir and finished steps in cache_dir: the same command goes on from there.",
 )

@@ -8,6 +8,7 @@ forms are expanded here, before Hydra sees them:
     dataset.path=FOLDER without dataset=           dataset=local
     train_data.path=FOLDER without train_data=     train_data=local
     query_tokens=real                              center.query_tokens=real
+    pool=hierarchical pool.factor=3                model.pool=hierarchical model.pool_factor=3
 
 No word and no file of conf/ may name code to run (`harness.config.untrusted`).
 """
@@ -32,13 +33,13 @@ from harness.config.untrusted import refuse_code, refuse_launcher, refuse_target
 from harness.system.errors import HarnessError, unknown
 from harness.system.paths import user_path
 
-_SHORT = {"query_tokens": "center."}
-"""Options with a short form -> what it leaves out."""
+_SHORT = {"query_tokens": "center.query_tokens", "pool": "model.pool", "pool.factor": "model.pool_factor"}
+"""Short forms of options."""
 
 
 def expand(overrides: Sequence[str]) -> list[str]:
     """The overrides with the short forms of the module's docstring written out."""
-    words = [texts.quoted(_SHORT.get(word.partition("=")[0], "") + word) for word in overrides]
+    words = [texts.quoted(_written_out(word)) for word in overrides]
     refuse_code(words)
     keys = {word.lstrip("+~").split("=")[0] for word in words}
     for group in ("model", "dataset", "train_data"):
@@ -47,6 +48,11 @@ def expand(overrides: Sequence[str]) -> list[str]:
     if not keys & {"model", "model.path", "dataset", "dataset.path", "suite", "experiment"}:
         words.append("experiment=demo")
     return words
+
+
+def _written_out(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return f"{_SHORT.get(name, name)}{equals}{value}"
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

@@ -116,17 +116,20 @@ class ModelOptions:
     ----------
     query_length : tokens; None: the data set's, else the checkpoint's own
     seed : of the projection that a checkpoint without one gets
+    pool_factor : one of how many of a document's token vectors is kept; None: all are
     """
 
     name: str
     query_length: int | None
     seed: int | None
+    pool_factor: int | None
     given: dict[str, Any]
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> ModelOptions:
         """The options of one model."""
-        return cls(given["name"], given["query_length"], given.get("seed"), given)
+        factor = given["pool_factor"] if given.get("pool") else None
+        return cls(given["name"], given["query_length"], given.get("seed"), factor, given)
 
     @property
     def variant(self) -> str:
@@ -135,7 +138,8 @@ class ModelOptions:
 
     def identity(self, query_length: int | None) -> dict[str, Any]:
         """The options that a score depends on beside the weights; `query_length` as it is on the data set."""
-        return {**{name: self.given[name] for name in _SCORED}, "query_length": query_length}
+        pooled = {"pool": self.given["pool"], "pool_factor": self.pool_factor} if self.pool_factor else {}
+        return {**{name: self.given[name] for name in _SCORED}, "query_length": query_length, **pooled}
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,8 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
     **dict.fromkeys(("model.dim", "dataset.docs", "dataset.queries", "dataset.qrels"), _or_null(COUNT)),
     "dataset.keep_self_matches": _or_null(SWITCH),
     "dataset.split": _or_null((lambda found: isinstance(found, str), "the name of a split, such as test")),
+    "model.pool": _one_of(None, "hierarchical"),
+    "model.pool_factor": _at_least(2, "a whole number of at least 2"),
     "model.query_expansion": _or_null((SWITCH[0], "true, false or null")),
     "model.dtype": _one_of("float32", "bfloat16", "float16", expected="float32, bfloat16 or float16"),
     "model.attention": _or_null(_one_of(*ATTENTION)),

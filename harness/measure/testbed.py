@@ -33,7 +33,7 @@ from harness.system import locks
 from harness.system.device import device
 from harness.system.errors import HarnessError
 from harness.system.messages import warn_once
-from harness.vectors import centering
+from harness.vectors import centering, pooling
 from harness.vectors.doubtful import doubts
 from harness.vectors.store import TokenStore, TokenVectors
 
@@ -160,7 +160,13 @@ class Testbed:
 
     @cached_property
     def docs(self) -> TokenStore:
-        """Token vectors of the shard's documents."""
+        """Token vectors of the shard's documents, pooled if that is asked for."""
+        factor, ids = self.options.model.pool_factor, list(self.dataset.docs)[self.rows.start : self.rows.stop]
+        return pooling.pooled(self.encoded_docs, ids, factor, self.resources.show) if factor else self.encoded_docs
+
+    @cached_property
+    def encoded_docs(self) -> TokenStore:
+        """Token vectors of the shard's documents as the model gives them."""
         return self._encoder.encode(self.dataset.docs, self.dataset_name, False, self.query_length, self.shard)
 
     @cached_property
@@ -180,8 +186,10 @@ class Testbed:
 
     @property
     def encode_seconds(self) -> dict[str, float]:
-        """What encoding took, whenever it was done."""
-        return {"encode_queries": self.queries.meta["seconds"], "encode_documents": self.docs.meta["seconds"]}
+        """What encoding and pooling took, whenever they were done."""
+        pooling_too = {"pool_documents": self.docs.meta["seconds"]} if self.options.model.pool_factor else {}
+        encoding = {"encode_queries": self.queries, "encode_documents": self.encoded_docs}
+        return {**{phase: store.meta["seconds"] for phase, store in encoding.items()}, **pooling_too}
 
     @cached_property
     def self_rows(self) -> Int[np.ndarray, " queries"]:
