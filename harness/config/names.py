@@ -32,7 +32,14 @@ def variant(group: str, options: dict[str, Any], ignored: Sequence[str] = ()) ->
     changed = {key: value for key, value in options.items() if key not in ignored and value != shipped.get(key)}
     if changed.get("head"):
         changed["head"] = _head_title(changed["head"])
+    if changed.get("model"):
+        changed["model"] = encoder_name(changed["model"])
     return safe_name(group, "+".join([name, *(f"{key}={_plain(value)}" for key, value in sorted(changed.items()))]))
+
+
+def encoder_name(model: str) -> str:
+    """The name of a method's own model (``method.model``): an entry of conf/encoder, or its folder's."""
+    return model if model in choices("encoder") else plain_name(user_path(model).resolve().name, "encoder")
 
 
 def _head_title(name: str) -> str:

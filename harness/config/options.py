@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.config import seeds
 from harness.config.entries import default_results
-from harness.config.names import model_name, safe_name, variant
+from harness.config.names import encoder_name, model_name, safe_name, variant
 from harness.config.seeds import Seeds
 from harness.config.shards import Shard, parse
 from harness.system.paths import user_path
@@ -52,8 +52,9 @@ class MethodOptions:
         return variant("method", self.given)
 
     def identity(self) -> dict[str, Any]:
-        """All options but the seeds of further draws: a score depends on each."""
-        return dict(self.given)
+        """All options but the seeds of further draws: a score depends on each. A folder is known by its name alone."""
+        named = {"model": encoder_name(self.given["model"])} if self.given.get("model") else {}
+        return {**self.given, **named}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from harness.measure.artifacts import CellFiles
 from harness.measure.cells import Cell, Options, Request
 from harness.measure.grouping import keys_of
 from harness.measure.testbed import Testbed
+from harness.methods import registry
 from harness.records import CellKey, Record, failures
 from harness.system.errors import HarnessError
 
@@ -53,7 +54,9 @@ def plan(testbed: Testbed, request: Request) -> Cell:
     options, key = testbed.options, request.key(testbed.dataset_name, testbed.model_name)
     mean = testbed.query_mean(request.center)
     center = request.center.identity(mean.sha256 if mean else None)
-    identity = {**testbed.identity, "center": center, "method": request.method.identity()}
+    inputs = registry.make(request.method.given).inputs(options.models_dir)
+    own = {"method_inputs": inputs} if inputs else {}
+    identity = {**testbed.identity, "center": center, "method": request.method.identity(), **own}
     path, overwrite = records.record_path(options.results, *key), request.asked and options.overwrite
     known = None if overwrite else _known(path, identity, options.overwrite)
     depths, seeds = list(options.depths), request.method.seeds
@@ -77,7 +80,8 @@ def _draw(testbed: Testbed, cell: Cell, seed: int | None) -> Cell:
 
 
 def _files(testbed: Testbed, key: CellKey, identity: Options, depths: Sequence[int]) -> CellFiles:
-    depends_on = [identity["center"], identity["method"], max([*depths, CUT]), [*depths[-1:]]]
+    own = [identity["method_inputs"]] if "method_inputs" in identity else []
+    depends_on = [identity["center"], identity["method"], *own, max([*depths, CUT]), [*depths[-1:]]]
     return artifacts.files(testbed.artifacts, key.center, key.method, depends_on, testbed.shard)
 
 

@@ -57,7 +57,9 @@ class Testbed:
 
     def __init__(self, options: RunOptions, failures: Failures | None = None) -> None:
         self.options, self.failures = options, failures or Failures()
-        self.resources = Resources(device(options.device), options.block_bytes, options.cache, options.progress)
+        self.resources = Resources(
+            device(options.device), options.block_bytes, options.cache, options.progress, options.models_dir
+        )
         self.dataset_name, self.model_name = options.dataset_name, options.model.variant
         self.dataset = read_dataset(json.dumps(options.dataset), options.data_dir, options.cache, options.progress)
         self.checkpoint = locate(options.model.given, options.models_dir)

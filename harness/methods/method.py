@@ -77,6 +77,10 @@ class Method(ABC):
         """The same for a method that reads texts."""
         raise NotImplementedError(f"{type(self).__name__} reads {self.reads}")
 
+    def inputs(self, models_dir: str | None) -> dict[str, Any]:
+        """What a score depends on beside the options, the texts and the token vectors: another model's files."""
+        return {}
+
     def refuse(self, k: int) -> None:
         """Refuse a number of documents that a search with these options cannot return, with a `HarnessError`."""
         return

@@ -23,12 +23,14 @@ class Resources:
     block_bytes : memory that one block of documents may take while it is encoded and scored
     cache : folder for indexes that are kept on disk
     show : whether progress bars are shown
+    models_dir : folder with local copies of hub models, for a method that has a model of its own
     """
 
     device: torch.device
     block_bytes: int
     cache: Path
     show: bool = False
+    models_dir: str | None = None
 
     def top_k(self, queries: int, k: int) -> topk.RunningTopK | topk_gpu.RunningTopK:
         """A running top-k on the device that computes the scores."""
