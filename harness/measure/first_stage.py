@@ -66,8 +66,13 @@ def search(testbed: Testbed, centered: Centered, method: Method, k: int) -> Sear
     if method.reads == TEXTS:  # a single cell: no centering changes texts
         texts = list(islice(testbed.dataset.docs.values(), testbed.rows.start, testbed.rows.stop))
         return method.search_texts(texts, list(testbed.dataset.queries.values()), k, testbed.resources)
-    documents = centered.shifts[0].apply_documents(testbed.docs)
-    return method.search(documents, stacked(centered.queries), k, testbed.resources)
+    documents, teachers = centered.shifts[0].apply_documents(testbed.docs), testbed.teachers(method)
+    if not teachers:
+        return method.search(documents, stacked(centered.queries), k, testbed.resources)
+    seen = testbed.seen(centered.cells[0].center, testbed.encode_mean(teachers), teachers.texts)
+    taught = method.taught(centered.shifts[0].apply_queries(seen))
+    found = taught.search(documents, stacked(centered.queries), k, testbed.resources)
+    return replace(found, details={**found.details, "learned_from": teachers.source})
 
 
 def keep_each(testbed: Testbed, centered: Centered, found: SearchResult) -> None:

@@ -15,6 +15,7 @@ from harness.config.entries import entry
 from harness.config.options import RunOptions
 from harness.measure.cells import Cell, Options, Request
 from harness.methods import registry
+from harness.methods.method import DOCUMENTS
 from harness.records import CellKey
 from harness.system.errors import HarnessError
 from harness.vectors.centering import KINDS
@@ -83,6 +84,8 @@ def share_documents(cells: Sequence[Cell]) -> list[list[Cell]]:
             kind, center = KINDS[cell.center.name], cell.center
             _, own = kind.shares(center.share, center.document_share)
             key = [cell.method.identity(), kind.documents, own, center.renormalize, cell.k]
+            if registry.make(cell.method.given).learn != DOCUMENTS:  # what it learns from is centered, too
+                key.append(center.variant)
             groups.setdefault(json.dumps(key), []).append(cell)
     return list(groups.values())
 

@@ -54,7 +54,9 @@ def plan(testbed: Testbed, request: Request) -> Cell:
     options, key = testbed.options, request.key(testbed.dataset_name, testbed.model_name)
     mean = testbed.query_mean(request.center)
     center = request.center.identity(mean.sha256 if mean else None)
-    inputs = registry.make(request.method.given).inputs(options.models_dir)
+    method = registry.make(request.method.given)
+    teachers = testbed.teachers(method)
+    inputs = {**method.inputs(options.models_dir), **({"teachers": teachers.sha256} if teachers else {})}
     own = {"method_inputs": inputs} if inputs else {}
     identity = {**testbed.identity, "center": center, "method": request.method.identity(), **own}
     path, overwrite = records.record_path(options.results, *key), request.asked and options.overwrite

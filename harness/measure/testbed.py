@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 
 from harness.config import shards
+from harness.config.entries import entry
 from harness.config.options import CenterOptions, RunOptions
 from harness.data import plausible
 from harness.evaluation.ndcg import Evaluator
@@ -24,6 +25,7 @@ from harness.measure import artifacts, document_mean, query_mean
 from harness.measure.failing import Failures
 from harness.measure.query_mean import QueryMean
 from harness.measure.sources import encoder, read_dataset
+from harness.methods.method import DOCUMENTS, Method
 from harness.models import untrained
 from harness.models.checkpoint import locate, weights_note
 from harness.models.inspection import refuse_lengths
@@ -215,6 +217,12 @@ class Testbed:
         if key not in self._query_means:
             self._query_means[key] = query_mean.choose(self.options, self.dataset, options)
         return self._query_means[key]
+
+    def teachers(self, method: Method) -> QueryMean | None:
+        """The queries that a method learns from, chosen as those of mu_Q are; None for one that learns from none."""
+        if method.learn == DOCUMENTS:
+            return None
+        return self.query_mean(CenterOptions.of({**entry("center", "own"), "mean_of": method.learn}))
 
     def encode_mean(self, mean: QueryMean) -> TokenStore:
         """Token vectors of the queries of mu_Q, at the same query length as the evaluated ones."""

@@ -15,6 +15,7 @@ Documents are solved and searched in tiles of 256, as MUVERA's (`harness.methods
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -53,13 +54,20 @@ class Lemur(Method):
                 f"feature and learning token, and learn among {', '.join(LEARN)}."
             )
         self.features, self.learn, self.learn_tokens, self.seed = features, learn, learn_tokens, seed
+        self.teachers: TokenVectors | None = None
+
+    def taught(self, queries: TokenVectors) -> Lemur:
+        """The same with queries whose tokens it learns from."""
+        other = copy(self)
+        other.teachers = queries
+        return other
 
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by F_q . F_d."""
         watch, device = Stopwatch(), resources.device
         rng = np.random.default_rng(self.seed)
         weights = torch.from_numpy(rng.standard_normal((docs.dim, self.features), dtype=np.float32)).to(device)
-        learning = _sample(docs, self.learn_tokens, rng)
+        learning = _sample(docs if self.teachers is None else self.teachers, self.learn_tokens, rng)
         of_scores: Any = twin(device, np.asarray, torch.as_tensor)
         best = resources.top_k(len(queries), min(k, len(docs)))
         with watch.phase("encode_queries"):

@@ -22,6 +22,7 @@ from harness.ranking.resources import Resources
 from harness.vectors.store import TokenVectors
 
 TOKENS, TEXTS = "tokens", "texts"
+DOCUMENTS = "documents"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Method(ABC):
     sublinear : whether the time of a search hardly grows with the number of documents
     symbols : option -> the letter that the method's definition has for it, where figures are short of space
     finds_nothing : why a query may get no candidate at all, and what to do; such a query counts as 0
+    learn : whose tokens it learns from, if it learns: ``documents``, or ``queries`` or ``pseudo_queries`` that are not
+        evaluated, which it is `taught`
     """
 
     title: ClassVar[str]
@@ -68,6 +71,7 @@ class Method(ABC):
     sublinear: ClassVar[bool] = False
     symbols: ClassVar[Mapping[str, str]] = {}
     finds_nothing: ClassVar[str] = ""
+    learn: str = DOCUMENTS
 
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query, best first, ties by row."""
@@ -76,6 +80,10 @@ class Method(ABC):
     def search_texts(self, docs: Sequence[str], queries: Sequence[str], k: int, resources: Resources) -> SearchResult:
         """The same for a method that reads texts."""
         raise NotImplementedError(f"{type(self).__name__} reads {self.reads}")
+
+    def taught(self, queries: TokenVectors) -> Method:
+        """The method with queries to learn from, as the first stage sees them."""
+        raise NotImplementedError(f"{type(self).__name__} learns from no queries")
 
     def inputs(self, models_dir: str | None) -> dict[str, Any]:
         """What a score depends on beside the options, the texts and the token vectors: another model's files."""

@@ -1,0 +1,91 @@
+"""The rivals through the command line: records, names, what is shared between cells, and what is told to the user."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+
+from harness import records
+from harness.cli import main
+from harness.data import beir
+from harness.evaluation.ndcg import Evaluator
+from harness.measure import pseudo_queries
+from harness.methods import registry
+from harness.ranking.ranks import drop_self_matches
+from harness.vectors.store import StoreInMemory, open_store
+
+
+@pytest.fixture(scope="module")
+def measured(lateon_like, tiny_dataset, tmp_path_factory):
+    """Results and cache of every rival under two centerings, on the tiny data set."""
+    results, cache = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("cache")
+    words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", f"results_dir={results}", "reference=null"]
+    words += [f"cache_dir={cache}", "progress=false", "depths=[0,60]"]
+    assert main(["run", "-m", *words, "method=bm25,lemur,binary", "center=none,corpus"]) == 0
+    lemur = ["method=lemur", "method.features=12", "method.learn_tokens=100000", "method.seeds=2"]
+    assert main(["run", "-m", *words, *lemur, "method.learn=pseudo_queries", "center=corpus,own"]) == 0
+    return words, results, cache
+
+
+def of(measured, method):
+    found = [record for record in records.read_all(measured[1]) if record.method == method]
+    return {record.center: record for record in found}
+
+
+def test_bm25_has_one_record_and_the_others_one_for_each_centering(measured):
+    assert set(of(measured, "bm25")) == {"none"}
+    assert set(of(measured, "lemur")) == set(of(measured, "binary")) == {"none", "corpus"}
+
+
+def test_full_depth_is_exact_maxsim_where_every_document_was_found(measured):
+    values = {record.ndcg10["60"] for method in ("lemur", "binary") for record in of(measured, method).values()}
+    assert len(values) == 1
+
+
+def test_1_bit_codes_are_uncentered_unless_one_says_so(measured, capsys):
+    words = [word for word in measured[0] if not word.startswith("results_dir")]
+    assert main(["run", *words, "method=binary", "--cfg", "job"]) == 0
+    assert "center:\n  name: none\n" in capsys.readouterr().out
+
+
+def test_lemur_learns_from_pseudo_queries_as_the_first_stage_sees_them(measured, tiny_dataset, resources):
+    """The same search of vectors that were centered here; what it learns from is less the same mean as the queries."""
+    found = of(measured, "lemur+features=12+learn=pseudo_queries+learn_tokens=100000")
+    assert set(found) == {"corpus", "own"} and all(len(record.draws.seeds) == 2 for record in found.values())
+    dataset = beir.read_folder("tiny", tiny_dataset, "test", None)
+    lengths = sorted(len(text.split()) for text in dataset.queries.values())
+    snippets = pseudo_queries.snippets(dataset.docs, lengths, 1000)
+    stores = [open_store(path) for path in (measured[2] / "tokens").iterdir() if path.is_dir()]
+    texts = {store.path.name: [store[row] for row in range(len(store))] for store in stores}
+
+    def texts_of(name, count):
+        (found,) = [some for path, some in texts.items() if f"tiny-{name}-" in path and len(some) == count]
+        return found
+
+    taught, train = texts_of("mean-queries", len(snippets)), texts_of("mean-queries", 5)
+    encoded, asked = texts_of("documents", 60), texts_of("queries", 8)
+    mu_d = reference.token_mean(encoded)
+    for center, mean in (("corpus", mu_d), ("own", reference.token_mean(train))):
+        record = found[center]
+        source = "pseudo-queries, snippets of the corpus as long as the evaluated queries"
+        assert record.details["learned_from"] == f"{len(snippets)} {source}"
+        assert record.details["learning_tokens"] == sum(map(len, taught))
+        docs, queries, learn = (
+            in_memory([text - shift.astype(np.float32) for text in some])
+            for some, shift in ((encoded, mu_d), (asked, mean), (taught, mean))
+        )
+        method = registry.make(
+            {"name": "lemur", "features": 12, "learn": "documents", "learn_tokens": 10**5, "seed": 42}
+        )
+        ranking = method.taught(learn).search(docs, queries, 61, resources()).ranking
+        rows = {name: row for row, name in enumerate(dataset.docs)}
+        self_rows = np.array([rows.get(name, -1) for name in dataset.queries])
+        best, _ = drop_self_matches(ranking, self_rows, 60)
+        scores = Evaluator(dataset).ndcg10(best.rows)
+        assert record.draws.ndcg10["0"][0] == pytest.approx(scores, abs=0.05)  # near ties may fall either way
+        assert record.identity["method_inputs"].keys() == {"teachers"}
+
+
+def in_memory(texts):
+    return StoreInMemory(np.concatenate(texts), np.array([len(text) for text in texts]))
