@@ -75,7 +75,13 @@ RECOMMENDED = Look(INK, "-.", "", "right")
 """The look of the centering that is recommended for a method; its lines have the method's colour and marker."""
 OTHER = Look("#8c8c8c", "-.", "D")
 """The look of a method or centering that this installation does not have."""
-_MORE_METHODS = (Look("#009e73", ":", "^"), Look("#cc79a7", "-.", "v"), Look("#56b4e9", "-", "P"))
+_MORE_METHODS = (
+    Look("#009e73", ":", "^"),
+    Look("#cc79a7", "-.", "v"),
+    Look("#56b4e9", "-", "P"),
+    Look("#8c510a", "--", "X"),
+    Look("#999933", ":", "h"),
+)
 _MORE_CENTERS = (
     Look("#2166ac", (0, (5, 1)), "P", "top"),
     Look("#8c510a", (0, (3, 1, 1, 1)), "X", "bottom"),

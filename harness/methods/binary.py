@@ -29,7 +29,7 @@ class Binary(Method):
     """MaxSim with signs."""
 
     title = "1-bit"
-    order = 3
+    order = 5
 
     def __init__(self, queries: str) -> None:
         if queries not in QUERIES:

@@ -30,7 +30,7 @@ class Bm25(Method):
     """An inverted index over words."""
 
     title = "BM25"
-    order = 4
+    order = 6
     reads = TEXTS
     shardable = False  # a word's weight is that of the whole corpus
     sublinear = True

@@ -28,7 +28,7 @@ class Dense(Method):
     """Vectors of another model, made and searched block by block."""
 
     title = "dense"
-    order = 5
+    order = 7
     reads = TEXTS
 
     def __init__(self, model: str) -> None:

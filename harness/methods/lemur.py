@@ -43,7 +43,7 @@ class Lemur(Method):
     """Document vectors by one least-squares solve, searched by dot product."""
 
     title = "LEMUR"
-    order = 2
+    order = 4
     shardable = False  # it learns from the tokens of the whole corpus
     symbols = {"features": "m", "learn_tokens": "n"}
 

@@ -41,7 +41,7 @@ def test_every_method_and_centering_has_code():
     from harness.vectors.centering import KINDS
 
     assert sorted([*KINDS, recommended.NAME]) == entries.choices("center")
-    assert registry.all_methods() == ["plaid", "muvera", "smve", "exact"]
+    assert registry.all_methods() == ["plaid", "muvera", "smve", "exact", "lemur", "binary", "bm25", "dense"]
     for name in registry.all_methods():
         registry.make(entries.entry("method", name))
 
