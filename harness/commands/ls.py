@@ -12,8 +12,8 @@ from harness.system.errors import unknown
 
 def ls(words: Sequence[str]) -> int:
     """List the entries of a group."""
-    plurals = [group if group == "train_data" else f"{group}s" for group in entries.GROUPS]
-    groups = dict(zip(plurals, entries.GROUPS, strict=True)) | {group: group for group in entries.GROUPS}
+    plurals = [group if group == "train_data" else f"{group}s" for group in entries.LISTED]
+    groups = dict(zip(plurals, entries.LISTED, strict=True)) | {group: group for group in entries.LISTED}
     names = list(words) or plurals
     for name in names:
         if name not in groups:
@@ -31,7 +31,7 @@ COMMAND = Command(
     name="ls",
     words="[GROUP ...]",
     about="""List the models, data sets and other entries of conf/. The groups are models, datasets, suites, centers,
-    methods, objectives, train_data and experiments; without a group all are listed.""",
+    methods, objectives, train_data, experiments and encoders (for method.model=); without a group all are listed.""",
     reads=(),
     examples=("ls", "ls models datasets"),
     run=ls,

@@ -1,4 +1,4 @@
-"""The files of conf/: one YAML file per model, data set, suite, centering, method, objective and experiment.
+"""The files of conf/: one YAML file per model, data set, suite, centering, method, encoder, objective and experiment.
 
 A file may extend others of its folder, named under ``defaults`` as Hydra reads it. A name that starts with ``_`` is
 only there to be extended: it is no entry.
@@ -21,6 +21,9 @@ IS_CHECKOUT = (ROOT / "pyproject.toml").is_file() and (ROOT / "conf" / "config.y
 CONF_DIR = ROOT / "conf" if IS_CHECKOUT else PACKAGE / "conf"
 EXPECTED_DIR = ROOT / "results" / "expected" if IS_CHECKOUT else PACKAGE / "expected"
 GROUPS = ("model", "dataset", "suite", "center", "method", "objective", "train_data", "experiment")
+"""The groups that a word chooses from, as in `method=muvera`."""
+LISTED = (*GROUPS, "encoder")
+"""The groups that `ls` lists: single-vector models are chosen by `method.model`."""
 
 
 def default_results() -> Path:

@@ -19,16 +19,14 @@ from arms import ARMS, OF_SMVE, center_of  # beside this file
 
 from harness import tables
 from harness.config.entries import ROOT, entry
-from harness.evaluation.significance import compare, holm
 from harness.records import FINAL, Record, read_all
 from harness.system.files import write_text
-from harness.tables import Row, formats
-from harness.tables.differences import Difference, deviations_of
+from harness.tables import Row, formats, planned
+from harness.tables.differences import Difference
 
 MODEL = "answerai_colbert_small"
 CONDITIONS = {"expansion": MODEL, "no-expansion": f"{MODEL}+query_expansion=false"}
 FOLDER = ROOT / "results" / "query_side"
-RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -61,25 +59,15 @@ def name_of(arm: str) -> str:
 
 def primary(found: dict[tuple[Row, str], Record], datasets: Sequence[str]) -> pd.DataFrame:
     """The four comparisons, with Holm's correction over them alone."""
-    tests = []
-    for planned in PRIMARY:
-        row = Row(MODEL, name_of(planned.arm), planned.method)
-        other = Row(MODEL, name_of(planned.other), planned.method) if planned.other else Row(MODEL, "none", "exact")
-        depths = planned.depth, planned.depth if planned.other else FINAL
-        sets = {name: Difference.of(found[row, name], depths[0], found[other, name], depths[1]) for name in datasets}
-        means = {name: 100 * difference.mean for name, difference in sets.items()}
-        tests.append(compare(means, RESAMPLES, moved_by=deviations_of(sets)))
-    lines = [
-        {
-            "Comparison": planned.title,
-            "Difference": formats.signed(test.delta, 2),
-            "95 % interval": f"{formats.signed(test.ci_low, 2)} to {formats.signed(test.ci_high, 2)}",
-            "p": f"{p:.4f}",
-            "Detectable": formats.decimals(test.detectable, 2),
+    comparisons = {}
+    for one in PRIMARY:
+        row = Row(MODEL, name_of(one.arm), one.method)
+        other = Row(MODEL, name_of(one.other), one.method) if one.other else Row(MODEL, "none", "exact")
+        depth = one.depth if one.other else FINAL
+        comparisons[one.title] = {
+            name: Difference.of(found[row, name], one.depth, found[other, name], depth) for name in datasets
         }
-        for planned, test, p in zip(PRIMARY, tests, holm([test.p for test in tests]), strict=True)
-    ]
-    return pd.DataFrame(lines)
+    return planned.table(comparisons)
 
 
 def table(records: Sequence[Record], model: str, method: str, datasets: Sequence[str]) -> pd.DataFrame:
@@ -113,9 +101,7 @@ def main(folder: Path) -> None:
     datasets = entry("suite", "offline8")["datasets"]
     records = list(read_all(folder, datasets))
     found = tables.by_row(records)
-    needed = [
-        Row(MODEL, name_of(arm), planned.method) for planned in PRIMARY for arm in (planned.arm, planned.other) if arm
-    ]
+    needed = [Row(MODEL, name_of(arm), one.method) for one in PRIMARY for arm in (one.arm, one.other) if arm]
     if all((row, name) in found for row in needed for name in datasets):  # one family: all of it, or nothing
         write_text(FOLDER / "primary.md", formats.pipes(primary(found, datasets)) + "\n")
     for condition, model in CONDITIONS.items():

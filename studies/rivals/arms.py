@@ -1,0 +1,65 @@
+"""The arms of the comparison, and how they are measured: studies/rivals/plan.md says why.
+
+    python studies/rivals/arms.py [KIND ...] [option=value ...]
+
+Measures the arms of each kind (bm25, dense, binary, muvera, lemur, pooled, smve), or of those that are named, on every
+data set of offline8. What is finished is not measured again.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tune import CENTERS, MODEL, chosen  # beside this file
+
+from harness.config import compose
+from harness.config.entries import entry
+from harness.run import run
+
+DRAWS = "method.seeds={muvera: 10, lemur: 10, smve: 5}"
+DEPTHS = "depths=[0,50,100]"
+FACTORS = (2, 4)
+
+
+def lemur_of(kb: int) -> str:
+    """LEMUR as chosen, with as many features as a size holds."""
+    return chosen("lemur").replace("method.features=1024", f"method.features={256 * kb}")
+
+
+def arms() -> dict[str, dict[str, str]]:
+    """Kind -> arm -> its words."""
+    codes = chosen("binary")
+    return {
+        "bm25": {"BM25": "method=bm25"},
+        "dense": {"MiniLM": "method=dense"},
+        "binary": {f"1-bit codes, {center}": f"method=binary {center}" for center in CENTERS}
+        | {"1-bit codes, int8 queries": codes.replace("queries=float", "queries=int8")},
+        "muvera": {"MUVERA, the card's size": "method=muvera center=recommended"}
+        | {f"MUVERA, {kb} KB": chosen("muvera", kb) for kb in (1, 4, 16, 40, 64)},
+        "lemur": {f"LEMUR, {kb} KB": lemur_of(kb) for kb in (1, 4, 16)},
+        "pooled": {
+            f"{name}, pooled by {factor}": f"{words} pool=hierarchical pool.factor={factor}"
+            for factor in FACTORS
+            for name, words in {
+                "exact search": "method=exact",
+                "MUVERA": "method=muvera center=recommended",
+                "1-bit codes": codes,
+            }.items()
+        },
+        "smve": {f"SMVE, {kb} KB": chosen("smve", kb) for kb in (4, 16)},
+    }
+
+
+def main(words: list[str]) -> None:
+    """Measure the arms of the kinds that are named."""
+    others = [word for word in words if "=" in word]
+    for kind, named in arms().items():
+        if kind in words or others == words:
+            for dataset in entry("suite", "offline8")["datasets"]:
+                base = [MODEL, f"dataset={dataset}", "reference=null", DEPTHS, DRAWS, *others]
+                failed = run([compose.composed(compose.expand([*base, *words.split()])) for words in named.values()])
+                sys.stdout.write(f"{kind}, {dataset}: {'; '.join(failed) or 'done'}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
