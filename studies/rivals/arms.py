@@ -9,7 +9,9 @@ data set of offline8. What is finished is not measured again.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
+from omegaconf import DictConfig
 from tune import CENTERS, MODEL, chosen  # beside this file
 
 from harness.config import compose
@@ -50,14 +52,19 @@ def arms() -> dict[str, dict[str, str]]:
     }
 
 
+def cell_of(setting: str, dataset: str, words: Sequence[str]) -> DictConfig:
+    """The configuration of an arm on a data set."""
+    base = [MODEL, f"dataset={dataset}", "reference=null", DEPTHS, DRAWS, *words]
+    return compose.composed(compose.expand([*base, *setting.split()]))
+
+
 def main(words: list[str]) -> None:
     """Measure the arms of the kinds that are named."""
     others = [word for word in words if "=" in word]
     for kind, named in arms().items():
         if kind in words or others == words:
             for dataset in entry("suite", "offline8")["datasets"]:
-                base = [MODEL, f"dataset={dataset}", "reference=null", DEPTHS, DRAWS, *others]
-                failed = run([compose.composed(compose.expand([*base, *words.split()])) for words in named.values()])
+                failed = run([cell_of(setting, dataset, others) for setting in named.values()])
                 sys.stdout.write(f"{kind}, {dataset}: {'; '.join(failed) or 'done'}\n")
 
 
