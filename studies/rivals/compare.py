@@ -73,7 +73,7 @@ def primary(found: Found) -> pd.DataFrame:
 
 
 def lines(found: Found) -> pd.DataFrame:
-    """A line for each arm and depth: bytes per document, NDCG@10 x 100 (mean over the sets), its deviation over draws."""
+    """A line for each arm and depth: bytes per document, NDCG@10 x 100 (mean over sets), its deviation over draws."""
     rows = []
     for arm, records in found.items():
         size = fmean(record.bytes["index"] / record.details["documents"] for record in records.values())
