@@ -109,8 +109,10 @@ def main() -> None:
     splice(DOCS / "speed.md", "scale", scale_table([row for row in rows if row.what == "scale"]))
     splice(RESULTS / "README.md", "smve curve", (TABLES / "smve_curve.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "phases", (TABLES / "phases.md").read_text(encoding="utf-8"))
-    for path in sorted((RESULTS / "query_side").glob("*-*.md")) + [RESULTS / "query_side" / "primary.md"]:
-        splice(RESULTS / "query_side" / "README.md", path.stem, path.read_text(encoding="utf-8"))
+    for study in ("query_side", "rivals"):
+        for path in sorted((RESULTS / study).glob("*.md")):
+            if path.stem != "README":
+                splice(RESULTS / study / "README.md", path.stem, path.read_text(encoding="utf-8"))
     geometry()
     if (RESULTS / "records" / "docstrings").exists():  # after `make demo`; these records are not kept in git
         splice(DOCS / "results.md", "demo", printed("table", "suite=demo"))

@@ -2,14 +2,15 @@
 
     python studies/rivals/compare.py [option=value ...]
 
-Writes arms.csv, rivals-arms.md and rivals-primary.md in results/rivals, as far as the cells were measured, and the
-figure sizes-offline8: NDCG@10 by bytes per document.
+Writes arms.csv, arms.md and primary.md in results/rivals, as far as the cells were measured, and the
+figure sizes-offline8: NDCG@10 by bytes per document and by the times of times.py.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import product
 from statistics import fmean
 
 import numpy as np
@@ -34,6 +35,8 @@ PRIMARY = (
     ("100", "LEMUR, 4 KB", "BM25"),
     ("0", "MUVERA, 40 KB", "MUVERA, the card's size"),
 )
+TIMES = FOLDER / "times.csv"
+COSTS = {"kb": "KB per document", "ms": "ms per query (SciFact)"}
 LOOKS = {
     "BM25": "bm25",
     "MiniLM": "dense",
@@ -92,24 +95,24 @@ def table(long: pd.DataFrame) -> pd.DataFrame:
     """The same, a line for each arm, by size."""
     rows = []
     for (size, arm), own in long.sort_values(["bytes", "depth"]).groupby(["bytes", "arm"]):
-        scores = {
-            f"rk={depth}": formats.score(value, sd, np.nan)
-            for depth, value, sd in own[["depth", "ndcg10", "sd"]].values
-        }
-        rows.append({"First stage": arm, "KB per document": f"{size / 1024:.2f}", **scores})
+        line = {"First stage": arm, "KB per document": f"{size / 1024:.2f}"}
+        line["ms per query"] = formats.decimals(own["ms"].iloc[0], 2)
+        for depth, value, sd in own[["depth", "ndcg10", "sd"]].itertuples(index=False):
+            line[f"rk={depth}"] = formats.score(value, sd, np.nan)
+        rows.append(line)
     return pd.DataFrame(rows)
 
 
 def figure(long: pd.DataFrame) -> Figure:
-    """NDCG@10 by bytes per document, a panel for each depth; the sizes of one first stage are joined by a line."""
-    drawn, panels = style.panels(1, len(DEPTHS), style.WIDTH, 3, sharey=True)
-    for panel, depth in zip(panels, DEPTHS, strict=True):
+    """NDCG@10 by bytes and by time, a panel for each depth; the sizes of one first stage are joined by a line."""
+    drawn, panels = style.panels(len(COSTS), len(DEPTHS), style.WIDTH, 2.4, sharey=True)
+    for panel, (cost, depth) in zip(panels, product(COSTS, DEPTHS), strict=True):
         at_depth = long[long["depth"] == int(depth)]
         for (name, pooled), own in at_depth.groupby([at_depth["arm"].map(name_of), at_depth["arm"].map(is_pooled)]):
             best = own.loc[own.groupby("bytes")["ndcg10"].idxmax()]  # of several settings of one size
             look = style.method_look(LOOKS[name])
             panel.errorbar(
-                best["bytes"] / 1024,
+                best[cost],
                 best["ndcg10"],
                 best["sd"].fillna(0),
                 label=name + (", pooled tokens" if pooled else ""),
@@ -120,9 +123,10 @@ def figure(long: pd.DataFrame) -> Figure:
             )
         panel.set_xscale("log", base=4)
         panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        panel.set_xlabel("KB per document")
+        panel.set_xlabel(COSTS[cost])
         panel.set_title("first stage alone" if depth == "0" else f"{depth} reranked")
-    panels[0].set_ylabel("mean NDCG@10 x 100")
+    for panel in panels[:: len(DEPTHS)]:
+        panel.set_ylabel("mean NDCG@10 x 100")
     style.legend_under(drawn, panels)
     return drawn
 
@@ -141,10 +145,12 @@ def main(words: list[str]) -> None:
     """Write what can be made of the cells that were measured."""
     found = measured(words)
     long = lines(found)
+    times = pd.read_csv(TIMES) if TIMES.exists() else pd.DataFrame(columns=["arm", "ms"])
+    long = long.merge(times, on="arm", how="left").assign(kb=long["bytes"] / 1024)
     write_text(FOLDER / "arms.csv", long.to_csv(index=False, float_format="%.4f"))
-    write_text(FOLDER / "rivals-arms.md", formats.pipes(table(long)) + "\n")
+    write_text(FOLDER / "arms.md", formats.pipes(table(long)) + "\n")
     if all(arm in found for _, *pair in PRIMARY for arm in pair):  # one family: all of it, or nothing
-        write_text(FOLDER / "rivals-primary.md", formats.pipes(primary(found)) + "\n")
+        write_text(FOLDER / "primary.md", formats.pipes(primary(found)) + "\n")
     with style.used():
         style.save(figure(long), ROOT / "results" / "figures", "sizes-offline8")
 
