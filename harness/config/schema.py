@@ -89,7 +89,9 @@ ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_at
 RULES: dict[str, Kind] = {
     "depths": (_is_depths, "whole numbers from 0 up, increasing, such as [0,50,100]"),
     "device": _one_of("auto", "cpu", "cuda"),
-    "format": _one_of("markdown", "csv", "latex"),
+    "format": _one_of("markdown", "csv", "latex", "json"),
+    "loss": (lambda found: _number(found, 0), "a number of points from 0 up"),
+    **dict.fromkeys(("bytes", "ms"), (lambda found: found is None or _number(found, 0), "a number from 0 up, or null")),
     "reference": _one_of(None, "plaid"),
     **dict.fromkeys(("memory_mb", "geometry.documents", "geometry.queries"), COUNT),
     **dict.fromkeys(("batch_tokens", "threads"), _or_null(COUNT)),

@@ -17,6 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness import tables
+from harness.advice import sentences
+from harness.advice.advice import Limits, for_each_model
 from harness.config.entries import EXPECTED_DIR
 from harness.figures import Inputs
 from harness.methods.registry import end_to_end
@@ -77,6 +79,10 @@ def page(inputs: Inputs, all_records: Sequence[Record]) -> tuple[str, list[str]]
         datasets=datasets,
         depths=depths,
         has_differences=tables.has_differences(table),
+        advised=[
+            (titles.title(advice.model), sentences.sentences(advice, datasets))
+            for advice in for_each_model(inputs.records, inputs.rows, datasets, depths, Limits())
+        ],
         glances=glance.sentences(table, marks),
         rows=[row for row in rows if not end_to_end(row.row.method)],
         whole=[row for row in rows if end_to_end(row.row.method)],

@@ -194,7 +194,7 @@ def table(found: Sequence[Progress]) -> str:
             "Model": line.model,
             "Data set": line.dataset,
             **{state.capitalize(): str(list(line.states.values()).count(state)) for state in STATES},
-            "Time left": _time_left_in_words([line]),
+            "Time left": time_left([line]),
         }
         for line in found
     ]
@@ -205,11 +205,11 @@ def table(found: Sequence[Progress]) -> str:
         if items:
             parts.append(f"{title}:\n" + "\n".join(items))
     states = [state for line in found for state in line.states.values()]
-    total = f"{states.count(DONE)} of {len(states)} cells done. Time left: {_time_left_in_words(found)}."
+    total = f"{states.count(DONE)} of {len(states)} cells done. Time left: {time_left(found)}."
     return "\n\n".join([*parts, total])
 
 
-def _time_left_in_words(found: Sequence[Progress]) -> str:
+def time_left(found: Sequence[Progress]) -> str:
     """The time left for some lines: "about" if the size of their data sets is known, "roughly" if it is assumed."""
     left, unknown = sum(len(line.left) for line in found), sum(line.unknown for line in found)
     if not left:

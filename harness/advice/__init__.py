@@ -1,0 +1,1 @@
+"""Advice: the cheapest configuration whose loss to PLAID is small enough, from records."""

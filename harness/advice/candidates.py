@@ -1,0 +1,70 @@
+"""What can be advised: each first stage at each rerank depth, with its loss to PLAID and what it costs.
+
+bytes         per document: the first stage's index, and with reranking also the token vectors, which MaxSim reads
+milliseconds  per query: the first stage, and with reranking the MaxSim pass. A record has the time of the pass to
+              its greatest depth, which is scaled to the depth; it is an upper bound, as `harness.tables.costs` says
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from harness.records import FINAL, Record
+from harness.tables import costs
+from harness.tables.differences import Difference, Differences
+from harness.tables.rows import PLAID, Row, by_row, row_of
+from harness.tables.table import depths_of
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A first stage at a rerank depth; depth "" for a method that ranks with MaxSim itself.
+
+    Attributes
+    ----------
+    bytes : per document, mean over data sets
+    milliseconds : per query, mean over data sets
+    differences : data set -> the difference to PLAID, NDCG@10 from -1 to 1
+    """
+
+    row: Row
+    depth: str
+    bytes: float
+    milliseconds: float
+    differences: Differences
+
+
+def candidates(
+    records: Sequence[Record], rows: Iterable[Row], datasets: Sequence[str], depths: Sequence[int]
+) -> list[Candidate]:
+    """The rows at all depths, PLAID too, as far as they and their costs were measured on every data set."""
+    found, result = by_row(records), []
+    for row in rows:
+        own = [found.get((row, name)) for name in datasets]
+        plaid = [found.get((Row(row.model, "none", PLAID), name)) for name in datasets]
+        pairs = [(record, other) for record, other in zip(own, plaid, strict=True) if record and other]
+        for depth in depths_of(row, depths) if len(pairs) == len(datasets) else []:
+            if any((depth or FINAL) not in record.ndcg10 for record, _ in pairs):
+                continue
+            size = fmean(_bytes(record, depth) for record, _ in pairs)
+            time = fmean(_milliseconds(record, depth, records) for record, _ in pairs)
+            if math.isfinite(size + time):
+                differences = {one.dataset: Difference.of(one, depth or FINAL, other, FINAL) for one, other in pairs}
+                result.append(Candidate(row, depth, size, time, differences))
+    return result
+
+
+def _bytes(record: Record, depth: str) -> float:
+    sizes, documents = record.bytes, record.details.get("documents", math.nan)
+    return float(sizes.get("index", math.nan) + (sizes.get("tokens", math.nan) if int(depth or 0) else 0)) / documents
+
+
+def _milliseconds(record: Record, depth: str, records: Sequence[Record]) -> float:
+    row = row_of(record)
+    cost = costs.measured(records, [row], [record.dataset])[row][record.dataset]
+    if not int(depth or 0):
+        return cost.first_stage_ms
+    return cost.first_stage_ms + cost.rerank_ms * int(depth) / max(map(int, record.ndcg10))

@@ -1,0 +1,83 @@
+"""Advice in plain sentences and a small table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from harness.advice.advice import Advice
+from harness.advice.candidates import Candidate
+from harness.advice.choice import Judged
+from harness.methods.registry import is_centered
+from harness.tables import formats, titles
+
+_CHEAPEST = {"bytes": "smallest", "milliseconds": "fastest"}
+_LESS = {"bytes": "smaller", "milliseconds": "faster"}
+EXPLAINED = (
+    "Per document: the index, and with reranking (rk above 0) the token vectors as well. Per query: the first stage "
+    "and the reranking, whose time is an upper bound. At worst: the bounds hold for all configurations at once with "
+    "95 % confidence, over queries and draws, so that choosing among them is allowed."
+)
+
+
+def sentences(advice: Advice, datasets: Sequence[str]) -> list[str]:
+    """What to take, what the next cheaper one would lose, and how often such advice held."""
+    loss, plaid = f"{advice.limits.loss:g} points of PLAID", f"PLAID needs {_costs(advice.plaid)}."
+    if advice.best is None:
+        return [f"No configuration that was measured is within the budget. {plaid}"]
+    found = []
+    for cost, chosen in advice.cheapest.items():
+        found.append(f"The {_CHEAPEST[cost]} within {loss}, with 95 % confidence: {_title(chosen)}.")
+        if cheaper := advice.cheaper.get(cost):
+            found.append(f"Of those that are {_LESS[cost]}, the one that loses least: {_title(cheaper)}.")
+        found += _trust(advice.left_out[cost], len(datasets))
+    if not found:
+        count = len(advice.judged)
+        within = " within the budget" if advice.limits.are_given else ""
+        found.append(f"None of the {count} configurations{within} is within {loss} with 95 % confidence.")
+        found.append(f"The nearest: {_title(advice.best)}.")
+    return [*found, plaid]
+
+
+def table(advice: Advice) -> pd.DataFrame:
+    """The configurations to which no other is better in bytes, time and loss."""
+    lines = []
+    for one in advice.frontier:
+        row = one.candidate.row
+        lines.append(
+            {
+                "First stage": titles.method_title(row.method),
+                "Center": titles.center_label(row.center) if is_centered(row.method) else "",
+                "rk": one.candidate.depth,
+                "KB / document": f"{one.candidate.bytes / 1024:.1f}",
+                "ms / query": f"{one.candidate.milliseconds:.2f}",
+                "Difference": formats.signed(one.delta, 2),
+                "At worst": formats.signed(one.bound, 2),
+                "Passes": "yes" if one.passes(advice.limits.loss) else "no",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _title(one: Judged) -> str:
+    row, depth = one.candidate.row, one.candidate.depth
+    center = f", center {titles.center_label(row.center)}" if is_centered(row.method) else ""
+    reranked = f", {depth} reranked" if int(depth or 0) else ", not reranked" if depth else ""
+    points = f"{formats.signed(one.delta, 2)} points, at worst {formats.signed(one.bound, 2)}"
+    return f"{titles.method_title(row.method)}{center}{reranked} ({points}; {_costs(one.candidate)})"
+
+
+def _costs(candidate: Candidate) -> str:
+    return f"{candidate.bytes / 1024:.1f} KB per document, {candidate.milliseconds:.2f} ms per query"
+
+
+def _trust(found: Sequence[tuple[str, bool]], datasets: int) -> list[str]:
+    if datasets == 1:
+        return ["It rests on one data set: measure more before you rely on it."]
+    if not found:
+        return ["With any data set less nothing passes: measure more before you rely on it."]
+    failed = [name for name, held in found if not held]
+    where = f" (not on {', '.join(failed)})" if failed else ""
+    held = f"{len(found) - len(failed)} of {len(found)} sets left out{where}"
+    return [f"Chosen without one data set, such advice held on {held}."]
