@@ -13,6 +13,7 @@ from harness.commands import (
     bench,
     cache,
     check,
+    export,
     geometry,
     ls,
     plot,
@@ -27,7 +28,7 @@ from harness.commands.command import HELP, Command
 from harness.system import homes, messages, streams
 from harness.system.errors import HarnessError, unknown
 
-_MODULES = (run, table, advise, check, train, geometry, plot, report, status, reproduce, cache, bench, ls)
+_MODULES = (run, table, advise, check, export, train, geometry, plot, report, status, reproduce, cache, bench, ls)
 COMMANDS: dict[str, Command] = {module.COMMAND.name: module.COMMAND for module in _MODULES}
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

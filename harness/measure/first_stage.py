@@ -54,7 +54,7 @@ def center(testbed: Testbed, cells: Sequence[Cell]) -> Centered:
     with watch.phase("center"):
         for cell in cells:
             with testbed.collect([cell]):
-                shift = testbed.centering(cell)
+                shift = testbed.centering(cell.center, cell.mean)
                 centered.queries.append(shift.apply_queries(testbed.seen_queries(cell.center)))
                 centered.shifts.append(shift)
                 centered.cells.append(cell)

@@ -238,12 +238,11 @@ class Testbed:
             return store
         return self._encoder.part_of(store, texts, self.query_length, options.query_tokens)
 
-    def centering(self, cell: Cell) -> centering.Centering:
-        """What a cell subtracts from the token vectors, fitted on this testbed."""
-        kind = centering.KINDS[cell.center.name]
+    def centering(self, center: CenterOptions, mean: QueryMean | None) -> centering.Centering:
+        """What a centering subtracts from the token vectors here; `mean`: the queries of mu_Q (`query_mean`)."""
+        kind = centering.KINDS[center.name]
         mu_d = self.document_mean if kind.needs_document_mean else None
-        queries = self.seen(cell.center, self.encode_mean(cell.mean), cell.mean.texts) if cell.mean else None
-        center = cell.center
+        queries = self.seen(center, self.encode_mean(mean), mean.texts) if mean else None
         return centering.fit(center.name, mu_d, queries, center.renormalize, center.share, center.document_share)
 
 

@@ -1,0 +1,1 @@
+"""Export: what a database needs to make a first stage's codes, and a reader of them."""
