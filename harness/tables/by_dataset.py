@@ -30,10 +30,10 @@ def lines(table: pd.DataFrame) -> pd.DataFrame:
     for (model, _, method), cells in table.groupby(["model", "center", "method"], sort=False):
         name = title(str(model)) if end_to_end(str(method)) else MISSING
         values = cells.set_index("dataset")["ndcg10"]
-        complete = values.drop(MEAN).notna().all()
-        shown = {column: decimals(float(value), 2) for column, value in values.items()}
-        shown[MEAN] = shown[MEAN] if complete else MISSING
-        key = (name, method_title(str(method)))
+        sets, key = values.drop(MEAN), (name, method_title(str(method)))
+        shown = {str(column): decimals(float(value), 2) for column, value in sets.items()}
+        complete = bool(sets.notna().all())
         if key not in found or complete:
-            found[key] = {"Model": key[0], "Method": key[1], **shown}
+            mean = decimals(float(values[MEAN]), 2) if complete else MISSING
+            found[key] = {"Model": key[0], "Method": key[1], **shown, "Mean": mean}
     return pd.DataFrame(list(found.values()))

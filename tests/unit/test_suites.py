@@ -158,11 +158,11 @@ def test_the_second_table_has_a_column_for_the_group(forums, capsys):
     assert main(["table", "suite=beir15", *words]) == 0
     lines = capsys.readouterr().out.splitlines()
     columns = [part.strip() for part in lines[0].strip("|").split("|")]
-    assert columns == ["Model", "Method", *suites.units("beir15"), "mean"]
+    assert columns == ["Model", "Method", *suites.units("beir15"), "Mean"]
     rows = [
         dict(zip(columns, (part.strip() for part in line.strip("|").split("|")), strict=True)) for line in lines[2:4]
     ]
-    assert (rows[0]["Model"], rows[0]["cqadupstack"], rows[0]["mean"]) == ("LateOn", f"{expected:.2f}", "–")
+    assert (rows[0]["Model"], rows[0]["cqadupstack"], rows[0]["Mean"]) == ("LateOn", f"{expected:.2f}", "–")
     assert (rows[1]["Model"], rows[1]["Method"], rows[1]["cqadupstack"]) == ("–", "dense model=denseon", "–")
     assert "cqadupstack is the mean over its 12 data sets, and counts as one." in lines
     assert main(["table", "suite=beir15", *words, "format=latex"]) == 0
