@@ -572,3 +572,15 @@ def pooled(tokens: np.ndarray, factor: int) -> np.ndarray:
         apart = {pair: value for pair, value in apart.items() if b not in pair}
     means = [np.mean([rest[i].astype(np.float64) for i in members], axis=0) for members in clusters.values()]
     return np.array([tokens[0].astype(np.float64), *means])
+
+
+def mean_over_units(units: dict[str, dict[str, dict[str, float]]]) -> float:
+    """The mean over units of the mean over their data sets of the mean over queries.
+
+    Scores are those of each query of each data set of each unit.
+    """
+    means = []
+    for by_dataset in units.values():
+        own = [sum(scores.values()) / len(scores) for scores in by_dataset.values()]
+        means.append(sum(own) / len(own))
+    return sum(means) / len(means)

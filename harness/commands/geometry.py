@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from harness.commands import arguments, selection
 from harness.commands.command import Command
-from harness.config import compose, sweeps
+from harness.config import compose, suites, sweeps
 from harness.config.options import results_dir
 from harness.system.errors import HarnessError
 from harness.system.messages import warn_once
@@ -49,9 +49,9 @@ def compare(words: Sequence[str]) -> int:
     overrides = [word for word in words if not word.startswith(("a=", "b="))]
     options = compose.composed(overrides)
     chosen = selection.names(overrides, options)
-    datasets = selection.datasets(chosen, options)[1] if chosen["dataset"] or chosen["suite"] else []
+    units = selection.datasets(chosen, options)[1] if chosen["dataset"] or chosen["suite"] else {}
     results = results_dir(options.results_dir)
-    sys.stdout.write(tables.compare(results, [models["a"], models["b"]], datasets))
+    sys.stdout.write(tables.compare(results, [models["a"], models["b"]], suites.flat(units)))
     return 0
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from harness.commands import selection
 from harness.commands.command import Command
-from harness.config import compose
+from harness.config import compose, suites
 from harness.system import streams
 from harness.system.paths import user_path
 
@@ -38,11 +38,12 @@ def read_inputs(selected: selection.Measured, options: DictConfig) -> Inputs:
     from harness import figures
     from harness.geometry import file
 
-    results, suite, datasets, named, found, rows = selected
-    files = [path for name in datasets for path in sorted(file.path_of(results, name, "").parent.glob("*.json"))]
+    results, suite, units, named, found, rows = selected
+    names = suites.flat(units)
+    files = [path for name in names for path in sorted(file.path_of(results, name, "").parent.glob("*.json"))]
     looked_at = selection.models(named, {record.model for record in found} | {path.stem for path in files})
     geometries = [file.read(path) for path in files if not looked_at or path.stem in looked_at]
-    return figures.Inputs(results, suite, datasets, list(options.depths), rows, found, geometries)
+    return figures.Inputs(results, suite, selected.datasets, list(options.depths), rows, found, geometries)
 
 
 COMMAND = Command(

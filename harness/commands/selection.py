@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from harness.config import compose, entries, texts
+from harness.config import compose, entries, suites, texts
 from harness.config.options import results_dir
+from harness.config.suites import Units
 from harness.system.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -29,15 +30,20 @@ _MOST = 12
 
 
 class Measured(NamedTuple):
-    """What was measured of what the overrides name: `rows` of the table, and `records` of the data sets."""
+    """What was measured of what the overrides name: `rows` of the table, and `records` of the units and data sets."""
 
     results: Path
     suite: str
-    datasets: list[str]
+    units: Units
     models: list[str]
     """Those that were named; empty: all."""
     records: list[Record]
     rows: list[Row]
+
+    @property
+    def datasets(self) -> list[str]:
+        """The columns of a table: data sets, and groups that count as one."""
+        return list(self.units)
 
     def check(self) -> None:
         """Refuse to show a table without any number in it.
@@ -64,16 +70,16 @@ def measured(overrides: Sequence[str], options: DictConfig) -> Measured:
     chosen = names(overrides, options)
     results = results_dir(options.results_dir)
     named = any(chosen[group] for group in ("model", "dataset", "suite"))
-    suite, members = datasets(chosen, options) if named else everything(results)
-    found = list(records.read_all(results, members))
+    suite, units = datasets(chosen, options) if named else everything(results)
+    found = records.with_groups(records.read_all(results, suites.flat(units)), units)
     tables.check_consistent(found)
     shown = models(chosen["model"], {record.model for record in found})
     rows = tables.rows_of(found, shown, chosen["center"], chosen["method"])
-    return Measured(results, suite, members, chosen["model"], found, rows)
+    return Measured(results, suite, units, chosen["model"], found, rows)
 
 
-def everything(results: Path) -> tuple[str, list[str]]:
-    """A name for all data sets of which anything was measured, and their names.
+def everything(results: Path) -> tuple[str, Units]:
+    """A name for all data sets of which anything was measured, and the units of their mean.
 
     Raises
     ------
@@ -87,10 +93,9 @@ def everything(results: Path) -> tuple[str, list[str]]:
             f"nothing was measured in {results}: use `run` first, or set results_dir to the folder of the records."
         )
     for name in entries.choices("suite"):
-        members = list(entries.entry("suite", name)["datasets"])
-        if sorted(members) == found:
-            return name, members
-    return ("all" if len(found) > 1 else found[0]), found
+        if sorted(suites.flat(units := suites.units(name))) == found:
+            return name, units
+    return ("all" if len(found) > 1 else found[0]), {name: [name] for name in found}
 
 
 class NothingMeasuredError(HarnessError):
@@ -146,13 +151,12 @@ def _local(group: str, parsed: Sequence[Override], options: DictConfig) -> list[
     return list(dict.fromkeys(compose.local_name(group, path) for path in paths if path))
 
 
-def datasets(chosen: dict[str, list[str]], options: DictConfig) -> tuple[str, list[str]]:
-    """A name for the data sets of a table, and their names: those of a sweep are put together."""
+def datasets(chosen: dict[str, list[str]], options: DictConfig) -> tuple[str, Units]:
+    """A name for the data sets of a table, and the units of their mean: those of a sweep are put together."""
     if chosen["dataset"]:
-        return "+".join(chosen["dataset"]), chosen["dataset"]
-    suites = chosen["suite"] or [options.suite.name]
-    together = dict.fromkeys(name for suite in suites for name in entries.entry("suite", suite)["datasets"])
-    return "+".join(suites), list(together)
+        return "+".join(chosen["dataset"]), {name: [name] for name in chosen["dataset"]}
+    named = chosen["suite"] or [options.suite.name]
+    return "+".join(named), {name: members for suite in named for name, members in suites.units(suite).items()}
 
 
 def models(chosen: Sequence[str], recorded: set[str]) -> list[str]:

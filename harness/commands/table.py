@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from harness.commands import selection
 from harness.commands.command import Command
-from harness.config import compose
+from harness.config import compose, suites
 from harness.system import streams
 
 if TYPE_CHECKING:
@@ -30,12 +30,13 @@ def show(overrides: Sequence[str], only_measured: bool) -> int:
     options = compose.composed(overrides)
     selected = selection.measured(overrides, options)
     selected.check()
-    results, suite, datasets, _, found, rows = selected
+    results, suite, units, _, found, rows = selected
+    datasets = selected.datasets
     if only_measured:
         measured = {(record.model, record.center, record.method) for record in found}
         rows = [row for row in rows if (row.model, row.center, row.method) in measured]
     if options.per_query:
-        sys.stdout.write(tables.per_query_csv(found, rows, datasets, list(options.depths)))
+        sys.stdout.write(tables.per_query_csv(found, rows, suites.flat(units), list(options.depths)))
     elif options.format == "csv":
         _print_csv(options, found, rows, datasets)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import re
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.system.errors import HarnessError
+from harness.system.files import file_digest
 from harness.system.progress import bar, on_terminal
 
 _RATIO = 100
@@ -72,7 +72,7 @@ def download(name: str, md5: str, target: Path, show: bool) -> Path:
         archive.with_suffix(".part").unlink(missing_ok=True)
         raise Absent(
             f"cannot download data set '{name}' ({type(error).__name__}): go online, or set data_dir (or HARNESS_DATA) "
-            f"to a folder with {name}/corpus.jsonl."
+            f"to a folder with {name}/, as the zip has it."
         ) from error
     return unpack(archive, md5, target / name, show)
 
@@ -85,7 +85,7 @@ def unpack(archive: Path, md5: str, target: Path, show: bool = False) -> Path:
     HarnessError
         If its MD5 is not the expected one (the zip is then removed), or it cannot be unpacked safely.
     """
-    found = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
+    found = file_digest(archive, "md5")
     if found != md5:
         archive.unlink()
         raise HarnessError(

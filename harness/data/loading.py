@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness.data import docstrings
@@ -80,7 +80,10 @@ def folder(options: dict[str, Any], data_dir: str | None, cache: Path, show: boo
     Absent
         If it is not there and cannot be downloaded.
     """
-    return local(options, data_dir, cache) or download(options["name"], options["md5"], cache / "beir", show)
+    if found := local(options, data_dir, cache):
+        return found
+    archive, *inside = _place(options).parts
+    return download(archive, options["md5"], cache / "beir", show).joinpath(*inside)
 
 
 def local(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path | None:
@@ -91,13 +94,12 @@ def local(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path | 
     Absent
         If it is not there and cannot be downloaded.
     """
-    name = options["name"]
     if options.get("path"):
         return user_path(options["path"])
-    refuse_path("dataset.name", name)
+    name, place = options["name"], _place(options)
     roots = [user_path(data_dir)] if data_dir else []
     for root in [*roots, cache / "beir"]:
-        for candidate in [root / name, *sorted(root.glob(f"*/{name}"))]:
+        for candidate in [root / place, *sorted(root.glob(f"*/{place}"))]:
             if candidate.is_dir():
                 return candidate
     if options.get("md5"):
@@ -105,8 +107,17 @@ def local(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path | 
     where = f"in {data_dir}" if data_dir else "as data_dir (or HARNESS_DATA) is not set"
     raise Absent(
         f"data set '{name}' was not found {where}, and cannot be downloaded: set data_dir to a folder with "
-        f"{name}/corpus.jsonl."
+        f"{place}/corpus.jsonl."
     )
+
+
+def _place(options: dict[str, Any]) -> PurePosixPath:
+    """Where a data set's folder is below `data_dir` and below the downloads: NAME, or a folder in a larger archive."""
+    refuse_path("dataset.name", options["name"])
+    archive = options.get("archive")
+    for part in str(archive or "").split("/") if archive else ():
+        refuse_path("dataset.archive", part)
+    return PurePosixPath(archive or options["name"])
 
 
 def refuse_gaps(options: dict[str, Any], data_dir: str | None, cache: Path) -> None:

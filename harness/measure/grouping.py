@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from harness import records
-from harness.config import shards
+from harness.config import shards, suites
 from harness.config.entries import entry
 from harness.config.options import RunOptions
 from harness.measure.cells import Cell, Options, Request
@@ -59,10 +59,11 @@ def by_model(configs: Sequence[DictConfig]) -> list[tuple[Options, list[Request]
 
 
 def selected(options: Mapping[str, Any]) -> list[Options]:
-    """Options of the data set, or of each data set of the suite."""
+    """Options of the data set, or of each data set of the suite and of its groups."""
     if options["dataset"]:
         return [options["dataset"]]
-    return [entry("dataset", name) for name in options["suite"]["datasets"]]
+    names = [name for unit in options["suite"]["datasets"] for name in suites.members(unit)]
+    return [entry("dataset", name) for name in dict.fromkeys(names)]
 
 
 def keys_of(options: RunOptions, requests: Sequence[Request]) -> list[CellKey]:

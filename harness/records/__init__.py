@@ -1,6 +1,7 @@
 """Results as files: one record for each measured cell, and one note for each cell that failed."""
 
 from harness.records.draws import Draws
+from harness.records.groups import with_groups
 from harness.records.record import (
     FINAL,
     FORMAT,
@@ -26,5 +27,6 @@ __all__ = [
     "read",
     "read_all",
     "record_path",
+    "with_groups",
     "write",
 ]

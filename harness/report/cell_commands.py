@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from harness.config import entries
+from harness.config import entries, suites
 from harness.config.texts import SINGLE, SWEPT, written
 from harness.methods.registry import is_centered
 from harness.records import FINAL, Record
@@ -59,16 +59,20 @@ class Commands:
         if len(self.datasets) == 1:
             return self.of_cell(row, self.datasets[0])
         if any(other != options[0] for other in options) or any(
-            self._data(name) != [f"dataset={name}"] for name in self.datasets
+            self._data(name) not in ([f"dataset={name}"], [f"suite={name}"]) for name in self.datasets
         ):
             return None
         known = self.suite in entries.choices("suite")
         known = known and entries.entry("suite", self.suite)["datasets"] == list(self.datasets)
-        data = [f"suite={self.suite}"] if known else ["-m", f"dataset={','.join(self.datasets)}"]
+        members = [member for name in self.datasets for member in suites.members(name)]
+        data = [f"suite={self.suite}"] if known else ["-m", f"dataset={','.join(members)}"]
         return _line([*data, *options[0], *self._place])
 
     def _data(self, name: str) -> list[str]:
-        return _words("dataset", _options(self._datasets.get(name), "dataset", name))
+        options = _options(self._datasets.get(name), "dataset", name)
+        if options == {"name": name} and suites.is_group(name):
+            return [f"suite={name}"]
+        return _words("dataset", options)
 
     def _options(self, row: Row, dataset: str) -> list[str]:
         """All words except those of the data set."""

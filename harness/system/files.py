@@ -162,9 +162,9 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes, read in pieces (`hashlib.file_digest` begins with Python 3.11)."""
-    hasher = hashlib.sha256()
+def file_digest(path: Path, kind: str = "sha256") -> str:
+    """A digest of a file's bytes, read in pieces (`hashlib.file_digest` begins with Python 3.11)."""
+    hasher = hashlib.new(kind, usedforsecurity=kind != "md5")
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
             hasher.update(piece)

@@ -3,15 +3,18 @@
 Such a file has a source, tolerances and rows:
 
     source: where the numbers were published
-    suite: beir8                       # means are over these data sets; a row may name a single one (dataset: scifact)
+    suite: beir8                       # what a mean is over, unless a row says otherwise
     tolerance: {ok: 0.05, near: 0.3}   # percentage points: OK up to ok, NEAR up to near, FAIL beyond
     depths: [0, 50, 100, 200, 400, 1000]
     rows:
       - {model: lateon, center: "no", method: muvera, plaid: 55.28, ndcg10: [2.89, 9.46, 12.53, 15.87, 20.29, 27.52]}
+      - {model: lateon, revision: c5e5c13, center: "no", method: plaid,
+         datasets: {scifact: 76.611, cqadupstack: 47.361}, suites: {beir15: 57.22}}
 
-``center`` is a label of the table's column: "no", "yes" or "own". ``ndcg10``, in percentage points, has one value for
-each depth (a single value for a method without depths, such as plaid and exact). ``plaid`` is checked as a cell of its
-own.
+``center`` is a label of the table's column: "no", "yes" or "own", or a variant's. A value, in percentage points, is a
+list with one for each depth, or a single one for one depth or a method without depths (plaid, exact). ``ndcg10`` is the
+value on ``dataset``, else on ``suite``; ``datasets`` and ``suites`` have several. ``plaid`` is checked as a cell of its
+own. ``revision`` is that of the model that the value was published for.
 """
 
 from __future__ import annotations
@@ -25,15 +28,19 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from harness.config.entries import entry
-from harness.methods.registry import end_to_end
-from harness.records import Record
+from harness.config import suites
+from harness.config.suites import Units
+from harness.methods.method import TEXTS
+from harness.methods.registry import end_to_end, traits
+from harness.records import Record, with_groups
 from harness.system.errors import HarnessError
-from harness.tables.rows import PLAID, Row
+from harness.tables.rows import PLAID, Row, row_of
 from harness.tables.table import MEAN, long_form
 from harness.vectors.centering import KINDS
 
 VERDICTS = ("OK", "NEAR", "FAIL", "MISSING")
+KEYS = {"model", "revision", "center", "method", "dataset", "plaid", "ndcg10", "datasets", "suites"}
+"""Keys of a row."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,10 @@ class Check:
     Attributes
     ----------
     file, source : name of the expected file, and its source
-    dataset : the data set or suite that the value is a mean over
+    dataset : the data set, group or suite that the value is a mean over
+    members : the data sets that it takes
+    revision : of the model that the value was published for; None: unknown
+    measured_revision : of the model that was measured; None: the record does not say
     center : a label, as in the table
     expected, measured : NDCG@10 in percentage points; `measured` is NaN if it was not measured
     ok, near : tolerances in percentage points
@@ -52,7 +62,10 @@ class Check:
     file: str
     source: str
     dataset: str
+    members: tuple[str, ...]
     model: str
+    revision: str | None
+    measured_revision: str | None
     center: str
     method: str
     depth: str
@@ -75,7 +88,14 @@ class Check:
             f" rk={self.depth}" if self.depth else ""
         )
         measured = "-" if math.isnan(self.measured) else f"{self.measured:.2f}"
-        return f"{self.verdict:8}{cell}: measured {measured}, expected {self.expected:.2f}"
+        return f"{self.verdict:8}{cell}: measured {measured}, expected {self.expected:.2f}{self._revisions()}"
+
+    def _revisions(self) -> str:
+        """Which revisions differ, as far as both are known."""
+        published, measured = self.revision, self.measured_revision
+        if not published or not measured or published == measured:
+            return ""
+        return f" (published for revision {published[:8]}, measured with {measured[:8]})"
 
 
 def check_file(path: Path, records: Sequence[Record]) -> Iterator[Check]:
@@ -88,20 +108,22 @@ def check_file(path: Path, records: Sequence[Record]) -> Iterator[Check]:
     """
     try:
         expected: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        suite = entry("suite", expected["suite"])["datasets"]
-        source = str(expected["source"])
+        source, suite = str(expected["source"]), str(expected["suite"])
         tolerance, depths, rows = expected["tolerance"], [str(depth) for depth in expected["depths"]], expected["rows"]
         ok, near = float(tolerance["ok"]), float(tolerance["near"])
         for row in rows:
-            if unknown := row.keys() - {"model", "center", "method", "dataset", "plaid", "ndcg10"}:
+            if unknown := row.keys() - KEYS:
                 raise ValueError(f"a row has the unknown key {', '.join(sorted(unknown))}")
-            scope = row.get("dataset")
-            datasets = [scope] if scope else suite
-            cells = _cells(row, depths)
-            for (method, center, depth), value in cells.items():
-                measured = _measured(records, row["model"], center, method, depth, datasets, scope)
-                name = scope or expected["suite"]
-                yield Check(path.name, source, name, row["model"], center, method, depth, value, measured, ok, near)
+            model, revision = row["model"], row.get("revision")
+            for scope, units, values in _scopes(row, suite):
+                members = tuple(suites.flat(units))
+                own = with_groups([r for r in records if r.model == model and r.dataset in members], units)
+                for (method, center, depth), value in _cells(row, values, depths).items():
+                    found = Row(model, _center(center), method)
+                    measured = _measured(own, found, depth, list(units))
+                    used = _revision([record for record in own if row_of(record) == found])
+                    cell = (center, method, depth, value, measured, ok, near)
+                    yield Check(path.name, source, scope, members, model, revision, used, *cell)
     except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise HarnessError(
             f"{path} is not a file of expected values ({type(error).__name__}: {error}): expected source, suite, "
@@ -109,9 +131,20 @@ def check_file(path: Path, records: Sequence[Record]) -> Iterator[Check]:
         ) from error
 
 
-def _cells(row: dict[str, Any], depths: Sequence[str]) -> dict[tuple[str, str, str], float]:
+def _scopes(row: dict[str, Any], suite: str) -> Iterator[tuple[str, Units, Any]]:
+    """What each value of a row is a mean over: its name, its units, and the value."""
+    if "ndcg10" in row:
+        scope = row.get("dataset")
+        yield scope or suite, {scope: suites.members(scope)} if scope else suites.units(suite), row["ndcg10"]
+    for name, value in row.get("datasets", {}).items():
+        yield name, {name: suites.members(name)}, value
+    for name, value in row.get("suites", {}).items():
+        yield name, suites.units(name), value
+
+
+def _cells(row: dict[str, Any], found: Any, depths: Sequence[str]) -> dict[tuple[str, str, str], float]:
     """(method, center, depth) -> expected value."""
-    values = row["ndcg10"] if isinstance(row["ndcg10"], list) else [row["ndcg10"]]
+    values = found if isinstance(found, list) else [found]
     method, center = row["method"], row["center"]
     if end_to_end(method):
         depths = [""]
@@ -123,21 +156,27 @@ def _cells(row: dict[str, Any], depths: Sequence[str]) -> dict[tuple[str, str, s
     return cells
 
 
-def _measured(
-    records: Sequence[Record],
-    model: str,
-    center: str,
-    method: str,
-    depth: str,
-    datasets: Sequence[str],
-    scope: str | None,
-) -> float:
+def _center(label: str) -> str:
+    """The name of a centering, or of a variant of it, from its label."""
+    base, *options = label.split("+")
+    return "+".join([{kind.label: name for name, kind in KINDS.items()}[base], *options])
+
+
+def _measured(records: Sequence[Record], row: Row, depth: str, units: Sequence[str]) -> float:
     """The measured value in percentage points; NaN unless it is over exactly the expected data sets."""
-    name = {kind.label: name for name, kind in KINDS.items()}[center]
-    table = long_form(records, [Row(model, name, method)], datasets, [int(depth)] if depth else [])
-    lines = table[table["dataset"] == (scope or MEAN)]
+    table = long_form(records, [row], units, [int(depth)] if depth else [])
     complete = not table[table["dataset"] != MEAN]["ndcg10"].isna().any()
-    return float(lines["ndcg10"].iloc[0]) if complete else math.nan
+    return float(table[table["dataset"] == MEAN]["ndcg10"].iloc[0]) if complete else math.nan
+
+
+def _revision(records: Sequence[Record]) -> str | None:
+    """The revision that all records were measured with, from the hub; None: none, several, or not recorded.
+
+    A record does not have the revision of another model that its method reads texts with.
+    """
+    models = [r.config.get("model", {}) if traits(r.method).reads != TEXTS else {} for r in records]
+    found = {None if model.get("path") else model.get("revision") for model in models}
+    return found.pop() if len(found) == 1 else None
 
 
 def summary(checks: Sequence[Check]) -> pd.DataFrame:

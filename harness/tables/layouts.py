@@ -8,14 +8,21 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from harness.config import suites
 from harness.methods.registry import end_to_end
 from harness.records import Record, notes
+from harness.tables import by_dataset
 from harness.tables.formats import MISSING, pipes, scope, score, tabular
-from harness.tables.rows import ADDED, PLAID, RECOMMENDED, block_of
+from harness.tables.rows import ADDED, CARD, PLAID, RECOMMENDED, block_of
 from harness.tables.table import MEAN, has_differences, missing, plaid_mean
 from harness.tables.titles import center_label, method_title, title
 from harness.vectors import centering
 
+SUITES = {
+    "beir8": "The model card does not name its eight data sets; these eight are inferred (conf/suite/beir8.yaml).",
+    "beir14": "The model card does not name its fourteen data sets; here they are BEIR without CQADupStack.",
+}
+"""What a reader must know of the data sets of a suite."""
 Marks = Mapping[tuple[str, str, str, str], str]
 """(model, center, method, depth), as in the long form -> the significance mark of its difference to PLAID."""
 
@@ -53,11 +60,16 @@ def not_in_card(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 def latex(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = None) -> str:
     """The same lines as a LaTeX tabular (booktabs)."""
     lines, _ = _layout(table, datasets, marks or {})
-    return "" if lines.empty else tabular(lines, "lllr" + "l" * (len(lines.columns) - 3))
+    width = len(lines.columns)
+    columns = "ll" + "r" * (width - 2) if by_dataset.is_for(table) else "lllr" + "l" * (width - 3)
+    return "" if lines.empty else tabular(lines, columns)
 
 
 def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> tuple[pd.DataFrame, list[int]]:
     """One line for each (model, center, method) of a first stage, as strings; and the block of each."""
+    if by_dataset.is_for(table):
+        shown = by_dataset.lines(table)
+        return shown, [CARD] * len(shown)
     lines, blocks = [], []
     stages = table[~table["method"].map(end_to_end)]
     for (model, center, method), cells in stages.groupby(["model", "center", "method"], sort=False):
@@ -85,8 +97,9 @@ def remarks(
     shown = [record for record in records if (record.model, record.center, record.method) in rows]
     brackets = "; in brackets the difference to PLAID" if has_differences(table) else ""
     lines = [f"Mean NDCG@10 x 100 over {suite} ({', '.join(datasets)}){brackets}."]
-    if suite == "beir8":
-        lines.append("The model card does not name its eight data sets; these eight are an assumption.")
+    lines += [SUITES[suite]] if suite in SUITES else []
+    groups = {name: suites.members(name) for name in datasets if suites.is_group(name)}
+    lines += [f"{name} is the mean over its {len(own)} data sets, and counts as one." for name, own in groups.items()]
     if count := missing(table):
         lines.append(f"Not measured ({MISSING}): {count} of {(table['dataset'] != MEAN).sum()} cells.")
     lines += _draws(table)

@@ -260,7 +260,7 @@ SWEEPS = [
         "experiment=card method=smve",
         [(m, "smve") for m in ("lateon", "lateon_reg", "lateon_reg_smve") for _ in range(2)],
     ),
-    ("-m model=demo method=glob(*m*,exclude=exact)", [("demo", "muvera"), ("demo", "smve")]),
+    ("-m model=demo method=glob([*v*,exact],exclude=e*)", [("demo", "muvera"), ("demo", "smve")]),
     ("-m model=demo method=smve method.keep=range(1,4)", [("demo", "smve")] * 3),
     ("-m experiment=beir3,card", [("answerai_colbert_small", "smve"), ("demo", "smve")]),
     ("-m model=demo method=smve", [("demo", "smve")]),

@@ -7,7 +7,7 @@ import ast
 import pytest
 from omegaconf import OmegaConf
 
-from harness.config import compose, entries, names, recommended
+from harness.config import compose, entries, names, recommended, suites
 from harness.methods import registry
 from harness.system.errors import HarnessError
 
@@ -33,7 +33,7 @@ def test_a_file_that_is_only_extended_is_no_entry():
 def test_every_suite_and_fallback_names_data_sets():
     known = entries.choices("dataset")
     for suite in entries.choices("suite"):
-        assert set(entries.entry("suite", suite)["datasets"]) <= set(known)
+        assert set(suites.flat(suites.units(suite))) <= set(known)
     assert set(entries.entry("center", "own")["fallback"]) <= set(known)
 
 
