@@ -6,6 +6,7 @@ only there to be extended: it is no entry.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ IS_CHECKOUT = (ROOT / "pyproject.toml").is_file() and (ROOT / "conf" / "config.y
 CONF_DIR = ROOT / "conf" if IS_CHECKOUT else PACKAGE / "conf"
 EXPECTED_DIR = ROOT / "results" / "expected" if IS_CHECKOUT else PACKAGE / "expected"
 GROUPS = ("model", "dataset", "suite", "center", "method", "objective", "train_data", "experiment")
+
+
+VECTORS = "vectors"
+"""The entry of conf/model for token vectors that the user made, and the value of its option ``kind``."""
 
 
 def default_results() -> Path:
@@ -50,6 +55,11 @@ def _read(group: str, name: str) -> dict[str, Any]:
         return content
     merged: Any = OmegaConf.to_container(OmegaConf.merge(*(_read(group, base) for base in extended), content))
     return dict(merged)
+
+
+def entry_of_folder(options: Mapping[str, Any]) -> str:
+    """The entry that the options of a model or data set in a folder are based on."""
+    return VECTORS if options.get("kind") == VECTORS else "local"
 
 
 def describe(group: str, name: str) -> str:
