@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 READS = (
-    *("model=", "model.path", "model.name", *VECTORS, "suite=", "dataset=", "dataset.path", "dataset.name"),
-    *("center=", "method="),
+    *("model=", "model.path", "model.name", "suite=", "dataset=", "dataset.path", "dataset.name"),
+    *("center=", "method=", *VECTORS),
     "experiment",
 )
 """The options by which a command chooses among the records."""

@@ -59,10 +59,10 @@ class TokenArrays:
             If a file is missing, or is not what the head of this module says.
         """
         masks = {name: folder / f"{name}.npy" for name in (EXPANSION, SPECIAL) if (folder / f"{name}.npy").exists()}
-        tokens, lengths, ids = folder / TOKENS, folder / LENGTHS, folder / IDS
+        tokens, lengths, ids = _mapped(folder / TOKENS), np.array(_mapped(folder / LENGTHS)), _ids(folder / IDS)
+        files = [folder / TOKENS, folder / LENGTHS, folder / IDS, *masks.values()]
         mapped = {name: _mapped(path) for name, path in masks.items()}
-        files = [tokens, lengths, ids, *masks.values()]
-        return cls(str(folder), _ids(ids), _mapped(tokens), np.array(_mapped(lengths)), mapped, files)
+        return cls(str(folder), ids, tokens, lengths, mapped, files)
 
     def __post_init__(self) -> None:
         tokens, lengths, count = self.tokens, self.lengths, len(self.tokens)
