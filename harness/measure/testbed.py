@@ -225,19 +225,7 @@ class Testbed:
         return self.query_mean(CenterOptions.of({**entry("center", "own"), "mean_of": method.learn}))
 
     def encode_mean(self, mean: QueryMean) -> TokenStore:
-        """Token vectors of the queries of mu_Q, at the same query length as the evaluated ones.
-
-        Raises
-        ------
-        HarnessError
-            If token vectors are given and those of these queries are not among them.
-        """
-        if not self.source.has(mean.texts):
-            raise HarnessError(
-                f"the given token vectors lack those of {mean.source}, on which this centering or method depends: add "
-                f"them to the queries, by their ids such as '{next(iter(mean.texts))}', or choose center=corpus, text "
-                "or none (of a method, learn=documents)."
-            )
+        """Token vectors of the queries of mu_Q, at the same query length as the evaluated ones."""
         return self.source.encode(dict(mean.texts), f"{self.dataset_name}-mean", True)
 
     def seen_queries(self, options: CenterOptions) -> TokenVectors:

@@ -114,7 +114,19 @@ class GivenVectors(TokenSource):
         return all(name in self.queries.row_of for name in texts)
 
     def encode(self, texts: Mapping[str, str], name: str, is_query: bool, shard: Shard = WHOLE) -> TokenStore:
-        """The store of some of the given token vectors, by their ids; read chunk by chunk if it is not there yet."""
+        """The store of some of the given token vectors, by their ids; read chunk by chunk if it is not there yet.
+
+        Raises
+        ------
+        HarnessError
+            If queries that are not evaluated, and that a centering or method needs, were not given.
+        """
+        if is_query and (lacking := [one for one in texts if one not in self.queries.row_of]):
+            raise HarnessError(
+                f"{self.queries.label} lacks {len(lacking)} of the {len(texts)} queries, such as '{lacking[0]}', whose "
+                "mean or tokens this centering or method needs: add their token vectors under these ids, or choose "
+                "center=corpus, text or none (of a method, learn=documents)."
+            )
         side, rows = QUERIES if is_query else DOCUMENTS, shard.rows(len(texts))
         with bar(f"read {name} {side}", len(rows), self.show, side) as progress:
             return build_store(*self._store_spec(list(texts), name, is_query, shard, progress.update))

@@ -95,7 +95,7 @@ def test_mu_q_comes_from_other_queries_that_were_given(measured, capsys):
     assert own["mine"].per_query == own["lateon-like"].per_query
     capsys.readouterr()
     assert main(["run", *words, "center=shrunk", "method=muvera", "reference=null"]) == 1
-    lack = "the given token vectors lack those of 60 pseudo-queries, snippets of the corpus as long as the evaluated"
+    lack = "mine/queries lacks 60 of the 60 queries, such as 'snippet of d"
     text = capsys.readouterr().err
     assert lack in text and "or choose center=corpus, text or none" in text
 
