@@ -10,8 +10,8 @@ from harness import records
 from harness.cli import main
 from harness.config import compose
 from harness.evaluation.ndcg import Evaluator
+from harness.measure import testbed as testbeds
 from harness.measure.grouping import by_testbed
-from harness.measure.testbed import testbed_of
 from harness.vectors.query_tokens import REAL, WORDS, places
 
 MODEL = "answerai_colbert_small"
@@ -25,7 +25,7 @@ def exported(real_data, real_model, tmp_path_factory):
     words = ["dataset=adi", f"data_dir={real_data}", f"models_dir={real_model.parent}", f"cache_dir={root}"]
     words += [f"results_dir={root}", "progress=false", "depths=[0,20]"]
     ((options, _),) = by_testbed([compose.composed([*words, f"model={MODEL}", "reference=null"])])
-    testbed = testbed_of(options.given, options.dataset)
+    testbed = testbeds.Testbed(options)  # by its module: pytest would collect the name
     model = testbed.source.encoder.pylate(testbed.source.query_length)
     texts = list(testbed.dataset.queries.values())
     real, known = places(model, texts, REAL), places(model, texts, WORDS)
