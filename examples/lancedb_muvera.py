@@ -3,9 +3,9 @@
     python examples/lancedb_muvera.py [model=NAME] [dataset=NAME] [center=NAME] [option=value ...]
 
 Encodes a data set, exports the first stage, stores one vector per document in an embedded LanceDB, searches without an
-index and with IVF_PQ, reranks 100 documents by MaxSim, and prints NDCG@10 beside that of the harness's own cell. Only
-`export` and the evaluation are the harness's: the codes are made by the exported reader, the candidates are found by the
-database. It needs `pip install lancedb`.
+index and with IVF_PQ, reranks 100 documents by MaxSim, and prints NDCG@10. Token vectors and the evaluation are the
+harness's; the codes are made by the exported reader, and the candidates are found by the database. It needs
+`pip install lancedb`.
 """
 
 import sys

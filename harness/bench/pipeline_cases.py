@@ -20,6 +20,7 @@ from harness.measure.cells import Request
 from harness.measure.testbed import Testbed, testbed_of
 from harness.methods import registry
 from harness.models.checkpoint import load as load_model
+from harness.models.checkpoint import locate
 from harness.ranking.resources import Resources
 from harness.run import measure
 from harness.vectors.forward import vectors
@@ -36,7 +37,10 @@ def encoding(testbed: Testbed) -> Iterator[Case]:
     """Encoding documents: ours in float32 and bfloat16, compared with PyLate's own `encode` in float32."""
     texts = list(testbed.dataset.docs.values())[:TEXTS]
     device = testbed.resources.device
-    model = load_model(testbed.options.model.given, testbed.checkpoint, device, testbed.query_length)
+    options = testbed.options
+    model = load_model(
+        options.model.given, locate(options.model.given, options.models_dir), device, testbed.source.query_length
+    )
     batch_tokens = testbed.options.batch_tokens or (65_536 if device.type == "cuda" else 2048)
 
     def pylate() -> Any:

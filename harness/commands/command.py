@@ -17,6 +17,9 @@ from harness.system.errors import HarnessError
 HELP = ("-h", "--help")
 _WITH_OPTIONS = ("model", "dataset", "center", "method", "objective", "train_data")
 """Groups whose entries have options to set; the others are lists of names."""
+VECTORS = {
+    "vectors": "a folder of token vectors that you made, instead of a model; for model=vectors model.path=FOLDER",
+}
 SHORT_FORMS = {
     "query_tokens": "all, real or words: what the first stage sees of a query; for center.query_tokens",
     "pool": "hierarchical: fewer token vectors per document, as `pool.factor` says; for model.pool",

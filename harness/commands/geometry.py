@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from harness.commands import arguments, selection
-from harness.commands.command import Command
+from harness.commands.command import VECTORS, Command
 from harness.config import compose, suites, sweeps
 from harness.config.options import results_dir
 from harness.system.errors import HarnessError
@@ -70,12 +70,13 @@ COMMAND = Command(
     about="""Measure how token vectors lie, what the projections of MUVERA and SMVE see of them, and how well each
     first stage follows MaxSim. Without `method` or `center` it measures both methods under all centerings.""",
     reads=(
-        *("model", "suite", "dataset", "center", "method", "experiment", "geometry.", "overwrite"),
+        *("model", *VECTORS, "suite", "dataset", "center", "method", "experiment", "geometry.", "overwrite"),
         *("device", "threads", "batch_tokens", "memory_mb", "progress", "shard"),
         *("data_dir", "models_dir", "cache_dir", "results_dir"),
     ),
     examples=("geometry", "geometry -m model=answerai_colbert_small dataset=scifact,nfcorpus,arguana"),
     run=geometry,
+    own=VECTORS,
     sweeps=True,
     kept="what was measured is kept in results_dir, finished steps in cache_dir: the same command goes on from there.",
     parts={"compare": COMPARE},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from harness.commands import selection
-from harness.commands.command import Command
+from harness.commands.command import VECTORS, Command
 from harness.config import compose, suites
 from harness.system import streams
 from harness.system.paths import user_path
@@ -54,4 +54,5 @@ COMMAND = Command(
     reads=(*selection.READS, "depths", "what", "results_dir", "figures_dir"),
     examples=("plot suite=beir3", "plot dataset=cisi what=budget"),
     run=plot,
+    own=VECTORS,
 )

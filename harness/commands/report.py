@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from harness.commands import selection
-from harness.commands.command import Command
+from harness.commands.command import VECTORS, Command
 from harness.commands.plot import read_inputs
 from harness.config import compose
 from harness.system import streams
@@ -39,4 +39,5 @@ COMMAND = Command(
     reads=(*selection.READS, "depths", "output", "results_dir"),
     examples=("report suite=beir3", "report suite=beir3 model=lateon output=lateon.html"),
     run=report,
+    own=VECTORS,
 )

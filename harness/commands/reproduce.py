@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands import arguments
-from harness.commands.command import Command, option_of
+from harness.commands.command import VECTORS, Command, option_of
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 
@@ -64,7 +64,8 @@ COMMAND = Command(
     record says what is measured; folders, device and single options of the model, data set, centering and method can
     be set.""",
     reads=(
-        *("model.", "dataset.", "center.", "method.", "device", "threads", "batch_tokens", "memory_mb", "progress"),
+        *("model.", *VECTORS, "dataset.", "center.", "method."),
+        *("device", "threads", "batch_tokens", "memory_mb", "progress"),
         *("data_dir", "models_dir", "cache_dir"),
     ),
     examples=(
@@ -72,5 +73,6 @@ COMMAND = Command(
         "reproduce results/records/scifact/*/corpus/*.json device=cpu cache_dir=/tmp/empty",
     ),
     run=reproduce,
+    own=VECTORS,
     kept="the records stay as they are, and finished steps are kept in cache_dir: the same command uses them again.",
 )

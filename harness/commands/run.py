@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from harness.commands import arguments, selection, table
-from harness.commands.command import SHORT_FORMS, Command
+from harness.commands.command import SHORT_FORMS, VECTORS, Command
 from harness.config.options import results_dir
 from harness.sweep import launch
 
@@ -50,9 +50,10 @@ COMMAND = Command(
     A cell is a model, a data set, a centering and a method; without `dataset` it is measured on each data set of the
     suite. Finished cells are kept as records and not measured again; steps that cells share are computed once.
 
-    model.path=FOLDER takes any PyLate checkpoint, dataset.path=FOLDER any data set in the BEIR layout.""",
+    model.path=FOLDER takes any PyLate checkpoint, vectors=FOLDER token vectors that any other model made,
+    dataset.path=FOLDER any data set in the BEIR layout.""",
     reads=(
-        *("model", "suite", "dataset", "center", *SHORT_FORMS, "method", "experiment", "depths", "reference"),
+        *("model", *VECTORS, "suite", "dataset", "center", *SHORT_FORMS, "method", "experiment", "depths", "reference"),
         *("overwrite", "shard"),
         *("save_runs", "device", "threads", "batch_tokens", "memory_mb", "progress"),
         *("data_dir", "models_dir", "cache_dir", "results_dir"),
@@ -63,7 +64,7 @@ COMMAND = Command(
         "run -m model=lateon,lateon_reg center=none,corpus method=plaid,muvera,smve",
     ),
     run=run,
-    own=SHORT_FORMS,
+    own={**VECTORS, **SHORT_FORMS},
     sweeps=True,
     kept="finished cells are kept in results_dir and finished steps in cache_dir: the same command goes on from there.",
 )

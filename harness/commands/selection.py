@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
+from harness.commands.command import VECTORS
 from harness.config import compose, entries, suites, texts
 from harness.config.options import results_dir
 from harness.config.suites import Units
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 
 
 READS = (
-    *("model=", "model.path", "model.name", "suite=", "dataset=", "dataset.path", "dataset.name", "center=", "method="),
+    *("model=", "model.path", "model.name", "suite=", "dataset=", "dataset.path", "dataset.name"),
+    *("center=", "method=", *VECTORS),
     "experiment",
 )
 """The options by which a command chooses among the records."""
+_OF_FOLDERS = (["local"], [entries.VECTORS])
+"""Entries for folders, whose names are those of the folders."""
 _MOST = 12
 """Names that a message lists of one kind."""
 
@@ -138,7 +142,7 @@ def names(overrides: Sequence[str], options: DictConfig) -> dict[str, list[str]]
         group = override.key_or_group
         if group in chosen:
             given = [name for name in compose.values(override) if name != "null"]
-            chosen[group] = _local(group, parsed, options) if given == ["local"] else given
+            chosen[group] = _local(group, parsed, options) if given in _OF_FOLDERS else given
     return chosen
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from harness.commands import selection
-from harness.commands.command import Command
+from harness.commands.command import VECTORS, Command
 from harness.config import compose, suites
 from harness.system import streams
 
@@ -94,4 +94,5 @@ COMMAND = Command(
     reads=(*selection.READS, "depths", "format", "significance", "cost", "per_query", "results_dir"),
     examples=("table suite=beir3 significance=true", "table suite=beir8 format=csv"),
     run=table,
+    own=VECTORS,
 )

@@ -7,6 +7,7 @@ forms are expanded here, before Hydra sees them:
     model.path=FOLDER   without model=             model=local
     dataset.path=FOLDER without dataset=           dataset=local
     train_data.path=FOLDER without train_data=     train_data=local
+    vectors=FOLDER                                 model=vectors model.path=FOLDER
     query_tokens=real                              center.query_tokens=real
     pool=hierarchical pool.factor=3                model.pool=hierarchical model.pool_factor=3
 
@@ -27,13 +28,18 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from harness.config import entries, recommended, schema, texts
-from harness.config.entries import GROUPS, choices, entry
+from harness.config.entries import GROUPS, VECTORS, choices, entry, entry_of_folder
 from harness.config.names import LONGEST, plain_name, safe_name
 from harness.config.untrusted import refuse_code, refuse_launcher, refuse_targets
 from harness.system.errors import HarnessError, unknown
 from harness.system.paths import user_path
 
-_SHORT = {"query_tokens": "center.query_tokens", "pool": "model.pool", "pool.factor": "model.pool_factor"}
+_SHORT = {
+    "query_tokens": "center.query_tokens",
+    "pool": "model.pool",
+    "pool.factor": "model.pool_factor",
+    VECTORS: "model.path",
+}
 """Short forms of options."""
 
 
@@ -42,6 +48,11 @@ def expand(overrides: Sequence[str]) -> list[str]:
     words = [texts.quoted(_written_out(word)) for word in overrides]
     refuse_code(words)
     keys = {word.lstrip("+~").split("=")[0] for word in words}
+    if any(word.startswith(f"{VECTORS}=") for word in overrides):
+        if others := [word for word in words if word.startswith("model=") and word != f"model={VECTORS}"]:
+            raise HarnessError(f"{VECTORS}=FOLDER is a model by itself: leave {others[0]} out.")
+        words += [] if "model" in keys else [f"model={VECTORS}"]
+        keys.add("model")
     for group in ("model", "dataset", "train_data"):
         if f"{group}.path" in keys and group not in keys:
             words.append(f"{group}=local")
@@ -177,18 +188,18 @@ def prepare(config: DictConfig) -> DictConfig:
     OmegaConf.resolve(config)
     if config.center.name == recommended.NAME:
         with open_dict(config):
-            config.center = recommended.options(config.method.name)
+            config.center = recommended.options(config.method.name, entry_of_folder(config.model) == VECTORS)
     schema.check_paths(config)
     for group in ("model", "dataset"):
         if config[group] is not None and config[group].name is None:
             path = config[group].path
             if not path:
-                raise HarnessError(f"{group}=local names no folder: set {group}.path.")
+                raise HarnessError(f"{group}={entry_of_folder(config[group])} names no folder: set {group}.path.")
             config[group].name = local_name(group, path)
         if config[group] is not None:
             safe_name(group, config[group].name, LONGEST)
     groups = ("model", "center", "method")
-    schema.check(config, {group: entry(group, _choice(group, config[group].name)) for group in groups})
+    schema.check(config, {group: entry(group, _choice(group, config[group])) for group in groups})
     return config
 
 
@@ -199,9 +210,11 @@ def local_name(group: str, path: str) -> str:
     return f"local-{name}" if name in choices(group) else name
 
 
-def _choice(group: str, name: str) -> str:
-    """The entry that the options came from: by name, or a method's or centering's own, or ``local``."""
-    return name if name in choices(group) else "local" if group == "model" else choices(group)[0]
+def _choice(group: str, options: DictConfig) -> str:
+    """The entry that the options came from: by name, or that of folders, or a method's or centering's own."""
+    if options.name in choices(group):
+        return str(options.name)
+    return entry_of_folder(options) if group == "model" else choices(group)[0]
 
 
 def _line(error: Exception) -> str:

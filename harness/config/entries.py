@@ -6,6 +6,7 @@ only there to be extended: it is no entry.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ GROUPS = ("model", "dataset", "suite", "center", "method", "objective", "train_d
 """The groups that a word chooses from, as in `method=muvera`."""
 LISTED = (*GROUPS, "encoder")
 """The groups that `ls` lists: single-vector models are chosen by `method.model`."""
+
+
+VECTORS = "vectors"
+"""The entry of conf/model for token vectors that the user made, and the value of its option ``kind``."""
 
 
 def default_results() -> Path:
@@ -53,6 +58,11 @@ def _read(group: str, name: str) -> dict[str, Any]:
         return content
     merged: Any = OmegaConf.to_container(OmegaConf.merge(*(_read(group, base) for base in extended), content))
     return dict(merged)
+
+
+def entry_of_folder(options: Mapping[str, Any]) -> str:
+    """The entry that the options of a model or data set in a folder are based on."""
+    return VECTORS if options.get("kind") == VECTORS else "local"
 
 
 def describe(group: str, name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import seeds
-from harness.config.entries import default_results
+from harness.config.entries import VECTORS, default_results, entry_of_folder
 from harness.config.names import encoder_name, model_name, safe_name, variant
 from harness.config.seeds import Seeds
 from harness.config.shards import Shard, parse
@@ -118,19 +118,22 @@ class ModelOptions:
     query_length : tokens; None: the data set's, else the checkpoint's own
     seed : of the projection that a checkpoint without one gets
     pool_factor : one of how many of a document's token vectors is kept; None: all are
+    is_given : whether its token vectors are given (``vectors=FOLDER``) and no text can be encoded
     """
 
     name: str
     query_length: int | None
     seed: int | None
     pool_factor: int | None
+    is_given: bool
     given: dict[str, Any]
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> ModelOptions:
         """The options of one model."""
         factor = given["pool_factor"] if given.get("pool") else None
-        return cls(given["name"], given["query_length"], given.get("seed"), factor, given)
+        is_given = entry_of_folder(given) == VECTORS
+        return cls(given["name"], given.get("query_length"), given.get("seed"), factor, is_given, given)
 
     @property
     def variant(self) -> str:
@@ -140,6 +143,8 @@ class ModelOptions:
     def identity(self, query_length: int | None) -> dict[str, Any]:
         """The options that a score depends on beside the weights; `query_length` as it is on the data set."""
         pooled = {"pool": self.given["pool"], "pool_factor": self.pool_factor} if self.pool_factor else {}
+        if self.is_given:  # nothing of it was encoded here
+            return pooled
         return {**{name: self.given[name] for name in _SCORED}, "query_length": query_length, **pooled}
 
 

@@ -15,13 +15,20 @@ from harness.config.names import variant
 NAME = "recommended"
 
 
-def options(method: str) -> dict[str, Any]:
-    """The options of the centering that is recommended for a method, or for a variant of one."""
-    chosen = entry("center", NAME)["of"].get(method.split("+")[0], {"name": "corpus"})
+def options(method: str, of_vectors: bool = False) -> dict[str, Any]:
+    """The options of the centering that is recommended for a method, or for a variant of one.
+
+    Parameters
+    ----------
+    of_vectors
+        Whether the token vectors are given (``vectors=FOLDER``), so that no pseudo-query can be encoded.
+    """
+    known = entry("center", NAME)["of_vectors" if of_vectors else "of"]
+    chosen = known.get(method.split("+")[0], {"name": "corpus"})
     return {**entry("center", chosen["name"]), **chosen}
 
 
 @cache
-def name(method: str) -> str:
+def name(method: str, of_vectors: bool = False) -> str:
     """The name that this centering has in records; kept, as a table asks for it row by row."""
-    return variant("center", options(method))
+    return variant("center", options(method, of_vectors))

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from harness.config import seeds, shards, texts
+from harness.config.entries import VECTORS
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 
@@ -107,6 +108,7 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
     **dict.fromkeys(("model.dim", "dataset.docs", "dataset.queries", "dataset.qrels"), _or_null(COUNT)),
     "dataset.keep_self_matches": _or_null(SWITCH),
     "dataset.split": _or_null((lambda found: isinstance(found, str), "the name of a split, such as test")),
+    "model.kind": _one_of(None, VECTORS),
     "model.pool": _one_of(None, "hierarchical"),
     "model.pool_factor": _at_least(2, "a whole number of at least 2"),
     "model.query_expansion": _or_null((SWITCH[0], "true, false or null")),
@@ -179,6 +181,9 @@ def check_paths(config: DictConfig) -> None:
 
 def _check_each(config: DictConfig, rules: Mapping[str, Kind]) -> None:
     for name, (accepts, expected) in rules.items():
+        group, _, option = name.partition(".")
+        if group == "model" and option not in config.model.keys():  # noqa: SIM118  as `in` takes ??? for absent
+            continue  # given token vectors have no options of an encoder
         found = OmegaConf.select(config, name)
         _expect(accepts(found), name, found, expected)
 

@@ -92,7 +92,7 @@ def description(
         "query_tokens": center.query_tokens,
         "dim": testbed.docs.dim,
         "formulae": {name: FORMULAE[name] for name in ("center", method.name, "score")},
-        "model": {"name": testbed.model_name, "weights": testbed.checkpoint.sha256},
+        "model": {"name": testbed.model_name, **testbed.source.inputs},
         "dataset": {"name": testbed.dataset_name, "sha256": testbed.dataset.sha256},
         "versions": provenance.versions(),
         "sha256": sha256(content).hexdigest(),

@@ -32,7 +32,6 @@ from harness.measure.grouping import by_model, selected
 from harness.measure.preflight import refuse_inputs
 from harness.measure.testbed import Testbed
 from harness.methods import registry
-from harness.models.checkpoint import weights_note
 from harness.system import provenance
 from harness.system.errors import HarnessError
 from harness.system.files import write_json
@@ -113,13 +112,14 @@ def diagnose(testbed: Testbed, methods: Sequence[Options], centers: Sequence[str
     known = {} if testbed.options.overwrite or not path.exists() else read(path)
     _check_inputs(path, known, geometry.identity, methods)
     stages = known.get("first_stages", {})
+    seen = [center for center in centers if center in geometry.kinds]
     missing = {
-        name: [center for center in centers if constant_kinds()[center].space not in stages.get(name, {})]
+        name: [center for center in seen if constant_kinds()[center].space not in stages.get(name, {})]
         for name in [variant("method", method) for method in methods]
     }
     if "separation" in known and not any(missing.values()):
         return path
-    has_spaces = known and all(kind.space in known["documents"] for kind in constant_kinds().values())
+    has_spaces = known and all(constant_kinds()[name].space in known["documents"] for name in geometry.kinds)
     found = known if has_spaces else {**known, **geometry.token_spaces()}
     if "separation" not in found:
         found["separation"] = geometry.separation()
@@ -156,25 +156,29 @@ class GeometryOf:
 
     Attributes
     ----------
-    mean : the queries whose mean token vector is mu_Q
+    mean : the queries whose mean token vector is mu_Q; None: their token vectors are not among those that were given
     identity : what the geometry depends on; an earlier file with another identity is refused
     """
 
     def __init__(self, testbed: Testbed) -> None:
         self.testbed = testbed
         own = entry("center", next(name for name, kind in constant_kinds().items() if kind.needs_query_mean))
-        self.mean = query_mean.choose(testbed.options, testbed.dataset, CenterOptions.of(own))
+        chosen = query_mean.choose(testbed.options, testbed.dataset, CenterOptions.of(own))
+        self.mean = chosen if testbed.source.has(chosen.texts) else None
         sizes = dict(testbed.options.given["geometry"])
-        self.identity = {**testbed.identity, "query_mean": self.mean.sha256, "geometry": sizes}
+        mean_sha256 = self.mean.sha256 if self.mean else None
+        self.identity = {**testbed.identity, "query_mean": mean_sha256, "geometry": sizes}
+
+    @property
+    def kinds(self) -> list[str]:
+        """The centerings that can be looked at: all, or those that need no mean of queries."""
+        return [name for name, kind in constant_kinds().items() if self.mean or not kind.needs_query_mean]
 
     @cached_property
     def centerings(self) -> dict[str, centering.Centering]:
         """Name -> the means that the centering subtracts."""
-        others = self.testbed.encode_mean(self.mean)
-        return {
-            name: centering.fit(name, self.testbed.document_mean, others, renormalize=False)
-            for name in constant_kinds()
-        }
+        others = self.testbed.encode_mean(self.mean) if self.mean else None
+        return {name: centering.fit(name, self.testbed.document_mean, others, renormalize=False) for name in self.kinds}
 
     @cached_property
     def first_stages(self) -> FirstStages:
@@ -211,7 +215,8 @@ class GeometryOf:
         measured = {side: _token_spaces(store, means) for side, (store, means) in sides.items()}
         histograms = {side: _histograms(store, means) for side, (store, means) in sides.items()}
         counts = next(iter(histograms["documents"].values()))
-        note = weights_note(testbed.options.model.given, testbed.checkpoint.backbone)
+        remark = testbed.source.remark
+        means = f"mu_Q: {self.mean.source}" if self.mean else "mu_Q: unknown, as no queries for it were given"
         return {
             "format": FORMAT,
             "dataset": testbed.dataset_name,
@@ -228,7 +233,7 @@ class GeometryOf:
                 "seed": SEED,
                 **histograms,
             },
-            "notes": ([note] if note else []) + [f"mu_Q: {self.mean.source}"],
+            "notes": ([remark] if remark else []) + [means],
             "identity": self.identity,
             "versions": provenance.versions(),
             "host": provenance.host(testbed.resources.device),

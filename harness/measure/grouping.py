@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from harness import records
 from harness.config import shards, suites
 from harness.config.entries import entry
-from harness.config.options import RunOptions
+from harness.config.options import ModelOptions, RunOptions
 from harness.measure.cells import Cell, Options, Request
 from harness.methods import registry
 from harness.methods.method import DOCUMENTS
@@ -59,9 +59,20 @@ def by_model(configs: Sequence[DictConfig]) -> list[tuple[Options, list[Request]
 
 
 def selected(options: Mapping[str, Any]) -> list[Options]:
-    """Options of the data set, or of each data set of the suite and of its groups."""
+    """Options of the data set, or of each data set of the suite and of its groups.
+
+    Raises
+    ------
+    HarnessError
+        For given token vectors without a data set.
+    """
     if options["dataset"]:
         return [options["dataset"]]
+    if ModelOptions.of(options["model"]).is_given:
+        raise HarnessError(
+            f"vectors={options['model']['path']} belongs to one data set, and none was named: add dataset=NAME or "
+            "dataset.path=FOLDER."
+        )
     names = [name for unit in options["suite"]["datasets"] for name in suites.members(unit)]
     return [entry("dataset", name) for name in dict.fromkeys(names)]
 

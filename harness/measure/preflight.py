@@ -14,6 +14,7 @@ from harness.evaluation.ndcg import CUT
 from harness.measure.cells import Request
 from harness.measure.failing import Failures
 from harness.measure.grouping import keys_of
+from harness.measure.sources import given_vectors
 from harness.methods import registry
 from harness.models import places
 from harness.models.checkpoint import locate
@@ -49,7 +50,9 @@ def refuse_inputs(options: RunOptions) -> None:
     """
     loading.refuse_gaps(options.dataset, options.data_dir, options.cache)
     model = options.model
-    if places.local(model.given, options.models_dir):
+    if model.is_given:
+        given_vectors(model, options.cache, options.progress)
+    elif places.local(model.given, options.models_dir):
         query_length = model.query_length or options.dataset.get("query_length")
         inspection = locate(model.given, options.models_dir).inspection
         refuse_lengths(inspection, model.given["document_length"], query_length)

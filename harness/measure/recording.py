@@ -170,7 +170,7 @@ def describe(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequ
         sha256={
             "config": digest(config),
             "data": testbed.dataset.sha256,
-            "weights": testbed.checkpoint.sha256,
+            **testbed.source.inputs,
             "code": provenance.code(),
         },
         seeds={"model": options.model.seed, "method": cell.method.given.get("seed")},

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +19,13 @@ from harness.config import shards
 from harness.config.entries import entry
 from harness.config.options import CenterOptions, RunOptions
 from harness.data import plausible
+from harness.data.dataset import Dataset
 from harness.evaluation.ndcg import Evaluator
 from harness.measure import artifacts, document_mean, query_mean
 from harness.measure.failing import Failures
 from harness.measure.query_mean import QueryMean
-from harness.measure.sources import encoder, read_dataset
+from harness.measure.sources import read_dataset, token_source
 from harness.methods.method import DOCUMENTS, Method
-from harness.models import untrained
-from harness.models.checkpoint import locate, weights_note
-from harness.models.inspection import refuse_lengths
 from harness.ranking.resources import Resources
 from harness.records import notes
 from harness.system import locks
@@ -37,34 +34,46 @@ from harness.system.errors import HarnessError
 from harness.system.messages import warn_once
 from harness.vectors import centering, pooling
 from harness.vectors.doubtful import doubts
+from harness.vectors.source import TokenSource
 from harness.vectors.store import TokenStore, TokenVectors
 
 if TYPE_CHECKING:
     from harness.measure.cells import Cell
 
 log = logging.getLogger(__name__)
-_SAMPLE = 256  # documents whose tokens are looked up in the vocabulary
 
 
 class Testbed:
     """A model on a data set; texts are encoded when their vectors are first asked for.
 
+    Parameters
+    ----------
+    dataset, source
+        Instead of those that the options name.
+
     Attributes
     ----------
     dataset_name, model_name : as in the key of a cell
+    source : where token vectors come from
     rows : the documents of the shard
-    query_length : of the model's options, else the data set's; None: the checkpoint's own
     started : when measuring began (UTC, ISO 8601)
     """
 
-    def __init__(self, options: RunOptions, failures: Failures | None = None) -> None:
+    def __init__(
+        self,
+        options: RunOptions,
+        failures: Failures | None = None,
+        dataset: Dataset | None = None,
+        source: TokenSource | None = None,
+    ) -> None:
         self.options, self.failures = options, failures or Failures()
         self.resources = Resources(
             device(options.device), options.block_bytes, options.cache, options.progress, options.models_dir
         )
         self.dataset_name, self.model_name = options.dataset_name, options.model.variant
-        self.dataset = read_dataset(json.dumps(options.dataset), options.data_dir, options.cache, options.progress)
-        self.checkpoint = locate(options.model.given, options.models_dir)
+        self.dataset = dataset or read_dataset(
+            json.dumps(options.dataset), options.data_dir, options.cache, options.progress
+        )
         self.shard = options.shard
         self.rows = self.shard.rows(len(self.dataset.docs))
         if not self.rows:
@@ -72,12 +81,10 @@ class Testbed:
                 f"shard={self.shard.name}: the {len(self.dataset.docs)} documents of {self.dataset_name} are "
                 f"{-(-len(self.dataset.docs) // shards.CHUNK)} chunks of {shards.CHUNK}: take at most as many shards."
             )
-        self.query_length = options.model.query_length or self.dataset.query_length
-        refuse_lengths(self.checkpoint.inspection, options.model.given["document_length"], self.query_length)
+        self.source = source or token_source(options, self.dataset, self.resources)
         self._warn()
         self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._query_means: dict[str, QueryMean] = {}
-        self._encoder = encoder(json.dumps(options.model.given), self.checkpoint, self.resources, options.batch_tokens)
 
     @classmethod
     @contextmanager
@@ -99,21 +106,21 @@ class Testbed:
         """What every score of this testbed depends on."""
         return {
             "dataset": self.dataset.sha256,
-            "weights": self.checkpoint.sha256,
-            "model": self.options.model.identity(self.query_length),
+            **self.source.inputs,
+            "model": self.options.model.identity(self.source.query_length),
         }
 
     @cached_property
     def notes(self) -> list[str]:
         """What a reader of its scores must know (`harness.records.notes`); it loads the model's transformer once."""
-        of_model = untrained.notes(self.options.model.given, self.checkpoint)
-        rounded = weights_note(self.options.model.given, self.checkpoint.backbone)
-        doubtful = [*doubts(self.docs, "documents"), *doubts(self.queries, "queries"), *self._unknown_words()]
+        of_model, remark = self.source.notes(), self.source.remark
+        doubtful = [*doubts(self.docs, "documents"), *doubts(self.queries, "queries")]
+        doubtful += self.source.notes_on(self.docs, self.queries, self.dataset)
         for line in [*of_model, *doubtful]:
             warn_once(log, "%s: %s", self.options.title, line)
         of_pair = [notes.PAIR + line for line in doubtful]
         return [
-            *([rounded] if rounded else []),
+            *([remark] if remark else []),
             *of_model,
             *[notes.DATA + line for line in self.dataset.notes],
             *of_pair,
@@ -121,18 +128,10 @@ class Testbed:
 
     def _warn(self) -> None:
         """Warn, before any work, of what is known from folders and files alone."""
-        model, found = self.options.model, self.checkpoint.inspection
-        for line in untrained.of_folder(found, self.checkpoint.head is not None, model.seed or 0):
+        for line in self.source.warnings():
             warn_once(log, "%s: %s", self.options.title, line)
         for line in self.dataset.notes:
             warn_once(log, "%s: %s", self.dataset_name, line)
-
-    def _unknown_words(self) -> list[str]:
-        """A line if the model's vocabulary knows less than half of the first documents' tokens."""
-        share = self.checkpoint.inspection.unknown_share(list(islice(self.dataset.docs.values(), _SAMPLE)))
-        if share <= 0.5:
-            return []
-        return [f"{100 * share:.0f} % of the tokens of the first documents are unknown to the model's vocabulary"]
 
     @cached_property
     def counts(self) -> plausible.Counts:
@@ -156,11 +155,11 @@ class Testbed:
     @property
     def is_encoded(self) -> bool:
         """Whether all its documents are encoded."""
-        return self._encoder.is_encoded(self.dataset.docs, self.dataset_name, self.query_length)
+        return self.source.is_encoded(self.dataset.docs, self.dataset_name)
 
     def help_encode(self) -> None:
         """Encode documents that no other process is encoding, until there are none left."""
-        self._encoder.help_encode(self.dataset.docs, self.dataset_name, self.query_length)
+        self.source.help_encode(self.dataset.docs, self.dataset_name)
 
     @cached_property
     def docs(self) -> TokenStore:
@@ -171,12 +170,12 @@ class Testbed:
     @cached_property
     def encoded_docs(self) -> TokenStore:
         """Token vectors of the shard's documents as the model gives them."""
-        return self._encoder.encode(self.dataset.docs, self.dataset_name, False, self.query_length, self.shard)
+        return self.source.encode(self.dataset.docs, self.dataset_name, False, self.shard)
 
     @cached_property
     def queries(self) -> TokenStore:
         """Token vectors of the judged queries."""
-        return self._encoder.encode(self.dataset.queries, self.dataset_name, True, self.query_length)
+        return self.source.encode(self.dataset.queries, self.dataset_name, True)
 
     @cached_property
     def evaluator(self) -> Evaluator:
@@ -190,9 +189,10 @@ class Testbed:
 
     @property
     def encode_seconds(self) -> dict[str, float]:
-        """What encoding and pooling took, whenever they were done."""
+        """What encoding and pooling took, whenever they were done; given token vectors took nothing here."""
         pooling_too = {"pool_documents": self.docs.meta["seconds"]} if self.options.model.pool_factor else {}
-        encoding = {"encode_queries": self.queries, "encode_documents": self.encoded_docs}
+        stores = {"encode_queries": self.queries, "encode_documents": self.encoded_docs}
+        encoding = stores if self.source.encodes else {}
         return {**{phase: store.meta["seconds"] for phase, store in encoding.items()}, **pooling_too}
 
     @cached_property
@@ -226,7 +226,7 @@ class Testbed:
 
     def encode_mean(self, mean: QueryMean) -> TokenStore:
         """Token vectors of the queries of mu_Q, at the same query length as the evaluated ones."""
-        return self._encoder.encode(dict(mean.texts), f"{self.dataset_name}-mean", True, self.query_length)
+        return self.source.encode(dict(mean.texts), f"{self.dataset_name}-mean", True)
 
     def seen_queries(self, options: CenterOptions) -> TokenVectors:
         """Token vectors of the judged queries as a first stage sees them: all tokens, or a part."""
@@ -236,7 +236,7 @@ class Testbed:
         """Token vectors of some queries, in the order of their texts, as a first stage sees them."""
         if options.query_tokens == "all":
             return store
-        return self._encoder.part_of(store, texts, self.query_length, options.query_tokens)
+        return self.source.part_of(store, texts, options.query_tokens)
 
     def centering(self, center: CenterOptions, mean: QueryMean | None) -> centering.Centering:
         """What a centering subtracts from the token vectors here; `mean`: the queries of mu_Q (`query_mean`)."""

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from harness.models import heads, places
 from harness.models.inspection import Inspection, inspect
 from harness.models.untrusted import NOT_READ, READ_FILES, refuse_code
 from harness.system.errors import HarnessError
-from harness.system.files import digest, file_digest
+from harness.system.files import digest, known_digest
 
 if TYPE_CHECKING:
     from pylate.models import ColBERT
@@ -145,15 +145,9 @@ def weights_note(model: dict[str, Any], sha256: str) -> str | None:
     return next((known["note"] for known in model.get("known_weights") or () if known["sha256"] == sha256), None)
 
 
-@cache
-def _digest_of(path: Path, _size: int, _mtime: int) -> str:
-    return file_digest(path)
-
-
 def _digest(path: Path) -> str:
-    """sha256 of a file, computed again only if its size or time of change differs."""
+    """sha256 of a file."""
     try:
-        found = path.stat()
-        return _digest_of(path, found.st_size, found.st_mtime_ns)
+        return known_digest(path)
     except OSError as error:
         raise HarnessError(f"cannot read {path} ({error.strerror}): make it readable, or set model.path.") from error

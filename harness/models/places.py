@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from harness.config.entries import choices, entry
+from harness.config.entries import VECTORS, choices, entry
 from harness.models.untrusted import NOT_READ, READ_FILES
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
@@ -40,6 +40,10 @@ def local(model: dict[str, Any], models_dir: str | None) -> Path | None:
     HarnessError
         If the model has a folder, and it does not exist.
     """
+    if model.get("kind") == VECTORS:
+        raise HarnessError(
+            f"the model '{model['name']}' is token vectors, expected a checkpoint, which can encode texts."
+        )
     if model.get("path"):
         return _at(model["path"])
     if model.get("package"):

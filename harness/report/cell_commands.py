@@ -102,7 +102,8 @@ def _words(group: str, options: Options) -> list[str]:
     """Words for the entry of conf/ or the folder's path, and for each option that differs from the entry."""
     name = options["name"]
     known = name in entries.choices(group)
-    shipped = entries.entry(group, name if known else "local") if known or group in ("model", "dataset") else {}
+    base = name if known else entries.entry_of_folder(options)
+    shipped = entries.entry(group, base) if known or group in ("model", "dataset") else {}
     changed = {
         key: value
         for key, value in sorted(options.items())
@@ -111,7 +112,7 @@ def _words(group: str, options: Options) -> list[str]:
     if known or not shipped:
         first = [f"{group}={name}"]
     else:
-        first = [] if changed.get("path") else [f"{group}=local"]
+        first = [] if changed.get("path") and base == "local" else [f"{group}={base}"]
         changed |= {} if changed.get("path") == name else {"name": name}
     return [*first, *(_word(f"{group}.{key}", value) for key, value in changed.items())]
 

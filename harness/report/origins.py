@@ -52,7 +52,8 @@ def collected(records: Sequence[Record], rows: Sequence[Row], datasets: Sequence
 
 
 def _facts(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
-    inputs = {"weights": "Weights, sha256", "dataset": "Data (texts, queries, judgements), sha256"}
+    inputs = {"weights": "Weights, sha256", "vectors": "Given token vectors, sha256"}
+    inputs |= {"dataset": "Data (texts, queries, judgements), sha256"}
     facts = [(title, _distinct(record.identity.get(key, "") for record in records)) for key, title in inputs.items()]
     sizes = [("Documents", "documents"), ("Document tokens", "document_tokens")]
     facts += [(title, _distinct(_count(record.details.get(key)) for record in records)) for title, key in sizes]

@@ -88,8 +88,10 @@ def configuration(record: Record, overrides: Sequence[str]) -> DictConfig:
     _refuse_lookups("config", recorded)
     try:
         chosen = {group: safe_name(group, recorded[group]["name"]) for group in GROUPS}
-        words = [f"{group}={_entry(group, name)}" for group, name in chosen.items()]
-        words += [f"{group}.path={chosen[group]}" for group in ("model", "dataset") if f"{group}=local" in words]
+        based = {group: _entry(group, name, recorded[group]) for group, name in chosen.items()}
+        words = [f"{group}={name}" for group, name in based.items()]
+        named = [group for group in ("model", "dataset") if based[group] != chosen[group]]
+        words += [f"{group}.path={chosen[group]}" for group in named]
         composed = compose.composed(compose.expand([*words, *overrides]))
         for group in GROUPS:
             _apply(composed, group, recorded[group], given)
@@ -126,9 +128,9 @@ def _named_options(overrides: Sequence[str]) -> set[str]:
     return {override.key_or_group for override in parsed}
 
 
-def _entry(group: str, name: str) -> str:
+def _entry(group: str, name: str, options: Options) -> str:
     """The entry of conf/ that a record's options are based on."""
-    return name if name in entries.choices(group) else "local"
+    return name if name in entries.choices(group) else entries.entry_of_folder(options)
 
 
 def _apply(composed: DictConfig, group: str, recorded: Options, given: set[str]) -> None:

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -160,6 +161,23 @@ def flush(path: Path) -> None:
 def digest(value: Any) -> str:
     """sha256 of a value as JSON, keys sorted."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def known_digest(path: Path) -> str:
+    """sha256 of a file, computed again only if its size or time of change differs.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    found = path.stat()
+    return _digest_of(path, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _digest_of(path: Path, _size: int, _mtime: int) -> str:
+    return file_digest(path)
 
 
 def file_digest(path: Path, kind: str = "sha256") -> str:

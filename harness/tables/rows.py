@@ -63,11 +63,12 @@ def rows_of(
     card = {Row(model, center, method) for model in names for center in card_centers for method in CARD_METHODS}
     plaid = {Row(model, "none", PLAID) for model in names}
     measured = {row_of(record) for record in records}
+    given = {record.model for record in records if "vectors" in record.identity}
 
     def is_wanted(row: Row) -> bool:
         method = not methods or row.method == PLAID or row.method in methods or base_name(row.method) in methods
         named = row.center in centers or base_name(row.center) in centers
-        best = recommended.NAME in centers and row.center == recommended.name(row.method)
+        best = recommended.NAME in centers and row.center == recommended.name(row.method, row.model in given)
         center = not centers or named or best or not registry.is_centered(row.method)
         return row.model in names and method and center
 

@@ -7,7 +7,7 @@ words             how does lift arise
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,8 +50,8 @@ def places(model: ColBERT, texts: Sequence[str], part: str) -> Bool[np.ndarray, 
     return words
 
 
-def only(source: TokenVectors, kept: Bool[np.ndarray, "queries length"]) -> TokenVectors:
-    """The tokens of each row that are kept, copied into memory; places beyond a row's end do not count."""
+def only(source: TokenVectors, kept: Iterable[np.ndarray]) -> TokenVectors:
+    """The tokens of each row that a mask keeps, copied into memory; places beyond a row's end do not count."""
     every = source.rows(0, len(source))
     chosen = [mask[: b - a] for mask, a, b in zip(kept, every.offsets[:-1], every.offsets[1:], strict=True)]
     lengths: Int[np.ndarray, " queries"] = np.array([mask.sum() for mask in chosen], dtype=np.int64)

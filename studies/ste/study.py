@@ -171,7 +171,7 @@ def _geometry(arm: str, seed: int, dataset: str, options: Any) -> None:
     path = runs(options) / "geometry" / f"{dataset}-{arm}_s{seed}.json"
     plain: Any = OmegaConf.to_container(options)
     testbed = testbed_of(plain, plain["dataset"])
-    if path.exists() and json.loads(path.read_text()).get("weights", "") == testbed.checkpoint.sha256:
+    if path.exists() and json.loads(path.read_text()).get("weights", "") == testbed.identity["weights"]:
         return
     own = {**entries.entry("center", "own"), "fallback": FALLBACK}
     mean = testbed.query_mean(CenterOptions.of(own))
@@ -188,7 +188,7 @@ def _geometry(arm: str, seed: int, dataset: str, options: Any) -> None:
             shift = centering.fit(where, testbed.document_mean, others, own["renormalize"])
             moved = shift.apply_documents(store) if side == "documents" else shift.apply_queries(store)
             found[side][where] = {"mean_pairwise_cosine": Moments.of(moved).mean_pairwise_cosine}
-    write_json(path, {"dataset": dataset, "arm": arm, "seed": seed, "weights": testbed.checkpoint.sha256, **found})
+    write_json(path, {"dataset": dataset, "arm": arm, "seed": seed, "weights": testbed.identity["weights"], **found})
 
 
 def write_report() -> int:

@@ -13,7 +13,7 @@ from tiny import WORDS, write_dataset
 from harness import records
 from harness.cli import main
 from harness.data import loading
-from harness.measure import failing, testbed
+from harness.measure import failing, sources
 from harness.methods.plaid import Plaid
 from harness.ranking.ranks import Ranking
 
@@ -168,7 +168,7 @@ def test_what_can_be_known_is_checked_first(tmp_path, words, lateon_like, monkey
     if spoil:
         spoil(last)
     events = []
-    for module, function in ((loading, "load"), (testbed, "encoder")):
+    for module, function in ((loading, "load"), (sources, "encoder")):
         before = getattr(module, function)
         monkeypatch.setattr(module, function, lambda *inputs, f=before: (events.append("work"), f(*inputs))[1])
     monkeypatch.setattr(failing.log, "error", lambda _, text: events.append(text))

@@ -11,7 +11,9 @@ from harness.config import compose, entries, names, recommended, suites
 from harness.methods import registry
 from harness.system.errors import HarnessError
 
-ENTRIES = [(group, name) for group in entries.GROUPS for name in entries.choices(group) if name != "local"]
+FOLDERS = ("local", "vectors")
+"""Entries of folders, which compose with one alone."""
+ENTRIES = [(group, name) for group in entries.GROUPS for name in entries.choices(group) if name not in FOLDERS]
 
 
 @pytest.mark.parametrize(("group", "name"), ENTRIES)
@@ -60,11 +62,20 @@ def test_nothing_but_a_model_and_a_method_means_the_card():
         (["model=lateon"], []),
         (["suite=beir3"], []),
         (["model.path=x"], ["model=local"]),
+        (["model=vectors", "model.path=x"], []),
         (["model=lateon", "model.path=x", "dataset.path=y"], ["dataset=local"]),
     ],
 )
 def test_short_forms(words, added):
     assert compose.expand(words) == [*words, *added]
+
+
+def test_vectors_stand_for_a_model():
+    assert compose.expand(["vectors=x", "method=smve"]) == ["model.path=x", "method=smve", "model=vectors"]
+    with pytest.raises(HarnessError, match="vectors=FOLDER is a model by itself: leave model=lateon out"):
+        compose.expand(["vectors=x", "model=lateon"])
+    with pytest.raises(HarnessError, match="cannot use these options"):  # an option of an encoder
+        compose.composed(compose.expand(["vectors=x", "model.dtype=bfloat16"]))
 
 
 def test_the_demo_is_a_sweep_over_heads_methods_and_centers():
@@ -99,7 +110,7 @@ def test_the_configuration_is_plain_data():
 
 ROOMS = (
     "system kernels config data models vectors ranking methods evaluation records tables advice measure export "
-    "geometry training run sweep cache reproduce bench figures report commands cli __main__"
+    "geometry training run api sweep cache reproduce bench figures report commands cli __main__"
 ).split()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -160,6 +161,12 @@ def test_rooms_are_those_that_are_checked():
 def test_the_example_is_the_one_that_is_shown():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert f"```python\n{example.PATH.read_text(encoding='utf-8')}```" in text
+
+
+def test_the_example_of_own_vectors_runs(capsys):
+    runpy.run_path(str(ROOT / "examples" / "own_vectors.py"))
+    printed = capsys.readouterr().out
+    assert printed.count("exact  none") == 2 and "Comparison(delta=" in printed and "(20, 200)" in printed
 
 
 def test_the_example_finds_what_its_definition_says(own_method, make_store, ragged, query_texts, resources):

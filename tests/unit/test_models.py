@@ -337,3 +337,8 @@ def test_a_real_colbert_loads(real_model, tmp_path):
     assert "int8-rounded" in weights_note(model, checkpoint.sha256)
     store = Encoder(model, checkpoint, tmp_path, torch.device("cpu")).encode({"a": "What is drag?"}, "x", True, 32)
     assert store.dim == 96 and store.lengths.tolist() == [32]
+
+
+def test_token_vectors_are_no_checkpoint():
+    with pytest.raises(HarnessError, match="the model 'x' is token vectors, expected a checkpoint"):
+        locate({"name": "x", "kind": "vectors", "path": "/x"}, None)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 import reference
 from cells import cell, drawn, named, plaid
 
@@ -50,7 +51,7 @@ def test_the_decontaminated_sets_are_those_of_beir8_and_smaller():
 
 
 def test_a_run_takes_each_data_set_of_a_group():
-    options = compose.composed(["suite=beir15"])
+    options = OmegaConf.to_container(compose.composed(["suite=beir15"]), resolve=True)
     names = [entry["name"] for entry in selected(options)]
     assert len(names) == 26 and {*FORUMS} < {*names} and "cqadupstack" not in names
     swept = compose.composed(["experiment=card_beir"])
@@ -61,7 +62,13 @@ def test_a_group_is_no_data_set_and_no_suite_has_an_unknown_one():
     with pytest.raises(HarnessError, match="unknown data set 'cqadupstack'; did you mean"):
         compose.composed(["dataset=cqadupstack"])
     with pytest.raises(HarnessError, match="unknown dataset 'nothing'"):
-        selected({"dataset": None, "suite": {"name": "x", "datasets": ["scifact", "nothing"]}})
+        selected(
+            {
+                "model": entries.entry("model", "demo"),
+                "dataset": None,
+                "suite": {"name": "x", "datasets": ["scifact", "nothing"]},
+            }
+        )
 
 
 def test_a_forum_is_found_inside_the_folder_of_its_archive(tmp_path, monkeypatch):

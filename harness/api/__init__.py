@@ -1,0 +1,1 @@
+"""The harness from Python: `harness.evaluate`, and the encoders as classes."""
