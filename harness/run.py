@@ -47,9 +47,11 @@ def measure(testbed: Testbed, requests: Sequence[Request]) -> None:
                 found = find_candidates(testbed, group)
                 done += [draw for draw in found if draw.end_to_end]
                 searched += [draw for draw in found if not draw.end_to_end]
-        again = write_records(testbed, complete(cells, done))
-        with testbed.collect(searched):
-            again += write_records(testbed, complete(cells, score_candidates(testbed, searched)))
+        early = [cell for cell in complete(cells, done) if not cell.needs_exact]
+        again = write_records(testbed, early)
+        with testbed.collect([*searched, *(draw for draw in done if draw.needs_exact)]):
+            done += score_candidates(testbed, searched)
+            again += write_records(testbed, [cell for cell in complete(cells, done) if cell not in early])
         requests = again
 
 
@@ -79,6 +81,7 @@ def score_candidates(testbed: Testbed, cells: Sequence[Cell]) -> list[Cell]:
 def write_records(testbed: Testbed, cells: Sequence[Cell]) -> list[Request]:
     """Rerank to every depth, evaluate, write the record (of shards, the last one does); returns what to plan again."""
     again: list[Request] = []
+    exact = next((cell for cell in cells if cell.exhaustive), None)  # what some cells are compared with
     for cell in cells:
         with testbed.collect([cell]), recording.claim(testbed, cell) as claimed:
             again += claimed.again
@@ -86,7 +89,7 @@ def write_records(testbed: Testbed, cells: Sequence[Cell]) -> list[Request]:
                 scores = []
                 for draw, result in zip(cell.each_draw, claimed.results, strict=True):
                     rankings = recording.rankings_of(draw, result)
-                    scores.append(recording.evaluate(testbed, draw, result, rankings))
+                    scores.append(recording.evaluate(testbed, draw, result, rankings, exact))
                     recording.keep_runs(testbed, cell, draw, rankings)
                 recording.write(testbed, cell, claimed.results, scores)
     return again

@@ -1,4 +1,4 @@
-"""Which cells have no record with all their depths and draws yet.
+"""Which cells have no record with all their depths, draws and measures yet.
 
 A record of other inputs (weights, data, options) is neither believed nor replaced without ``overwrite=true``.
 """
@@ -6,12 +6,14 @@ A record of other inputs (weights, data, options) is neither believed nor replac
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
 from harness import records
+from harness.config.entries import entry
+from harness.config.measures import Measure
 from harness.config.options import RunOptions
 from harness.config.seeds import Seeds
 from harness.evaluation import trec
@@ -26,10 +28,15 @@ from harness.records import CellKey, Record, failures
 from harness.system.errors import HarnessError
 
 log = logging.getLogger(__name__)
+EXACT = "exact"
+"""The method whose ranking is that of MaxSim."""
 
 
 def pending(testbed: Testbed, requests: Sequence[Request]) -> list[Cell]:
-    """The cells that have no record with all their depths and draws yet; a cell that cannot be planned is a failure."""
+    """The cells that have no record with all that is asked for yet; a cell that cannot be planned is a failure.
+
+    Exact search is among them if a cell is compared with it.
+    """
     results = testbed.options.results
     cells: dict[CellKey, Cell] = {}
     for request in sorted(requests, key=lambda request: request.asked):  # what is asked for replaces the reference
@@ -40,11 +47,17 @@ def pending(testbed: Testbed, requests: Sequence[Request]) -> list[Cell]:
                 failures.clear(results, cell.key)
                 log.log(logging.INFO if request.asked else logging.DEBUG, "%s: finished before", cell.title)
             cells[cell.key] = cell
-    return [cell for cell in cells.values() if cell.depths]
+    missing = [cell for cell in cells.values() if cell.depths]
+    if any(cell.needs_exact for cell in missing) and not any(cell.exhaustive for cell in missing):
+        request = Request.of(entry("method", EXACT), entry("center", "none"), asked=False)
+        title = f"{testbed.dataset_name}  {request.method.name}"
+        with testbed.failures.collect(results, keys_of(testbed.options, [request]), title):
+            missing.append(plan(testbed, request, is_needed=True))
+    return missing
 
 
-def plan(testbed: Testbed, request: Request) -> Cell:
-    """The cell of a request; without depths if its record has all that is asked for.
+def plan(testbed: Testbed, request: Request, is_needed: bool = False) -> Cell:
+    """The cell of a request; without depths if its record has all that is asked for, unless its ranking `is_needed`.
 
     Raises
     ------
@@ -61,14 +74,15 @@ def plan(testbed: Testbed, request: Request) -> Cell:
     identity = {**testbed.identity, "center": center, "method": request.method.identity(), **own}
     path, overwrite = records.record_path(options.results, *key), request.asked and options.overwrite
     known = None if overwrite else _known(path, identity, options.overwrite)
-    depths, seeds = list(options.depths), request.method.seeds
+    depths, seeds, measures = list(options.depths), request.method.seeds, options.measures
     if known:
-        if has_all(known, depths, seeds) and not _lacks_runs(options, known):
+        if has_all(known, depths, seeds, measures) and not _lacks_runs(options, known) and not is_needed:
             depths = []  # nothing is missing
         else:  # what it has is measured again, so that the new record has it, too
             depths, seeds = sorted({*depths, *_measured_depths(known)}), _together(seeds, known.draw_seeds)
+            measures = tuple(dict.fromkeys([*map(Measure.of, known.measures), *measures]))
     files = _files(testbed, key, identity, depths)
-    cell = Cell(key, request.method, request.center, mean, identity, depths, request, overwrite, files)
+    cell = Cell(key, request.method, request.center, mean, identity, depths, measures, request, overwrite, files)
     if seeds == (request.method.given.get("seed"),):
         return cell
     return replace(cell, draws=tuple(_draw(testbed, cell, seed) for seed in seeds))
@@ -116,8 +130,8 @@ class State(Enum):
     """A cell's record, compared with the cell."""
 
     MISSING = "there is none that the cell would lose"
-    DONE = "it has all depths and draws of the cell, from the same inputs"
-    STALE = "it has what would be lost if it were replaced: other depths or draws, or other inputs"
+    DONE = "it has all depths, draws and measures of the cell, from the same inputs"
+    STALE = "it has what would be lost if it were replaced: other depths, draws or measures, or other inputs"
 
 
 def state_of(testbed: Testbed, cell: Cell) -> State:
@@ -129,10 +143,12 @@ def state_of(testbed: Testbed, cell: Cell) -> State:
     record = records.read(path)
     if record.identity != cell.identity:
         return State.MISSING if options.overwrite else State.STALE
-    if has_all(record, cell.depths, cell.seeds) and not _lacks_runs(options, record):
+    if has_all(record, cell.depths, cell.seeds, cell.measures) and not _lacks_runs(options, record):
         return State.DONE
     more_depths = records.FINAL not in record.ndcg10 and not record.ndcg10.keys() <= {str(d) for d in cell.depths}
-    return State.STALE if more_depths or not {*record.draw_seeds} <= {*cell.seeds} else State.MISSING
+    more_measures = not record.measures.keys() <= {measure.name for measure in cell.measures}
+    more_draws = not {*record.draw_seeds} <= {*cell.seeds}
+    return State.STALE if more_depths or more_measures or more_draws else State.MISSING
 
 
 def has_other_inputs(testbed: Testbed, cell: Cell) -> bool:
@@ -144,12 +160,12 @@ def has_other_inputs(testbed: Testbed, cell: Cell) -> bool:
         return True
 
 
-def has_all(record: Record, depths: Sequence[int], seeds: Seeds) -> bool:
-    """Whether a record has all rerank depths and all draws that are asked for.
+def has_all(record: Record, depths: Sequence[int], seeds: Seeds, measures: Collection[Measure]) -> bool:
+    """Whether a record has all rerank depths, draws and measures that are asked for.
 
     A single ranking counts for a depth if it goes down to it.
     """
-    if not {*seeds} <= {*record.draw_seeds}:
+    if not {*seeds} <= {*record.draw_seeds} or not {measure.name for measure in measures} <= record.measures.keys():
         return False
     if records.FINAL in record.ndcg10:
         return bool(record.candidates["asked"] >= max(depths[-1], CUT))

@@ -15,7 +15,9 @@ from jaxtyping import Float, Int
 
 from harness import records
 from harness.config import seeds
+from harness.config.measures import Measure
 from harness.evaluation import trec
+from harness.evaluation.agreement import exact_recall
 from harness.measure import artifacts, results
 from harness.measure.cells import Cell, Options, Request
 from harness.measure.pending import State, has_other_inputs, state_of
@@ -36,6 +38,8 @@ SETTINGS = ("device", "threads", "batch_tokens", "memory_mb")
 """Options that may change a result by rounding."""
 Rankings = dict[str, Int[np.ndarray, "queries k"]]
 """Depth -> document rows, best first."""
+ByDepth = dict[str, Float[np.ndarray, "..."]]
+"""Depth -> score of each query; of several draws, [draws, queries]."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
     with locks.held(lock):
         state = State.MISSING if cell.overwrite else state_of(testbed, cell)
         if state is State.DONE:
-            log.info("%s: finished by another process", cell.title)
+            log.info("%s: recorded already", cell.title)
             yield Claim()
         elif state is State.STALE:
             yield Claim(again=(cell.request,))
@@ -100,22 +104,63 @@ class Scores:
     Attributes
     ----------
     ndcg10 : depth -> NDCG@10 of each query
+    measures : further measure -> the same
     recall : depth -> mean share of a query's relevant documents among its first candidates
     seconds : phase -> seconds
     """
 
-    ndcg10: dict[str, Float[np.ndarray, " queries"]]
+    ndcg10: ByDepth
+    measures: dict[str, ByDepth]
     recall: dict[str, float]
     seconds: dict[str, float]
 
 
-def evaluate(testbed: Testbed, cell: Cell, result: Result, rankings: Rankings) -> Scores:
-    """NDCG@10 of each query at each depth, and the recall of the candidates."""
-    watch = Stopwatch()
+def evaluate(testbed: Testbed, cell: Cell, result: Result, rankings: Rankings, exact: Cell | None) -> Scores:
+    """NDCG@10 and the further measures of each query at each depth, and the recall of the candidates.
+
+    Parameters
+    ----------
+    exact
+        Exact search, which some measures compare with.
+
+    Raises
+    ------
+    HarnessError
+        If such a measure is asked for, and exact search has no ranking of all documents.
+    """
+    watch, evaluator = Stopwatch(), testbed.evaluator
     with watch.phase("evaluate"):
-        ndcg10 = {depth: testbed.evaluator.ndcg10(rows) for depth, rows in rankings.items()}
-        recall = testbed.evaluator.candidate_recall(result.ranking.rows, [depth for depth in cell.depths if depth])
-    return Scores(ndcg10, {str(depth): share for depth, share in recall.items()}, watch.seconds)
+        ndcg10 = {depth: evaluator.ndcg10(rows) for depth, rows in rankings.items()}
+        best = _exact_rows(testbed, exact) if cell.needs_exact else None
+        measures = {
+            measure.name: {
+                depth: evaluator.score(measure, rows)
+                if best is None or not measure.needs_exact
+                else _exact_recall(measure, result.ranking.rows, best, depth)
+                for depth, rows in rankings.items()
+            }
+            for measure in cell.measures
+        }
+        recall = evaluator.candidate_recall(result.ranking.rows, [depth for depth in cell.depths if depth])
+    return Scores(ndcg10, measures, {str(depth): share for depth, share in recall.items()}, watch.seconds)
+
+
+def _exact_rows(testbed: Testbed, exact: Cell | None) -> Int[np.ndarray, "queries k"]:
+    """The documents that exact search found."""
+    if exact is None or _missing_shards(testbed, exact):
+        raise HarnessError(
+            f"{testbed.options.title}: exact search has no ranking of all documents, expected one to compare with "
+            "(agreement=true): run method=exact with the same depths first, on each shard if there are several."
+        )
+    return _merged(testbed, exact).ranking.rows
+
+
+def _exact_recall(
+    measure: Measure, rows: Int[np.ndarray, "queries k"], exact: Int[np.ndarray, "queries k"], depth: str
+) -> Float[np.ndarray, " queries"]:
+    """Share of exact search's first documents among the first `depth` candidates, of those alone among as many."""
+    is_alone = depth in ("0", records.FINAL)
+    return exact_recall(rows, exact, measure.cut, measure.cut if is_alone else int(depth))
 
 
 def keep_runs(testbed: Testbed, cell: Cell, draw: Cell, rankings: Rankings) -> None:
@@ -147,7 +192,8 @@ def describe(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequ
     firsts, config = [result.ranking for result in found], _recorded(testbed, cell)
     reranked = [ranking for ranking, result in zip(firsts, found, strict=True) if result.maxsim is not None]
     zeros = {"zero_scores": max(int((first.scores == 0).sum()) for first in reranked)} if reranked else {}
-    ndcg10 = {depth: np.stack([one.ndcg10[depth] for one in scores]) for depth in scores[0].ndcg10}
+    ndcg10 = _stacked([one.ndcg10 for one in scores])
+    measures = {name: _stacked([one.measures[name] for one in scores]) for name in scores[0].measures}
     means = {depth: values.mean(axis=0) for depth, values in ndcg10.items()}
     return Record(
         *cell.key,
@@ -179,8 +225,17 @@ def describe(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequ
         commit=provenance.commit(),
         started=testbed.started,
         per_query={"queries": list(testbed.dataset.queries), **{d: s.tolist() for d, s in means.items()}},
-        draws=Draws(cell.seeds, ndcg10) if cell.draws else Draws(),
+        measures={
+            name: {depth: values.mean(axis=0).tolist() for depth, values in found.items()}
+            for name, found in measures.items()
+        },
+        draws=Draws(cell.seeds, ndcg10, measures) if cell.draws else Draws(),
     )
+
+
+def _stacked(scores: Sequence[ByDepth]) -> ByDepth:
+    """The scores of all draws together."""
+    return {depth: np.stack([one[depth] for one in scores]) for depth in scores[0]}
 
 
 def _mean_note(cell: Cell) -> list[str]:

@@ -1,6 +1,6 @@
 """The status of an experiment: which cells are done, running, failed or missing, and how long the rest may take.
 
-done      the record has all rerank depths and draws that are asked for. Only `run` checks the inputs as well, for
+done      the record has all rerank depths, draws and measures that are asked for. Only `run` checks the inputs as well, for
           which it reads data and weights
 running   a live process measures cells of the same (model, data set)
 failed    the last run left a message in results_dir/failures
@@ -19,6 +19,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from harness import records
+from harness.config.measures import further
 from harness.config.names import model_name, safe_name
 from harness.config.options import results_dir
 from harness.config.seeds import Seeds
@@ -138,7 +139,8 @@ def _line(cells: Mapping[CellKey, Seeds], entry: Options, dataset: str, known: _
 def _state(cell: CellKey, seeds: Seeds, known: _Known, has_failed: bool, is_running: bool) -> str:
     """One of `STATES`."""
     path = records.record_path(known.results, *cell)
-    if path.exists() and has_all(records.read(path), known.options["depths"], seeds):
+    options = known.options
+    if path.exists() and has_all(records.read(path), options["depths"], seeds, further(options)):
         return DONE
     return RUNNING if is_running else FAILED if has_failed else MISSING
 
