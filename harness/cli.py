@@ -8,12 +8,26 @@ import textwrap
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from harness.commands import bench, cache, check, geometry, ls, plot, report, reproduce, run, status, table, train
+from harness.commands import (
+    bench,
+    cache,
+    check,
+    geometry,
+    ls,
+    plot,
+    report,
+    reproduce,
+    run,
+    score,
+    status,
+    table,
+    train,
+)
 from harness.commands.command import HELP, Command
 from harness.system import homes, messages, streams
 from harness.system.errors import HarnessError, unknown
 
-_MODULES = (run, table, check, train, geometry, plot, report, status, reproduce, cache, bench, ls)
+_MODULES = (run, table, check, score, train, geometry, plot, report, status, reproduce, cache, bench, ls)
 COMMANDS: dict[str, Command] = {module.COMMAND.name: module.COMMAND for module in _MODULES}
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

@@ -88,7 +88,7 @@ def _print_csv(
 def _print_page(
     options: DictConfig, every: list[Record], rows: list[Row], suite: str, datasets: list[str], measure: Measure
 ) -> None:
-    """The table of a measure as Markdown or LaTeX, what must be known of it, and the further tables that were asked for."""
+    """The table of a measure as Markdown or LaTeX, what must be known of it, and the further tables asked for."""
     from harness import tables
     from harness.tables import agreement, costs, formats, holes, paired_tests, paired_tests_text
 
@@ -132,6 +132,6 @@ COMMAND = Command(
         "per_query",
         "results_dir",
     ),
-    examples=("table suite=beir3 significance=true", "table suite=beir8 format=csv"),
+    examples=("table suite=beir3 significance=true", "table dataset=scifact metrics=[ndcg@10,recall@100]"),
     run=table,
 )

@@ -25,9 +25,7 @@ _TITLES = {
 }
 _NAME = re.compile(r"(?:(ndcg|recall|mrr|judged|maxsim)@([1-9][0-9]{0,3})|(map))")
 _MAP_CUT = 1000  # the length of trec_eval's customary runs
-EXPECTED = (
-    "a list of ndcg@K, recall@K, mrr@K, map, judged@K and maxsim@K (K below 10,000), such as [ndcg@10,recall@100]"
-)
+EXPECTED = "ndcg@K, recall@K, mrr@K, map, judged@K, maxsim@K with K below 10,000, each once, as in [ndcg@10,map]"
 
 
 @dataclass(frozen=True)

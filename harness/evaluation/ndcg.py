@@ -2,8 +2,8 @@
 
 NDCG@10 has linear gain and log2 discount (Jarvelin and Kekalainen; ranx ``ndcg@10``; trec_eval's ``ndcg_cut.10``). Its
 mean is over all judged queries: a query without relevant judgements, or without results, counts as 0, as it does for
-every measure. Recall, MRR and MAP are trec_eval's ``recall.K``, ``recip_rank`` (of the first K) and ``map``: a judgement
-of at least 1 is relevant, and relevant documents that are not in the corpus, or were not found, count.
+every measure. Recall, MRR and MAP are trec_eval's ``recall.K``, ``recip_rank`` (of the first K) and ``map``: a
+judgement of at least 1 is relevant, and relevant documents that are not in the corpus, or were not found, count.
 
 ranx is given arrays of document numbers, best first, and no ids. It compiles its functions again for every length of
 ids, which takes half a minute each time, and it compares ids by hashes alone; arrays of numbers have one type for all

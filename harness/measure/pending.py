@@ -22,6 +22,7 @@ from harness.measure import artifacts
 from harness.measure.artifacts import CellFiles
 from harness.measure.cells import Cell, Options, Request
 from harness.measure.grouping import keys_of
+from harness.measure.query_mean import QueryMean
 from harness.measure.testbed import Testbed
 from harness.methods import registry
 from harness.records import CellKey, Record, failures
@@ -47,13 +48,18 @@ def pending(testbed: Testbed, requests: Sequence[Request]) -> list[Cell]:
                 failures.clear(results, cell.key)
                 log.log(logging.INFO if request.asked else logging.DEBUG, "%s: finished before", cell.title)
             cells[cell.key] = cell
-    missing = [cell for cell in cells.values() if cell.depths]
-    if any(cell.needs_exact for cell in missing) and not any(cell.exhaustive for cell in missing):
-        request = Request.of(entry("method", EXACT), entry("center", "none"), asked=False)
-        title = f"{testbed.dataset_name}  {request.method.name}"
-        with testbed.failures.collect(results, keys_of(testbed.options, [request]), title):
-            missing.append(plan(testbed, request, is_needed=True))
-    return missing
+    return with_exact(testbed, [cell for cell in cells.values() if cell.depths])
+
+
+def with_exact(testbed: Testbed, cells: list[Cell]) -> list[Cell]:
+    """Cells to be measured, and exact search, if one of them is compared with it."""
+    if not any(cell.needs_exact for cell in cells) or any(cell.exhaustive for cell in cells):
+        return cells
+    request = Request.of(entry("method", EXACT), entry("center", "none"), asked=False)
+    title = f"{testbed.dataset_name}  {request.method.name}"
+    with testbed.failures.collect(testbed.options.results, keys_of(testbed.options, [request]), title):
+        return [*cells, plan(testbed, request, is_needed=True)]
+    return cells
 
 
 def plan(testbed: Testbed, request: Request, is_needed: bool = False) -> Cell:
@@ -64,7 +70,7 @@ def plan(testbed: Testbed, request: Request, is_needed: bool = False) -> Cell:
     HarnessError
         If its record was made from other inputs, or its name cannot be a file's.
     """
-    options, key = testbed.options, request.key(testbed.dataset_name, testbed.model_name)
+    options = testbed.options
     mean = testbed.query_mean(request.center)
     center = request.center.identity(mean.sha256 if mean else None)
     method = registry.make(request.method.given)
@@ -72,8 +78,16 @@ def plan(testbed: Testbed, request: Request, is_needed: bool = False) -> Cell:
     inputs = {**method.inputs(options.models_dir), **({"teachers": teachers.sha256} if teachers else {})}
     own = {"method_inputs": inputs} if inputs else {}
     identity = {**testbed.identity, "center": center, "method": request.method.identity(), **own}
+    return completed(testbed, request, mean, identity, is_needed)
+
+
+def completed(
+    testbed: Testbed, request: Request, mean: QueryMean | None, identity: Options, is_needed: bool = False
+) -> Cell:
+    """The cell of a request with all that its record has and all that is asked for; see `plan`."""
+    options, key = testbed.options, request.key(testbed.dataset_name, testbed.model_name)
     path, overwrite = records.record_path(options.results, *key), request.asked and options.overwrite
-    known = None if overwrite else _known(path, identity, options.overwrite)
+    known = None if overwrite else known_record(path, identity, options.overwrite)
     depths, seeds, measures = list(options.depths), request.method.seeds, options.measures
     if known:
         if has_all(known, depths, seeds, measures) and not _lacks_runs(options, known) and not is_needed:
@@ -101,7 +115,7 @@ def _files(testbed: Testbed, key: CellKey, identity: Options, depths: Sequence[i
     return artifacts.files(testbed.artifacts, key.center, key.method, depends_on, testbed.shard)
 
 
-def _known(path: Path, identity: Options, may_replace: bool) -> Record | None:
+def known_record(path: Path, identity: Options, may_replace: bool) -> Record | None:
     """A cell's record; None if there is none that counts.
 
     Parameters

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from harness import records
 from harness.config import seeds
 from harness.config.measures import Measure
+from harness.config.options import MethodOptions
 from harness.evaluation import trec
 from harness.evaluation.agreement import exact_recall
 from harness.measure import artifacts, results
@@ -25,7 +26,7 @@ from harness.measure.results import Result, mean_facts, merge
 from harness.measure.testbed import Testbed
 from harness.methods import registry
 from harness.ranking.ranks import Ranking, reorder
-from harness.records import Draws, Record, failures, notes
+from harness.records import FOREIGN, Draws, Record, failures, notes
 from harness.system import locks, provenance
 from harness.system.errors import HarnessError
 from harness.system.files import digest
@@ -156,7 +157,7 @@ def _exact_rows(testbed: Testbed, exact: Cell | None) -> Int[np.ndarray, "querie
 
 
 def _exact_recall(
-    measure: Measure, rows: Int[np.ndarray, "queries k"], exact: Int[np.ndarray, "queries k"], depth: str
+    measure: Measure, rows: Int[np.ndarray, "queries k"], exact: Int[np.ndarray, "queries documents"], depth: str
 ) -> Float[np.ndarray, " queries"]:
     """Share of exact search's first documents among the first `depth` candidates, of those alone among as many."""
     is_alone = depth in ("0", records.FINAL)
@@ -199,9 +200,12 @@ def describe(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequ
         *cell.key,
         ndcg10={depth: float(np.mean(values)) for depth, values in means.items()},
         candidate_recall={depth: fmean(one.recall[depth] for one in scores) for depth in scores[0].recall},
-        candidates={**_counts(testbed, firsts, cell.k), "self_matches_removed": facts["self_matches_removed"]},
+        candidates={
+            **shortfall(firsts, testbed.self_rows, len(testbed.dataset.docs), cell.k),
+            "self_matches_removed": facts["self_matches_removed"],
+        },
         seconds={**facts["seconds"], "evaluate": fmean(one.seconds["evaluate"] for one in scores)},
-        bytes={"tokens": facts["token_bytes"], "index": facts["index_bytes"]},
+        bytes={"tokens": facts["token_bytes"], **_index_bytes(facts)},
         details={
             **facts["details"],
             **zeros,
@@ -210,7 +214,7 @@ def describe(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequ
             "shards": testbed.shard.count,
             **asdict(testbed.counts),
         },
-        notes=[*testbed.notes, *_found_nothing(testbed, cell, firsts), *_mean_note(cell)],
+        notes=[*testbed.notes, *_found_nothing(testbed, cell, firsts), *_mean_note(cell), *_foreign_notes(cell)],
         identity=cell.identity,
         config=config,
         sha256={
@@ -238,6 +242,20 @@ def _stacked(scores: Sequence[ByDepth]) -> ByDepth:
     return {depth: np.stack([one[depth] for one in scores]) for depth in scores[0]}
 
 
+def _index_bytes(facts: Options) -> dict[str, int]:
+    """Nothing for another engine's index, whose size is not known."""
+    return {} if facts["index_bytes"] is None else {"index": facts["index_bytes"]}
+
+
+def foreign_note(method: MethodOptions) -> str:
+    """The note that a run comes from elsewhere."""
+    return f"{notes.PAIR}{method.name} is the run of another engine, read from {method.given['file']}"
+
+
+def _foreign_notes(cell: Cell) -> list[str]:
+    return [foreign_note(cell.method)] if cell.method.name.startswith(FOREIGN) else []
+
+
 def _mean_note(cell: Cell) -> list[str]:
     return [notes.MEAN + cell.mean.source] if cell.mean else []
 
@@ -262,13 +280,15 @@ def _found_nothing(testbed: Testbed, cell: Cell, firsts: Sequence[Ranking]) -> l
     return [notes.PAIR + line]
 
 
-def _counts(testbed: Testbed, firsts: Sequence[Ranking], k: int) -> dict[str, Any]:
+def shortfall(
+    firsts: Sequence[Ranking], self_rows: Int[np.ndarray, " queries"], documents: int, k: int
+) -> dict[str, Any]:
     """How many candidates the queries got, and how many of them got fewer than asked for (and than exist).
 
     If the cell has several draws, ``fewest`` and ``mean`` are over all of them, and ``queries_with_fewer`` is the
     number of the draw that has the most such queries.
     """
-    asked = np.minimum(k, len(testbed.dataset.docs) - (testbed.self_rows >= 0))
+    asked = np.minimum(k, documents - (self_rows >= 0))
     counts = np.stack([first.counts for first in firsts])
     fewer = int((counts < asked).sum(axis=1).max())
     if fewer:

@@ -20,6 +20,7 @@ from harness.config import shards
 from harness.config.entries import entry
 from harness.config.options import CenterOptions, RunOptions
 from harness.data import plausible
+from harness.data.dataset import Dataset
 from harness.evaluation.ndcg import Evaluator
 from harness.measure import artifacts, document_mean, query_mean
 from harness.measure.failing import Failures
@@ -198,10 +199,7 @@ class Testbed:
     @cached_property
     def self_rows(self) -> Int[np.ndarray, " queries"]:
         """The row (among all documents) of the document that a query may not find, as it has its id; -1: none."""
-        if self.dataset.keep_self_matches:
-            return np.full(len(self.dataset.queries), -1)
-        rows = {document: row for row, document in enumerate(self.dataset.docs)}
-        return np.array([rows.get(query, -1) for query in self.dataset.queries], dtype=np.int64)
+        return self_rows(self.dataset)
 
     @property
     def self_rows_of_shard(self) -> Int[np.ndarray, " queries"]:
@@ -245,6 +243,14 @@ class Testbed:
         queries = self.seen(cell.center, self.encode_mean(cell.mean), cell.mean.texts) if cell.mean else None
         center = cell.center
         return centering.fit(center.name, mu_d, queries, center.renormalize, center.share, center.document_share)
+
+
+def self_rows(dataset: Dataset) -> Int[np.ndarray, " queries"]:
+    """The row of the document that each query may not find, as it has its id; -1: none."""
+    if dataset.keep_self_matches:
+        return np.full(len(dataset.queries), -1)
+    rows = {document: row for row, document in enumerate(dataset.docs)}
+    return np.array([rows.get(query, -1) for query in dataset.queries], dtype=np.int64)
 
 
 def testbed_of(options: dict[str, Any], dataset: dict[str, Any]) -> Testbed:

@@ -3,7 +3,9 @@
 from harness.records.draws import Draws
 from harness.records.record import (
     FINAL,
+    FOREIGN,
     FORMAT,
+    NO_MODEL,
     OLDEST,
     CellKey,
     Record,
@@ -18,7 +20,9 @@ __all__ = [
     "CellKey",
     "Draws",
     "FINAL",
+    "FOREIGN",
     "FORMAT",
+    "NO_MODEL",
     "OLDEST",
     "Record",
     "check_name",

@@ -33,6 +33,8 @@ OLDEST = 1
 """The oldest format that is read."""
 FINAL = "final"
 """The depth of the single ranking of a method that ranks with MaxSim itself."""
+FOREIGN, NO_MODEL = "foreign-", "no-model"
+"""How the methods of other engines' runs begin, and the model of such a run that was not reranked."""
 
 
 class CellKey(NamedTuple):
@@ -102,6 +104,11 @@ class Record:
     def key(self) -> CellKey:
         """What names its cell."""
         return CellKey(self.dataset, self.model, self.center, self.method)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is the run of another engine (`harness.foreign`)."""
+        return self.method.startswith(FOREIGN)
 
     @property
     def draw_seeds(self) -> Seeds:

@@ -58,6 +58,7 @@ def warning(
     ]
     more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
     return [
-        "Warning: unjudged documents among the first 10 (holes) may explain these differences to PLAID, as the share of "
-        f"holes (first number, points) differs by more than NDCG@10 (second number): {'; '.join([*named, *more])}."
+        "Warning: unjudged documents among the first 10 (holes) may explain these differences to PLAID, as the share "
+        "of holes (first number, points) differs by more than NDCG@10 (second number): "
+        f"{'; '.join([*named, *more])}."
     ]

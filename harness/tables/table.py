@@ -20,7 +20,7 @@ import pandas as pd
 from harness.config.measures import NDCG10, Measure
 from harness.methods.registry import end_to_end
 from harness.records import FINAL, Record
-from harness.tables.rows import PLAID, Row, by_row
+from harness.tables.rows import PLAID, Row, by_row, plaid_of
 from harness.tables.titles import center_label
 
 KEY = ["model", "center", "method", "depth"]
@@ -61,7 +61,7 @@ def long_form(
     for row in rows:
         for depth in depths_of(row, depths):
             values = [percent(row, depth or FINAL, name) for name in datasets]
-            plaid = [percent(Row(row.model, "none", PLAID), FINAL, name) for name in datasets]
+            plaid = [percent(plaid_of(row, rows), FINAL, name) for name in datasets]
             covered = [i for i, name in enumerate(datasets) if (row, name) in found]
             means = (_mean([values[i] for i in covered]), _mean([plaid[i] for i in covered]))
             for name, value, reference in [*zip(datasets, values, plaid, strict=True), (MEAN, *means)]:

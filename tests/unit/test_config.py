@@ -99,7 +99,7 @@ def test_the_configuration_is_plain_data():
 
 ROOMS = (
     "system kernels config data models vectors ranking methods evaluation records tables measure geometry training run "
-    "sweep cache reproduce bench figures report commands cli __main__"
+    "foreign sweep cache reproduce bench figures report commands cli __main__"
 ).split()
 
 
