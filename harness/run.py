@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
-from harness.measure import first_stage, grouping, preflight, recording, rerank
+from harness.measure import first_stage, grouping, preflight, recording, rerank, scores
 from harness.measure.cells import Cell, Request, draws_of
 from harness.measure.failing import Failures
 from harness.measure.pending import pending
@@ -86,10 +86,10 @@ def write_records(testbed: Testbed, cells: Sequence[Cell]) -> list[Request]:
         with testbed.collect([cell]), recording.claim(testbed, cell) as claimed:
             again += claimed.again
             if claimed.results:
-                scores = []
+                evaluated = []
                 for draw, result in zip(cell.each_draw, claimed.results, strict=True):
-                    rankings = recording.rankings_of(draw, result)
-                    scores.append(recording.evaluate(testbed, draw, result, rankings, exact))
+                    rankings = scores.rankings_of(draw, result)
+                    evaluated.append(scores.evaluate(testbed, draw, result, rankings, exact))
                     recording.keep_runs(testbed, cell, draw, rankings)
-                recording.write(testbed, cell, claimed.results, scores)
+                recording.write(testbed, cell, claimed.results, evaluated)
     return again

@@ -30,7 +30,7 @@ from harness.measure.cells import Cell, Options, Request
 from harness.measure.failing import Failures
 from harness.measure.recording import foreign_note, shortfall
 from harness.measure.sources import read_dataset
-from harness.measure.testbed import Testbed, self_rows
+from harness.measure.testbed import Testbed
 from harness.ranking.ranks import Ranking, drop_self_matches
 from harness.records import FOREIGN, NO_MODEL, CellKey, Record, notes
 from harness.system import provenance
@@ -146,7 +146,7 @@ def _described(
 ) -> Record:
     """The record of a run without a model."""
     started, k = datetime.now(timezone.utc).isoformat(timespec="seconds"), max(*options.depths, CUT)
-    own = self_rows(dataset)
+    own = dataset.self_rows
     ranking, dropped = drop_self_matches(read.read(found.path, dataset, k + 1), own, k)
     evaluator, depths = Evaluator(dataset), [depth for depth in options.depths if depth]
     scores, method = evaluator.ndcg10(ranking.rows), found.method.identity()

@@ -11,36 +11,30 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from harness import records
 from harness.config import seeds
-from harness.config.measures import Measure
 from harness.config.options import MethodOptions
 from harness.evaluation import trec
-from harness.evaluation.agreement import exact_recall
-from harness.measure import artifacts, results
+from harness.measure import results
 from harness.measure.cells import Cell, Options, Request
 from harness.measure.pending import State, has_other_inputs, state_of
-from harness.measure.results import Result, mean_facts, merge
+from harness.measure.results import Result, mean_facts
+from harness.measure.scores import ByDepth, Rankings, Scores
 from harness.measure.testbed import Testbed
 from harness.methods import registry
-from harness.ranking.ranks import Ranking, reorder
+from harness.ranking.ranks import Ranking
 from harness.records import FOREIGN, Draws, Record, failures, notes
 from harness.system import locks, provenance
 from harness.system.errors import HarnessError
 from harness.system.files import digest
 from harness.system.messages import warn_once
-from harness.system.progress import Stopwatch
 
 log = logging.getLogger(__name__)
 _RECORDED = ("model", "dataset", "center", "method", "depths", "shard")
 SETTINGS = ("device", "threads", "batch_tokens", "memory_mb")
 """Options that may change a result by rounding."""
-Rankings = dict[str, Int[np.ndarray, "queries k"]]
-"""Depth -> document rows, best first."""
-ByDepth = dict[str, Float[np.ndarray, "..."]]
-"""Depth -> score of each query; of several draws, [draws, queries]."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ class Claim:
 def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
     """Hold a cell's record for the time of a block, with the results on all shards that it is to be made from."""
     failures.clear(testbed.options.results, cell.key)
-    if missing := _missing_shards(testbed, cell):
+    if missing := results.missing_shards(cell, testbed.shard):
         log.info("%s: shard %s done, %s to go", cell.title, testbed.shard.name, ", ".join(missing))
         yield Claim()
         return
@@ -76,92 +70,7 @@ def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
         elif state is State.STALE:
             yield Claim(again=(cell.request,))
         else:
-            yield Claim(tuple(_merged(testbed, draw) for draw in cell.each_draw))
-
-
-def _missing_shards(testbed: Testbed, cell: Cell) -> list[str]:
-    """The shards on which a draw of the cell has no result yet."""
-    parts = zip(*(artifacts.of_shards(draw.files, testbed.shard) for draw in cell.each_draw), strict=True)
-    shards = zip(testbed.shard.all, parts, strict=True)
-    return [shard.name for shard, draws in shards if not all(files.exist(cell.end_to_end) for files in draws)]
-
-
-def _merged(testbed: Testbed, draw: Cell) -> Result:
-    parts = artifacts.of_shards(draw.files, testbed.shard)
-    return merge([results.read(part, draw.end_to_end) for part in parts], draw.k)
-
-
-def rankings_of(cell: Cell, result: Result) -> Rankings:
-    """Each depth's ranking: the first `depth` candidates in the order of MaxSim, then the others as they were."""
-    if result.maxsim is None:
-        return {records.FINAL: result.ranking.rows}
-    return {str(depth): rows for depth, rows in reorder(result.ranking.rows, result.maxsim, cell.depths).items()}
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What evaluating a draw gave.
-
-    Attributes
-    ----------
-    ndcg10 : depth -> NDCG@10 of each query
-    measures : further measure -> the same
-    recall : depth -> mean share of a query's relevant documents among its first candidates
-    seconds : phase -> seconds
-    """
-
-    ndcg10: ByDepth
-    measures: dict[str, ByDepth]
-    recall: dict[str, float]
-    seconds: dict[str, float]
-
-
-def evaluate(testbed: Testbed, cell: Cell, result: Result, rankings: Rankings, exact: Cell | None) -> Scores:
-    """NDCG@10 and the further measures of each query at each depth, and the recall of the candidates.
-
-    Parameters
-    ----------
-    exact
-        Exact search, which some measures compare with.
-
-    Raises
-    ------
-    HarnessError
-        If such a measure is asked for, and exact search has no ranking of all documents.
-    """
-    watch, evaluator = Stopwatch(), testbed.evaluator
-    with watch.phase("evaluate"):
-        ndcg10 = {depth: evaluator.ndcg10(rows) for depth, rows in rankings.items()}
-        best = _exact_rows(testbed, exact) if cell.needs_exact else None
-        measures = {
-            measure.name: {
-                depth: evaluator.score(measure, rows)
-                if best is None or not measure.needs_exact
-                else _exact_recall(measure, result.ranking.rows, best, depth)
-                for depth, rows in rankings.items()
-            }
-            for measure in cell.measures
-        }
-        recall = evaluator.candidate_recall(result.ranking.rows, [depth for depth in cell.depths if depth])
-    return Scores(ndcg10, measures, {str(depth): share for depth, share in recall.items()}, watch.seconds)
-
-
-def _exact_rows(testbed: Testbed, exact: Cell | None) -> Int[np.ndarray, "queries k"]:
-    """The documents that exact search found."""
-    if exact is None or _missing_shards(testbed, exact):
-        raise HarnessError(
-            f"{testbed.options.title}: exact search has no ranking of all documents, expected one to compare with "
-            "(agreement=true): run method=exact with the same depths first, on each shard if there are several."
-        )
-    return _merged(testbed, exact).ranking.rows
-
-
-def _exact_recall(
-    measure: Measure, rows: Int[np.ndarray, "queries k"], exact: Int[np.ndarray, "queries documents"], depth: str
-) -> Float[np.ndarray, " queries"]:
-    """Share of exact search's first documents among the first `depth` candidates, of those alone among as many."""
-    is_alone = depth in ("0", records.FINAL)
-    return exact_recall(rows, exact, measure.cut, measure.cut if is_alone else int(depth))
+            yield Claim(tuple(results.of_draw(draw, testbed.shard) for draw in cell.each_draw))
 
 
 def keep_runs(testbed: Testbed, cell: Cell, draw: Cell, rankings: Rankings) -> None:

@@ -20,7 +20,6 @@ from harness.config import shards
 from harness.config.entries import entry
 from harness.config.options import CenterOptions, RunOptions
 from harness.data import plausible
-from harness.data.dataset import Dataset
 from harness.evaluation.ndcg import Evaluator
 from harness.measure import artifacts, document_mean, query_mean
 from harness.measure.failing import Failures
@@ -196,10 +195,10 @@ class Testbed:
         encoding = {"encode_queries": self.queries, "encode_documents": self.encoded_docs}
         return {**{phase: store.meta["seconds"] for phase, store in encoding.items()}, **pooling_too}
 
-    @cached_property
+    @property
     def self_rows(self) -> Int[np.ndarray, " queries"]:
         """The row (among all documents) of the document that a query may not find, as it has its id; -1: none."""
-        return self_rows(self.dataset)
+        return self.dataset.self_rows
 
     @property
     def self_rows_of_shard(self) -> Int[np.ndarray, " queries"]:
@@ -243,14 +242,6 @@ class Testbed:
         queries = self.seen(cell.center, self.encode_mean(cell.mean), cell.mean.texts) if cell.mean else None
         center = cell.center
         return centering.fit(center.name, mu_d, queries, center.renormalize, center.share, center.document_share)
-
-
-def self_rows(dataset: Dataset) -> Int[np.ndarray, " queries"]:
-    """The row of the document that each query may not find, as it has its id; -1: none."""
-    if dataset.keep_self_matches:
-        return np.full(len(dataset.queries), -1)
-    rows = {document: row for row, document in enumerate(dataset.docs)}
-    return np.array([rows.get(query, -1) for query in dataset.queries], dtype=np.int64)
 
 
 def testbed_of(options: dict[str, Any], dataset: dict[str, Any]) -> Testbed:
