@@ -55,7 +55,7 @@ def read(path: Path, dataset: Dataset, most: int) -> Ranking:
             raise _wrong(path, where, twice, "each document once for a query", "delete one of the two")
         documents[row] = _number(path, where, score)
     if not any(found):
-        raise HarnessError(f"{path} has no line, expected a run: {_LAYOUT} on each line, or ranx's JSON.")
+        raise HarnessError(f"{path} has no document, expected a run: {_LAYOUT} on each line, or ranx's JSON.")
     return _ranking(found, most)
 
 

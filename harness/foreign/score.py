@@ -35,7 +35,7 @@ from harness.ranking.ranks import Ranking, drop_self_matches
 from harness.records import FOREIGN, NO_MODEL, CellKey, Record, notes
 from harness.system import provenance
 from harness.system.errors import HarnessError
-from harness.system.files import digest, file_digest
+from harness.system.files import digest, file_digest, unreadable
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +60,17 @@ class Run:
         Raises
         ------
         HarnessError
-            If there is no such file, or the name cannot be part of a record's.
+            If there is no such file, it cannot be read, or the name cannot be part of a record's.
         """
         if not path.is_file():
             raise HarnessError(f"the run {path} does not exist: expected a file in trec_eval's format or ranx's JSON.")
         plain = plain_name(name or path.name.split(".")[0], "run").replace("+", "-")
         method = safe_name("run", FOREIGN + plain)
-        return cls(path, MethodOptions(method, (None,), {"name": method, "file": path.name}), file_digest(path))
+        try:
+            sha256 = file_digest(path)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        return cls(path, MethodOptions(method, (None,), {"name": method, "file": path.name}), sha256)
 
     @property
     def identity(self) -> Options:

@@ -84,7 +84,13 @@ def plan(testbed: Testbed, request: Request, is_needed: bool = False) -> Cell:
 def completed(
     testbed: Testbed, request: Request, mean: QueryMean | None, identity: Options, is_needed: bool = False
 ) -> Cell:
-    """The cell of a request with all that its record has and all that is asked for; see `plan`."""
+    """The cell of a request with a given identity: all that is asked for, and all that its record has (see `plan`).
+
+    Raises
+    ------
+    HarnessError
+        If its record was made from other inputs.
+    """
     options, key = testbed.options, request.key(testbed.dataset_name, testbed.model_name)
     path, overwrite = records.record_path(options.results, *key), request.asked and options.overwrite
     known = None if overwrite else known_record(path, identity, options.overwrite)

@@ -111,6 +111,13 @@ class Record:
         return self.method.startswith(FOREIGN)
 
     @property
+    def run_file(self) -> str:
+        """The name of the file that another engine's run was read from."""
+        method = self.config.get("method")
+        file = method.get("file") if isinstance(method, dict) else None
+        return file if isinstance(file, str) else "RUN.trec"
+
+    @property
     def draw_seeds(self) -> Seeds:
         """The seed of each of its draws; None for a method without random numbers."""
         return self.draws.seeds or (self.seeds.get("method"),)

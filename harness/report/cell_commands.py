@@ -136,7 +136,7 @@ def _value(value: Any) -> str:
 
 def _score(record: Record) -> list[str]:
     """The words of `score` for the run of another engine; its record has the file's name alone."""
-    return [record.config["method"].get("file", "RUN.trec"), f"name={record.method.removeprefix(FOREIGN)}"]
+    return [record.run_file, f"name={record.method.removeprefix(FOREIGN)}"]
 
 
 def _line(words: Sequence[str], command: str = "run") -> str:

@@ -68,8 +68,8 @@ def read(path: Path) -> Record:
     record = records.read(path)
     if record.is_foreign:
         raise HarnessError(
-            f"the record {path} is the run of another engine ({record.config['method'].get('file', 'a file')}), which "
-            "cannot be searched again here: score the file again, with `score` and overwrite=true."
+            f"the record {path} is the run of another engine ({record.run_file}), which cannot be "
+            "searched again here: score the file again, with `score` and overwrite=true."
         )
     queries = record.per_query.get("queries", [])
     if not queries or any(len(record.per_query.get(depth, [])) != len(queries) for depth in record.ndcg10):

@@ -82,7 +82,7 @@ def test_scores_beyond_float32_keep_their_order(tmp_path, dataset):
         ("r.trec", "q1 Q0 d1 1 nan x", "line 1: the score 'nan'; expected a finite number"),
         ("r.trec", "q1 Q0 d1 1 inf x", "line 1: the score 'inf'; expected a finite number"),
         ("r.trec", "q1 Q0 d1 1 high x", "line 1: the score 'high'; expected a finite number"),
-        ("r.trec", "\n", "has no line, expected a run"),
+        ("r.trec", "\n", "has no document, expected a run"),
         ("r.json", '{"q1": {"d1": NaN}}', "query 'q1': the score nan; expected a finite number"),
         ("r.json", '{"q1": {"d1": true}}', "query 'q1': the score True; expected a finite number"),
         ("r.json", '{"q1": {"d1": 1, "d1": 2}}', "the field 'd1' twice in one object"),
