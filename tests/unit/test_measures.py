@@ -325,3 +325,32 @@ def test_draws_without_measures_are_written_as_before(tmp_path):
     assert json.loads(path.read_text())["draws"].keys() == {"seeds", "ndcg10", "sha256"}
     (file,) = path.parent.glob("*.npz")
     assert np.load(file).files == ["0"]
+
+
+def foreign(model=records.NO_MODEL):
+    return cell("foreign-x", {"0": named([0.3] * 4)}, "none", model=model)
+
+
+def test_a_run_without_a_model_is_compared_with_the_only_plaid():
+    """Its difference is to PLAID of the one model beside it; of two models, to neither."""
+    one, other = plaid(named([0.5] * 4)), plaid(named([0.9] * 4), model="other")
+    for some, wanted in (([one, foreign()], -20.0), ([one, other, foreign()], np.nan), ([foreign()], np.nan)):
+        rows = tables.rows_of(some, [], [], [])
+        assert rows[-1] == tables.Row(records.NO_MODEL, "none", "foreign-x")
+        assert sum(row.model == records.NO_MODEL for row in rows) == 1  # it has no rows of the card
+        table = tables.long_form(some, rows, ["scifact"], [0])
+        (delta,) = table[(table["method"] == "foreign-x") & (table["dataset"] == "mean")]["delta"]
+        assert delta == pytest.approx(wanted, nan_ok=True)
+        tested = paired_tests.tested(paired_tests.to_plaid(rows, [0]), some, ["scifact"])
+        assert len(tested) == (0 if np.isnan(wanted) else 1)
+
+
+def test_runs_of_other_engines_are_left_out_by_a_choice_of_methods_alone():
+    some = [plaid(named([0.5] * 4)), foreign(), foreign("lateon"), foreign("other")]
+
+    def shown(*chosen):
+        return [row.model for row in tables.rows_of(some, *chosen) if row.method == "foreign-x"]
+
+    assert shown([], [], []) == shown([], ["corpus"], []) == ["lateon", "other", records.NO_MODEL]
+    assert shown(["lateon"], ["corpus"], []) == ["lateon", records.NO_MODEL]
+    assert shown(["lateon"], [], ["muvera"]) == [] and shown([], [], ["foreign-x"]) == shown([], [], [])
