@@ -105,9 +105,10 @@ def _print_page(
         sections += costs.sections(costs.measured(found, rows, datasets), found, datasets)
     latex = options.format == "latex"
     layout, further, comment = (tables.latex, formats.tabular, "% ") if latex else (tables.markdown, formats.pipes, "")
-    beside = agreement.beside(every, rows, datasets, depths) if options.agreement else {}
+    is_first = measure.name == options.metrics[0]  # recall of exact MaxSim is the same in each table
+    beside = agreement.beside(every, rows, datasets, depths) if options.agreement and is_first else {}
     first, *others = tables.remarks(long, found, suite, datasets, marks, beside, measure)
-    tested += [agreement.remark(long, beside)] if options.agreement else []
+    tested += [agreement.remark(long, beside)] if options.agreement and is_first else []
     others += holes.warning(every, rows, datasets, depths) if measure == NDCG10 else []
     parts = [layout(long, datasets, marks, beside), *(f"{comment}{line}" for line in [first, *tested, *others])]
     for section in sections:

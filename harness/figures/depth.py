@@ -45,7 +45,7 @@ def frame(inputs: Inputs, notes: list[str]) -> pd.DataFrame:
     measured = {tables.row_of(record) for record in inputs.records}
     rows = [row for row in inputs.rows if row in measured and row.model != NO_MODEL]
     if alone := sum(row.model == NO_MODEL for row in inputs.rows):
-        notes.append(f"depth: {alone} runs of other engines are left out, as they have no model and no depths.")
+        notes.append(f"depth: runs of other engines ({alone}) are left out, as they have no model and no depths.")
     plain = [
         row
         for row in rows

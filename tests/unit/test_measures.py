@@ -259,6 +259,8 @@ def test_recall_of_exact_stands_beside_each_value(tmp_path, capsys):
     assert "| MUVERA | 50.00 (+0.0) [50.0 / 25.0] | 50.00 (+0.0) [50.0 / 25.0] |" in text
     assert "| SMVE | 50.00 (+0.0) | – |" in text and "PLAID, LateOn: 50.00 [95.0 / 90.0]." in text
     assert "1 of 4 values have none, as it was not measured: `run` with agreement=true adds it" in text
+    assert main([*words, "agreement=true", "metrics=[maxsim@10,ndcg@10]"]) == 0
+    assert capsys.readouterr().out.count("[50.0 / 25.0]") == 2  # in the first table alone
     assert main(words) == 0
     assert "[" not in capsys.readouterr().out
     assert main([*words, "agreement=true", "format=csv"]) == 0
