@@ -20,6 +20,7 @@ from harness.commands import (
     report,
     reproduce,
     run,
+    score,
     status,
     table,
     train,
@@ -28,7 +29,10 @@ from harness.commands.command import HELP, Command
 from harness.system import homes, messages, streams
 from harness.system.errors import HarnessError, unknown
 
-_MODULES = (run, table, advise, check, export, train, geometry, plot, report, status, reproduce, cache, bench, ls)
+_MODULES = (
+    *(run, table, advise, check, score, export, train),
+    *(geometry, plot, report, status, reproduce, cache, bench, ls),
+)
 COMMANDS: dict[str, Command] = {module.COMMAND.name: module.COMMAND for module in _MODULES}
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
-from harness.measure import first_stage, grouping, preflight, recording, rerank
+from harness.measure import first_stage, grouping, preflight, recording, rerank, scores
 from harness.measure.cells import Cell, Request, draws_of
 from harness.measure.failing import Failures
 from harness.measure.pending import pending
@@ -47,9 +47,11 @@ def measure(testbed: Testbed, requests: Sequence[Request]) -> None:
                 found = find_candidates(testbed, group)
                 done += [draw for draw in found if draw.end_to_end]
                 searched += [draw for draw in found if not draw.end_to_end]
-        again = write_records(testbed, complete(cells, done))
-        with testbed.collect(searched):
-            again += write_records(testbed, complete(cells, score_candidates(testbed, searched)))
+        early = [cell for cell in complete(cells, done) if not cell.needs_exact]
+        again = write_records(testbed, early)
+        with testbed.collect([*searched, *(draw for draw in done if draw.needs_exact)]):
+            done += score_candidates(testbed, searched)
+            again += write_records(testbed, [cell for cell in complete(cells, done) if cell not in early])
         requests = again
 
 
@@ -79,14 +81,15 @@ def score_candidates(testbed: Testbed, cells: Sequence[Cell]) -> list[Cell]:
 def write_records(testbed: Testbed, cells: Sequence[Cell]) -> list[Request]:
     """Rerank to every depth, evaluate, write the record (of shards, the last one does); returns what to plan again."""
     again: list[Request] = []
+    exact = next((cell for cell in cells if cell.exhaustive), None)  # what some cells are compared with
     for cell in cells:
         with testbed.collect([cell]), recording.claim(testbed, cell) as claimed:
             again += claimed.again
             if claimed.results:
-                scores = []
+                evaluated = []
                 for draw, result in zip(cell.each_draw, claimed.results, strict=True):
-                    rankings = recording.rankings_of(draw, result)
-                    scores.append(recording.evaluate(testbed, draw, result, rankings))
+                    rankings = scores.rankings_of(draw, result)
+                    evaluated.append(scores.evaluate(testbed, draw, result, rankings, exact))
                     recording.keep_runs(testbed, cell, draw, rankings)
-                recording.write(testbed, cell, claimed.results, scores)
+                recording.write(testbed, cell, claimed.results, evaluated)
     return again

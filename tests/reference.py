@@ -345,6 +345,38 @@ def ndcg(ranked: list[str], judged: dict[str, int], cut: int = 10) -> float:
     return gained / ideal
 
 
+def recall(ranked: list[str], judged: dict[str, int], cut: int) -> float:
+    """Share of the relevant documents (judged 1 or more) among the first `cut`; 0.0 with nothing relevant."""
+    relevant = [document for document, grade in judged.items() if grade >= 1]
+    return sum(document in ranked[:cut] for document in relevant) / len(relevant) if relevant else 0.0
+
+
+def reciprocal_rank(ranked: list[str], judged: dict[str, int], cut: int) -> float:
+    """1 / rank of the first relevant document among the first `cut`; 0.0 if there is none."""
+    for position, identifier in enumerate(ranked[:cut], start=1):
+        if judged.get(identifier, 0) >= 1:
+            return 1 / position
+    return 0.0
+
+
+def average_precision(ranked: list[str], judged: dict[str, int], cut: int) -> float:
+    """Mean over all relevant documents of the precision at their rank, 0 for those not among the first `cut`."""
+    relevant = [document for document, grade in judged.items() if grade >= 1]
+    if not relevant:
+        return 0.0
+    total = 0.0
+    for position, identifier in enumerate(ranked[:cut], start=1):
+        if identifier in relevant:
+            total += sum(other in relevant for other in ranked[:position]) / position
+    return total / len(relevant)
+
+
+def judged_share(ranked: list[str], judged: dict[str, int], cut: int) -> float:
+    """Share of the first `cut` documents (or of as many as there are) with a judgement of any value; 0.0 of none."""
+    first = ranked[:cut]
+    return sum(document in judged for document in first) / len(first) if first else 0.0
+
+
 def mean_pairwise_cosine(units: np.ndarray) -> float:
     """Mean dot product over all pairs of two different rows of unit vectors [n, dim]; nan for fewer than two rows."""
     total = 0.0

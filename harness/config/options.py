@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.config import seeds
 from harness.config.entries import VECTORS, default_results, entry_of_folder
+from harness.config.measures import Measure, further
 from harness.config.names import encoder_name, model_name, safe_name, variant
 from harness.config.seeds import Seeds
 from harness.config.shards import Shard, parse
@@ -156,6 +157,7 @@ class RunOptions:
     ----------
     dataset : the entry of conf/dataset
     depths : rerank depths that were asked for, ascending
+    measures : what is measured beside NDCG@10
     overwrite : whether cells that are finished are measured again
     shard : which part of the documents
     save_runs : whether TREC run files are written, too
@@ -167,6 +169,7 @@ class RunOptions:
     model: ModelOptions
     dataset: dict[str, Any]
     depths: tuple[int, ...]
+    measures: tuple[Measure, ...]
     overwrite: bool
     shard: Shard
     save_runs: bool
@@ -189,6 +192,7 @@ class RunOptions:
             model=ModelOptions.of(given["model"]),
             dataset=dataset,
             depths=tuple(int(depth) for depth in given["depths"]),
+            measures=further(given),
             shard=parse(given["shard"]),
             block_bytes=given["memory_mb"] << 20,
             results=results_dir(given["results_dir"]),

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from harness.config import seeds, shards, texts
+from harness.config import measures, seeds, shards, texts
 from harness.config.entries import VECTORS
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
@@ -50,6 +50,11 @@ def _is_depths(found: Any) -> bool:
     return bool(listed) and right and all(a < b for a, b in zip(listed, listed[1:], strict=False))
 
 
+def _are_metrics(found: Any) -> bool:
+    listed = list(found) if isinstance(found, ListConfig) else []
+    return bool(listed) and all(map(measures.is_name, listed)) and len({*listed}) == len(listed)
+
+
 def _are_seeds(found: Any, inside: bool = False) -> bool:
     """Whether a value can be the option ``method.seeds``; `inside`: for one of several methods."""
     if isinstance(found, Mapping):
@@ -89,6 +94,7 @@ ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_at
 
 RULES: dict[str, Kind] = {
     "depths": (_is_depths, "whole numbers from 0 up, increasing, such as [0,50,100]"),
+    "metrics": (_are_metrics, measures.EXPECTED),
     "device": _one_of("auto", "cpu", "cuda"),
     "format": _one_of("markdown", "csv", "latex", "json"),
     "loss": (lambda found: _number(found, 0), "a number of points from 0 up"),
@@ -96,7 +102,7 @@ RULES: dict[str, Kind] = {
     "reference": _one_of(None, "plaid"),
     **dict.fromkeys(("memory_mb", "geometry.documents", "geometry.queries"), COUNT),
     **dict.fromkeys(("batch_tokens", "threads"), _or_null(COUNT)),
-    **dict.fromkeys(("overwrite", "save_runs", "progress", "strict"), SWITCH),
+    **dict.fromkeys(("overwrite", "save_runs", "progress", "strict", "agreement"), SWITCH),
     **dict.fromkeys(("significance", "cost", "per_query", "delete", "train.save_model"), SWITCH),
     "cache_dir": (bool, "a folder"),
     "older": (lambda found: found is None or _number(found, 0), "a number of days from 0 up, or null"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+from jaxtyping import Int
+
 from harness.system.files import digest
 
 
@@ -33,6 +36,14 @@ class Dataset:
     query_length: int | None = None
     keep_self_matches: bool = False
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def self_rows(self) -> Int[np.ndarray, " queries"]:
+        """The row of the document that each query may not find, as it has its id; -1: none."""
+        if self.keep_self_matches:
+            return np.full(len(self.queries), -1)
+        rows = {document: row for row, document in enumerate(self.docs)}
+        return np.array([rows.get(query, -1) for query in self.queries], dtype=np.int64)
 
     @cached_property
     def sha256(self) -> str:

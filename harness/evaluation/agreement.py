@@ -30,15 +30,10 @@ def agreement(first: Ranking, exact: Ranking, depths: Sequence[int]) -> dict[str
     ``spearman``, ``recall`` and ``overlap`` (depth -> share), and ``queries`` (their number). A first stage that gives
     all documents the same score has no order: its correlation counts as 0.
     """
-    documents = exact.rows.shape[1]
-    places = np.array([_places(row, documents + 1) for row in exact.rows])
-    found = [rows[rows >= 0] for rows in first.rows]
     fitting = [depth for depth in depths if depth <= int(exact.counts.min())]
 
     def share(top: int, depth: int) -> float:
-        return float(
-            np.mean([(place[rows[:depth]] < top).sum() / top for rows, place in zip(found, places, strict=True)])
-        )
+        return float(np.mean(exact_recall(first.rows, exact.rows, top, depth)))
 
     pairs = zip(first.rows, first.scores, exact.rows, exact.scores, strict=True)
     return {
@@ -49,12 +44,20 @@ def agreement(first: Ranking, exact: Ranking, depths: Sequence[int]) -> dict[str
     }
 
 
-def _places(rows: Int[np.ndarray, " documents"], size: int) -> Int[np.ndarray, " size"]:
-    """Row -> place in a ranking; documents that are not in it have the last place."""
-    places = np.full(size, size, dtype=np.int64)
-    ranked = rows[rows >= 0]
-    places[ranked] = np.arange(len(ranked))
-    return places
+def exact_recall(
+    candidates: Int[np.ndarray, "queries k"], exact: Int[np.ndarray, "queries documents"], top: int, depth: int
+) -> Float[np.ndarray, " queries"]:
+    """Share of exact search's first `top` documents among the first `depth` candidates of each query.
+
+    Rows are document rows, best first, -1 where there is none. If exact search ranks fewer documents than `top`, the
+    share is of these; 0 if it ranks none.
+    """
+    shares = np.zeros(len(exact))
+    for i, (found, best) in enumerate(zip(candidates, exact, strict=True)):
+        wanted = best[:top][best[:top] >= 0]
+        if len(wanted):
+            shares[i] = np.isin(wanted, found[:depth]).mean()
+    return shares
 
 
 def _spearman(

@@ -1,7 +1,9 @@
-"""NDCG@10 by ranx, and the share of relevant documents among the candidates.
+"""NDCG@10 and the further measures of rankings by ranx, and the share of relevant documents among the candidates.
 
 NDCG@10 has linear gain and log2 discount (Jarvelin and Kekalainen; ranx ``ndcg@10``; trec_eval's ``ndcg_cut.10``). Its
-mean is over all judged queries: a query without relevant judgements, or without results, counts as 0.
+mean is over all judged queries: a query without relevant judgements, or without results, counts as 0, as it does for
+every measure. Recall, MRR and MAP are trec_eval's ``recall.K``, ``recip_rank`` (of the first K) and ``map``: a
+judgement of at least 1 is relevant, and relevant documents that are not in the corpus, or were not found, count.
 
 ranx is given arrays of document numbers, best first, and no ids. It compiles its functions again for every length of
 ids, which takes half a minute each time, and it compares ids by hashes alone; arrays of numbers have one type for all
@@ -15,12 +17,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from ranx.metrics import ndcg
+from ranx.metrics import average_precision, ndcg, recall, reciprocal_rank
 
+from harness.config.measures import NDCG10, Measure
 from harness.data.dataset import Dataset
 
 CUT = 10
 _NONE = -1.0  # no document's number, and no relevance
+_OF_RANX = {"ndcg": ndcg, "recall": recall, "mrr": reciprocal_rank, "map": average_precision}
 
 
 class Evaluator:
@@ -53,10 +57,29 @@ class Evaluator:
 
     def ndcg10(self, rows: Int[np.ndarray, "queries k"]) -> Float[np.ndarray, " queries"]:
         """NDCG@10 of each query, in the order of ``dataset.queries``; 0 for a query without documents."""
-        found = np.full((len(rows), CUT, 2), _NONE)
-        found[:, : rows.shape[1], 0] = rows[:, :CUT]
-        found[:, :, 1] = np.arange(CUT, 0, -1)
-        return ndcg(self._judged, found, CUT)
+        return self.score(NDCG10, rows)
+
+    def score(self, measure: Measure, rows: Int[np.ndarray, "queries k"]) -> Float[np.ndarray, " queries"]:
+        """A measure of each query, in the order of ``dataset.queries``; 0 for a query without documents.
+
+        All measures but ``maxsim``, for which judgements say nothing (`harness.evaluation.agreement`).
+        """
+        best = rows[:, : measure.cut]
+        if measure.kind == "judged":
+            return self._judged_share(best)
+        found = np.full((len(rows), measure.cut, 2), _NONE)
+        found[:, : best.shape[1], 0] = best
+        found[:, :, 1] = np.arange(measure.cut, 0, -1)
+        return _OF_RANX[measure.kind](self._judged, found, measure.cut)
+
+    def _judged_share(self, rows: Int[np.ndarray, "queries k"]) -> Float[np.ndarray, " queries"]:
+        """Share of the documents of each query that have a judgement of any value."""
+        shares = np.zeros(len(rows))
+        for i, (best, query) in enumerate(zip(rows, self.queries, strict=True)):
+            known = [self._row[document] for document in self.qrels[query] if document in self._row]
+            if (best >= 0).any():
+                shares[i] = np.isin(best[best >= 0], known).mean()
+        return shares
 
     def candidate_recall(self, rows: Int[np.ndarray, "queries k"], depths: Sequence[int]) -> dict[int, float]:
         """Mean share of a query's relevant documents (score >= 1) among its first candidates, for each depth.

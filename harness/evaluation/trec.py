@@ -59,7 +59,7 @@ def save(results: Path, names: Names, dataset: Dataset, rankings: dict[str, np.n
         If the files cannot be written.
     """
     method = names[-1]
-    docs, queries = [_field(name) for name in dataset.docs], [_field(name) for name in dataset.queries]
+    docs, queries = [field(name) for name in dataset.docs], [field(name) for name in dataset.queries]
     try:
         for depth, rows in rankings.items():
             with (
@@ -75,6 +75,6 @@ def save(results: Path, names: Names, dataset: Dataset, rankings: dict[str, np.n
         ) from error
 
 
-def _field(name: str) -> str:
+def field(name: str) -> str:
     """An id with its blanks escaped; two ids stay two."""
     return re.sub(r"[\s%]", lambda blank: quote(blank[0]), name)

@@ -18,6 +18,7 @@ from harness.figures import style
 from harness.figures.inputs import Inputs
 from harness.methods import registry
 from harness.methods.registry import end_to_end
+from harness.records import NO_MODEL
 from harness.tables import titles
 
 COLUMNS = ["model", "center", "method", "depth", "ndcg10", "sd", "datasets", "queries"]
@@ -42,7 +43,9 @@ def frame(inputs: Inputs, notes: list[str]) -> pd.DataFrame:
     (NaN for a single one), and the numbers of data sets and of queries that the mean is over.
     """
     measured = {tables.row_of(record) for record in inputs.records}
-    rows = [row for row in inputs.rows if row in measured]
+    rows = [row for row in inputs.rows if row in measured and row.model != NO_MODEL]
+    if alone := sum(row.model == NO_MODEL for row in inputs.rows):
+        notes.append(f"depth: runs of other engines ({alone}) are left out, as they have no model and no depths.")
     plain = [
         row
         for row in rows

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.config.entries import entry
+from harness.config.measures import Measure
 from harness.config.options import CenterOptions, MethodOptions
 from harness.config.seeds import Seeds
 from harness.evaluation.ndcg import CUT
@@ -46,6 +47,7 @@ class Cell:
     mean : the queries whose mean the centering subtracts, if it does
     identity : what a score depends on
     depths : rerank depths to measure, ascending; none if the record has all that are asked for
+    measures : what is measured beside NDCG@10
     request : what it came from
     overwrite : whether nothing that was computed before counts
     files : its artifacts
@@ -59,6 +61,7 @@ class Cell:
     mean: QueryMean | None
     identity: Options
     depths: list[int]
+    measures: tuple[Measure, ...]
     request: Request
     overwrite: bool
     files: CellFiles
@@ -87,7 +90,12 @@ class Cell:
     @property
     def exhaustive(self) -> bool:
         """Whether its search is the MaxSim pass itself (`harness.methods.method`)."""
-        return registry.method_class(self.method.name).exhaustive
+        return registry.traits(self.method.name).exhaustive
+
+    @property
+    def needs_exact(self) -> bool:
+        """Whether it is compared with exact search, which must be done before."""
+        return any(measure.needs_exact for measure in self.measures)
 
     @property
     def k(self) -> int:

@@ -1,4 +1,4 @@
-"""Which cells have no record with all their depths and draws yet.
+"""Which cells have no record with all their depths, draws and measures yet.
 
 A record of other inputs (weights, data, options) is neither believed nor replaced without ``overwrite=true``.
 """
@@ -6,12 +6,14 @@ A record of other inputs (weights, data, options) is neither believed nor replac
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
 from harness import records
+from harness.config.entries import entry
+from harness.config.measures import Measure
 from harness.config.options import RunOptions
 from harness.config.seeds import Seeds
 from harness.evaluation import trec
@@ -20,16 +22,22 @@ from harness.measure import artifacts
 from harness.measure.artifacts import CellFiles
 from harness.measure.cells import Cell, Options, Request
 from harness.measure.grouping import keys_of
+from harness.measure.query_mean import QueryMean
 from harness.measure.testbed import Testbed
 from harness.methods import registry
 from harness.records import CellKey, Record, failures
 from harness.system.errors import HarnessError
 
 log = logging.getLogger(__name__)
+EXACT = "exact"
+"""The method whose ranking is that of MaxSim."""
 
 
 def pending(testbed: Testbed, requests: Sequence[Request]) -> list[Cell]:
-    """The cells that have no record with all their depths and draws yet; a cell that cannot be planned is a failure."""
+    """The cells that have no record with all that is asked for yet; a cell that cannot be planned is a failure.
+
+    Exact search is among them if a cell is compared with it.
+    """
     results = testbed.options.results
     cells: dict[CellKey, Cell] = {}
     for request in sorted(requests, key=lambda request: request.asked):  # what is asked for replaces the reference
@@ -40,18 +48,29 @@ def pending(testbed: Testbed, requests: Sequence[Request]) -> list[Cell]:
                 failures.clear(results, cell.key)
                 log.log(logging.INFO if request.asked else logging.DEBUG, "%s: finished before", cell.title)
             cells[cell.key] = cell
-    return [cell for cell in cells.values() if cell.depths]
+    return with_exact(testbed, [cell for cell in cells.values() if cell.depths])
 
 
-def plan(testbed: Testbed, request: Request) -> Cell:
-    """The cell of a request; without depths if its record has all that is asked for.
+def with_exact(testbed: Testbed, cells: list[Cell]) -> list[Cell]:
+    """Cells to be measured, and exact search, if one of them is compared with it."""
+    if not any(cell.needs_exact for cell in cells) or any(cell.exhaustive for cell in cells):
+        return cells
+    request = Request.of(entry("method", EXACT), entry("center", "none"), asked=False)
+    title = f"{testbed.dataset_name}  {request.method.name}"
+    with testbed.failures.collect(testbed.options.results, keys_of(testbed.options, [request]), title):
+        return [*cells, plan(testbed, request, is_needed=True)]
+    return cells
+
+
+def plan(testbed: Testbed, request: Request, is_needed: bool = False) -> Cell:
+    """The cell of a request; without depths if its record has all that is asked for, unless its ranking `is_needed`.
 
     Raises
     ------
     HarnessError
         If its record was made from other inputs, or its name cannot be a file's.
     """
-    options, key = testbed.options, request.key(testbed.dataset_name, testbed.model_name)
+    options = testbed.options
     mean = testbed.query_mean(request.center)
     center = request.center.identity(mean.sha256 if mean else None)
     method = registry.make(request.method.given)
@@ -59,16 +78,31 @@ def plan(testbed: Testbed, request: Request) -> Cell:
     inputs = {**method.inputs(options.models_dir), **({"teachers": teachers.sha256} if teachers else {})}
     own = {"method_inputs": inputs} if inputs else {}
     identity = {**testbed.identity, "center": center, "method": request.method.identity(), **own}
+    return completed(testbed, request, mean, identity, is_needed)
+
+
+def completed(
+    testbed: Testbed, request: Request, mean: QueryMean | None, identity: Options, is_needed: bool = False
+) -> Cell:
+    """The cell of a request with a given identity: all that is asked for, and all that its record has (see `plan`).
+
+    Raises
+    ------
+    HarnessError
+        If its record was made from other inputs.
+    """
+    options, key = testbed.options, request.key(testbed.dataset_name, testbed.model_name)
     path, overwrite = records.record_path(options.results, *key), request.asked and options.overwrite
-    known = None if overwrite else _known(path, identity, options.overwrite)
-    depths, seeds = list(options.depths), request.method.seeds
+    known = None if overwrite else known_record(path, identity, options.overwrite)
+    depths, seeds, measures = list(options.depths), request.method.seeds, options.measures
     if known:
-        if has_all(known, depths, seeds) and not _lacks_runs(options, known):
+        if has_all(known, depths, seeds, measures) and not _lacks_runs(options, known) and not is_needed:
             depths = []  # nothing is missing
         else:  # what it has is measured again, so that the new record has it, too
             depths, seeds = sorted({*depths, *_measured_depths(known)}), _together(seeds, known.draw_seeds)
+            measures = tuple(dict.fromkeys([*map(Measure.of, known.measures), *measures]))
     files = _files(testbed, key, identity, depths)
-    cell = Cell(key, request.method, request.center, mean, identity, depths, request, overwrite, files)
+    cell = Cell(key, request.method, request.center, mean, identity, depths, measures, request, overwrite, files)
     if seeds == (request.method.given.get("seed"),):
         return cell
     return replace(cell, draws=tuple(_draw(testbed, cell, seed) for seed in seeds))
@@ -87,7 +121,7 @@ def _files(testbed: Testbed, key: CellKey, identity: Options, depths: Sequence[i
     return artifacts.files(testbed.artifacts, key.center, key.method, depends_on, testbed.shard)
 
 
-def _known(path: Path, identity: Options, may_replace: bool) -> Record | None:
+def known_record(path: Path, identity: Options, may_replace: bool) -> Record | None:
     """A cell's record; None if there is none that counts.
 
     Parameters
@@ -116,8 +150,8 @@ class State(Enum):
     """A cell's record, compared with the cell."""
 
     MISSING = "there is none that the cell would lose"
-    DONE = "it has all depths and draws of the cell, from the same inputs"
-    STALE = "it has what would be lost if it were replaced: other depths or draws, or other inputs"
+    DONE = "it has all depths, draws and measures of the cell, from the same inputs"
+    STALE = "it has what would be lost if it were replaced: other depths, draws or measures, or other inputs"
 
 
 def state_of(testbed: Testbed, cell: Cell) -> State:
@@ -129,10 +163,12 @@ def state_of(testbed: Testbed, cell: Cell) -> State:
     record = records.read(path)
     if record.identity != cell.identity:
         return State.MISSING if options.overwrite else State.STALE
-    if has_all(record, cell.depths, cell.seeds) and not _lacks_runs(options, record):
+    if has_all(record, cell.depths, cell.seeds, cell.measures) and not _lacks_runs(options, record):
         return State.DONE
     more_depths = records.FINAL not in record.ndcg10 and not record.ndcg10.keys() <= {str(d) for d in cell.depths}
-    return State.STALE if more_depths or not {*record.draw_seeds} <= {*cell.seeds} else State.MISSING
+    more_measures = not record.measures.keys() <= {measure.name for measure in cell.measures}
+    more_draws = not {*record.draw_seeds} <= {*cell.seeds}
+    return State.STALE if more_depths or more_measures or more_draws else State.MISSING
 
 
 def has_other_inputs(testbed: Testbed, cell: Cell) -> bool:
@@ -144,12 +180,12 @@ def has_other_inputs(testbed: Testbed, cell: Cell) -> bool:
         return True
 
 
-def has_all(record: Record, depths: Sequence[int], seeds: Seeds) -> bool:
-    """Whether a record has all rerank depths and all draws that are asked for.
+def has_all(record: Record, depths: Sequence[int], seeds: Seeds, measures: Collection[Measure]) -> bool:
+    """Whether a record has all rerank depths, draws and measures that are asked for.
 
     A single ranking counts for a depth if it goes down to it.
     """
-    if not {*seeds} <= {*record.draw_seeds}:
+    if not {*seeds} <= {*record.draw_seeds} or not {measure.name for measure in measures} <= record.measures.keys():
         return False
     if records.FINAL in record.ndcg10:
         return bool(record.candidates["asked"] >= max(depths[-1], CUT))

@@ -19,6 +19,7 @@ from harness.methods import registry
 from harness.models import places
 from harness.models.checkpoint import locate
 from harness.models.inspection import refuse_lengths
+from harness.system.errors import HarnessError
 
 Testbeds = list[tuple[RunOptions, list[Request]]]
 
@@ -41,13 +42,14 @@ def usable(testbeds: Iterable[tuple[RunOptions, list[Request]]], failures: Failu
 
 
 def refuse_inputs(options: RunOptions) -> None:
-    """Refuse a data set or a model on this machine that is not complete, and lengths that it has no positions for.
+    """Refuse measures and lengths beyond what there is, and a data set or model on this machine that is not complete.
 
     Raises
     ------
     HarnessError
         With what is missing, or the limit.
     """
+    refuse_cuts(options)
     loading.refuse_gaps(options.dataset, options.data_dir, options.cache)
     model = options.model
     if model.is_given:
@@ -56,3 +58,20 @@ def refuse_inputs(options: RunOptions) -> None:
         query_length = model.query_length or options.dataset.get("query_length")
         inspection = locate(model.given, options.models_dir).inspection
         refuse_lengths(inspection, model.given["document_length"], query_length)
+
+
+def refuse_cuts(options: RunOptions) -> None:
+    """Refuse a measure that looks at more documents than are ranked.
+
+    Raises
+    ------
+    HarnessError
+        With how many are ranked.
+    """
+    ranked = max(*options.depths, CUT)
+    for measure in options.measures:
+        if measure.cut > ranked:
+            raise HarnessError(
+                f"the measure {measure.name} looks at {measure.cut} documents, and depths={list(options.depths)} ranks "
+                f"{ranked}: expected a depth of at least {measure.cut}."
+            )

@@ -11,31 +11,30 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from harness import records
 from harness.config import seeds
+from harness.config.options import MethodOptions
 from harness.evaluation import trec
-from harness.measure import artifacts, results
+from harness.measure import results
 from harness.measure.cells import Cell, Options, Request
 from harness.measure.pending import State, has_other_inputs, state_of
-from harness.measure.results import Result, mean_facts, merge
+from harness.measure.results import Result, mean_facts
+from harness.measure.scores import ByDepth, Rankings, Scores
 from harness.measure.testbed import Testbed
 from harness.methods import registry
-from harness.ranking.ranks import Ranking, reorder
-from harness.records import Draws, Record, failures, notes
+from harness.ranking.ranks import Ranking
+from harness.records import FOREIGN, Draws, Record, failures, notes
 from harness.system import locks, provenance
 from harness.system.errors import HarnessError
 from harness.system.files import digest
 from harness.system.messages import warn_once
-from harness.system.progress import Stopwatch
 
 log = logging.getLogger(__name__)
 _RECORDED = ("model", "dataset", "center", "method", "depths", "shard")
 SETTINGS = ("device", "threads", "batch_tokens", "memory_mb")
 """Options that may change a result by rounding."""
-Rankings = dict[str, Int[np.ndarray, "queries k"]]
-"""Depth -> document rows, best first."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Claim:
 def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
     """Hold a cell's record for the time of a block, with the results on all shards that it is to be made from."""
     failures.clear(testbed.options.results, cell.key)
-    if missing := _missing_shards(testbed, cell):
+    if missing := results.missing_shards(cell, testbed.shard):
         log.info("%s: shard %s done, %s to go", cell.title, testbed.shard.name, ", ".join(missing))
         yield Claim()
         return
@@ -66,56 +65,12 @@ def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
     with locks.held(lock):
         state = State.MISSING if cell.overwrite else state_of(testbed, cell)
         if state is State.DONE:
-            log.info("%s: finished by another process", cell.title)
+            log.info("%s: recorded already", cell.title)
             yield Claim()
         elif state is State.STALE:
             yield Claim(again=(cell.request,))
         else:
-            yield Claim(tuple(_merged(testbed, draw) for draw in cell.each_draw))
-
-
-def _missing_shards(testbed: Testbed, cell: Cell) -> list[str]:
-    """The shards on which a draw of the cell has no result yet."""
-    parts = zip(*(artifacts.of_shards(draw.files, testbed.shard) for draw in cell.each_draw), strict=True)
-    shards = zip(testbed.shard.all, parts, strict=True)
-    return [shard.name for shard, draws in shards if not all(files.exist(cell.end_to_end) for files in draws)]
-
-
-def _merged(testbed: Testbed, draw: Cell) -> Result:
-    parts = artifacts.of_shards(draw.files, testbed.shard)
-    return merge([results.read(part, draw.end_to_end) for part in parts], draw.k)
-
-
-def rankings_of(cell: Cell, result: Result) -> Rankings:
-    """Each depth's ranking: the first `depth` candidates in the order of MaxSim, then the others as they were."""
-    if result.maxsim is None:
-        return {records.FINAL: result.ranking.rows}
-    return {str(depth): rows for depth, rows in reorder(result.ranking.rows, result.maxsim, cell.depths).items()}
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What evaluating a draw gave.
-
-    Attributes
-    ----------
-    ndcg10 : depth -> NDCG@10 of each query
-    recall : depth -> mean share of a query's relevant documents among its first candidates
-    seconds : phase -> seconds
-    """
-
-    ndcg10: dict[str, Float[np.ndarray, " queries"]]
-    recall: dict[str, float]
-    seconds: dict[str, float]
-
-
-def evaluate(testbed: Testbed, cell: Cell, result: Result, rankings: Rankings) -> Scores:
-    """NDCG@10 of each query at each depth, and the recall of the candidates."""
-    watch = Stopwatch()
-    with watch.phase("evaluate"):
-        ndcg10 = {depth: testbed.evaluator.ndcg10(rows) for depth, rows in rankings.items()}
-        recall = testbed.evaluator.candidate_recall(result.ranking.rows, [depth for depth in cell.depths if depth])
-    return Scores(ndcg10, {str(depth): share for depth, share in recall.items()}, watch.seconds)
+            yield Claim(tuple(results.of_draw(draw, testbed.shard) for draw in cell.each_draw))
 
 
 def keep_runs(testbed: Testbed, cell: Cell, draw: Cell, rankings: Rankings) -> None:
@@ -147,15 +102,19 @@ def describe(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequ
     firsts, config = [result.ranking for result in found], _recorded(testbed, cell)
     reranked = [ranking for ranking, result in zip(firsts, found, strict=True) if result.maxsim is not None]
     zeros = {"zero_scores": max(int((first.scores == 0).sum()) for first in reranked)} if reranked else {}
-    ndcg10 = {depth: np.stack([one.ndcg10[depth] for one in scores]) for depth in scores[0].ndcg10}
+    ndcg10 = _stacked([one.ndcg10 for one in scores])
+    measures = {name: _stacked([one.measures[name] for one in scores]) for name in scores[0].measures}
     means = {depth: values.mean(axis=0) for depth, values in ndcg10.items()}
     return Record(
         *cell.key,
         ndcg10={depth: float(np.mean(values)) for depth, values in means.items()},
         candidate_recall={depth: fmean(one.recall[depth] for one in scores) for depth in scores[0].recall},
-        candidates={**_counts(testbed, firsts, cell.k), "self_matches_removed": facts["self_matches_removed"]},
+        candidates={
+            **shortfall(firsts, testbed.self_rows, len(testbed.dataset.docs), cell.k),
+            "self_matches_removed": facts["self_matches_removed"],
+        },
         seconds={**facts["seconds"], "evaluate": fmean(one.seconds["evaluate"] for one in scores)},
-        bytes={"tokens": facts["token_bytes"], "index": facts["index_bytes"]},
+        bytes={"tokens": facts["token_bytes"], **_index_bytes(facts)},
         details={
             **facts["details"],
             **zeros,
@@ -164,7 +123,7 @@ def describe(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequ
             "shards": testbed.shard.count,
             **asdict(testbed.counts),
         },
-        notes=[*testbed.notes, *_found_nothing(testbed, cell, firsts), *_mean_note(cell)],
+        notes=[*testbed.notes, *_found_nothing(testbed, cell, firsts), *_mean_note(cell), *_foreign_notes(cell)],
         identity=cell.identity,
         config=config,
         sha256={
@@ -179,8 +138,31 @@ def describe(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequ
         commit=provenance.commit(),
         started=testbed.started,
         per_query={"queries": list(testbed.dataset.queries), **{d: s.tolist() for d, s in means.items()}},
-        draws=Draws(cell.seeds, ndcg10) if cell.draws else Draws(),
+        measures={
+            name: {depth: values.mean(axis=0).tolist() for depth, values in found.items()}
+            for name, found in measures.items()
+        },
+        draws=Draws(cell.seeds, ndcg10, measures) if cell.draws else Draws(),
     )
+
+
+def _stacked(scores: Sequence[ByDepth]) -> ByDepth:
+    """The scores of all draws together."""
+    return {depth: np.stack([one[depth] for one in scores]) for depth in scores[0]}
+
+
+def _index_bytes(facts: Options) -> dict[str, int]:
+    """Nothing for another engine's index, whose size is not known."""
+    return {} if facts["index_bytes"] is None else {"index": facts["index_bytes"]}
+
+
+def foreign_note(method: MethodOptions) -> str:
+    """The note that a run comes from elsewhere."""
+    return f"{notes.PAIR}{method.name} is the run of another engine, read from {method.given['file']}"
+
+
+def _foreign_notes(cell: Cell) -> list[str]:
+    return [foreign_note(cell.method)] if cell.method.name.startswith(FOREIGN) else []
 
 
 def _mean_note(cell: Cell) -> list[str]:
@@ -207,13 +189,15 @@ def _found_nothing(testbed: Testbed, cell: Cell, firsts: Sequence[Ranking]) -> l
     return [notes.PAIR + line]
 
 
-def _counts(testbed: Testbed, firsts: Sequence[Ranking], k: int) -> dict[str, Any]:
+def shortfall(
+    firsts: Sequence[Ranking], self_rows: Int[np.ndarray, " queries"], documents: int, k: int
+) -> dict[str, Any]:
     """How many candidates the queries got, and how many of them got fewer than asked for (and than exist).
 
     If the cell has several draws, ``fewest`` and ``mean`` are over all of them, and ``queries_with_fewer`` is the
     number of the draw that has the most such queries.
     """
-    asked = np.minimum(k, len(testbed.dataset.docs) - (testbed.self_rows >= 0))
+    asked = np.minimum(k, documents - (self_rows >= 0))
     counts = np.stack([first.counts for first in firsts])
     fewer = int((counts < asked).sum(axis=1).max())
     if fewer:

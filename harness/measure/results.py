@@ -1,4 +1,4 @@
-"""The result of a cell: read from its artifacts, and merged over the shards of a corpus."""
+"""The result of a draw: read from its artifacts, and merged over the shards of a corpus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from harness.config.shards import Shard
+from harness.measure import artifacts
 from harness.measure.artifacts import CellFiles, read_candidates, read_maxsim
+from harness.measure.cells import Cell
 from harness.ranking.ranks import Ranking
 from harness.system.errors import HarnessError
 
@@ -64,6 +67,19 @@ def merge(parts: Sequence[Result], k: int) -> Result:
         maxsim = np.take_along_axis(np.concatenate(padded, axis=1), order, axis=1)[:, :depth]
     ranking = Ranking(np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1))
     return Result(ranking, maxsim, _merged_facts([part.facts for part in parts]))
+
+
+def missing_shards(cell: Cell, shard: Shard) -> list[str]:
+    """The shards on which a draw of a cell has no result yet."""
+    parts = zip(*(artifacts.of_shards(draw.files, shard) for draw in cell.each_draw), strict=True)
+    shards = zip(shard.all, parts, strict=True)
+    return [one.name for one, draws in shards if not all(files.exist(cell.end_to_end) for files in draws)]
+
+
+def of_draw(draw: Cell, shard: Shard) -> Result:
+    """The result of a draw on all documents, from those on every shard."""
+    parts = artifacts.of_shards(draw.files, shard)
+    return merge([read(part, draw.end_to_end) for part in parts], draw.k)
 
 
 def mean_facts(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:

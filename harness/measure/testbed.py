@@ -195,13 +195,10 @@ class Testbed:
         encoding = stores if self.source.encodes else {}
         return {**{phase: store.meta["seconds"] for phase, store in encoding.items()}, **pooling_too}
 
-    @cached_property
+    @property
     def self_rows(self) -> Int[np.ndarray, " queries"]:
         """The row (among all documents) of the document that a query may not find, as it has its id; -1: none."""
-        if self.dataset.keep_self_matches:
-            return np.full(len(self.dataset.queries), -1)
-        rows = {document: row for row, document in enumerate(self.dataset.docs)}
-        return np.array([rows.get(query, -1) for query in self.dataset.queries], dtype=np.int64)
+        return self.dataset.self_rows
 
     @property
     def self_rows_of_shard(self) -> Int[np.ndarray, " queries"]:

@@ -4,7 +4,9 @@ from harness.records.draws import Draws
 from harness.records.groups import with_groups
 from harness.records.record import (
     FINAL,
+    FOREIGN,
     FORMAT,
+    NO_MODEL,
     OLDEST,
     CellKey,
     Record,
@@ -19,7 +21,9 @@ __all__ = [
     "CellKey",
     "Draws",
     "FINAL",
+    "FOREIGN",
     "FORMAT",
+    "NO_MODEL",
     "OLDEST",
     "Record",
     "check_name",

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +25,9 @@ from harness.config.seeds import Seeds
 from harness.system.errors import HarnessError
 from harness.system.files import read_bytes, replacing
 
+T = TypeVar("T")
+Scores = Mapping[str, Float[np.ndarray, "draws queries"]]
+"""Depth -> score of each query in each draw."""
 _ROUNDING = 1e-9
 _HEADER = 1024
 """More bytes than the description of an array takes in the file."""
@@ -39,19 +42,41 @@ class Draws:
     seeds : of each draw, ascending
     ndcg10 : rerank depth (or "final") -> NDCG@10 of each query in each draw, 0 to 1, in the order of the record's
         queries
+    measures : further measure -> the same
     """
 
     seeds: Seeds = ()
-    ndcg10: Mapping[str, Float[np.ndarray, "draws queries"]] = field(default_factory=dict, compare=False)
+    ndcg10: Scores = field(default_factory=dict, compare=False)
+    measures: Mapping[str, Scores] = field(default_factory=dict, compare=False)
 
     @property
     def means(self) -> dict[str, list[float]]:
         """Depth -> mean NDCG@10 of each draw."""
-        return {depth: self.means_at(depth) for depth in self.ndcg10}
+        return _means(self.ndcg10)
 
     def means_at(self, depth: str) -> list[float]:
         """Mean NDCG@10 of each draw at a depth."""
-        return list(self.ndcg10[depth].mean(axis=1).tolist())
+        return self.means[depth]
+
+    @property
+    def arrays(self) -> dict[str, Float[np.ndarray, "draws queries"]]:
+        """Name in the file -> scores."""
+        return _named(self.ndcg10, self.measures)
+
+    @property
+    def means_of_measures(self) -> dict[str, dict[str, list[float]]]:
+        """Further measure -> depth -> mean of each draw."""
+        return {name: _means(scores) for name, scores in self.measures.items()}
+
+
+def _means(scores: Scores) -> dict[str, list[float]]:
+    return {depth: list(values.mean(axis=1).tolist()) for depth, values in scores.items()}
+
+
+def _named(ndcg10: Mapping[str, T], measures: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """Scores by their names in the file: the depth, for a further measure with its name before it."""
+    further = {f"{name}.{depth}": values for name, scores in measures.items() for depth, values in scores.items()}
+    return {**ndcg10, **further}
 
 
 def write(record: Path, draws: Draws) -> dict[str, Any]:
@@ -59,12 +84,13 @@ def write(record: Path, draws: Draws) -> dict[str, Any]:
     if not draws.seeds:
         return {}
     archive = io.BytesIO()
-    np.savez_compressed(archive, **draws.ndcg10)  # type: ignore[arg-type]  # names of arrays are depths
+    np.savez_compressed(archive, **draws.arrays)  # type: ignore[arg-type]  # the names are no options
     content = archive.getvalue()
     name = sha256(content).hexdigest()
     with replacing(_path(record, name)) as file:
         file.write(content)
-    return {"seeds": [*draws.seeds], "ndcg10": draws.means, "sha256": name}
+    further = {"measures": draws.means_of_measures} if draws.measures else {}
+    return {"seeds": [*draws.seeds], "ndcg10": draws.means, **further, "sha256": name}
 
 
 def clear(record: Path, described: Mapping[str, Any]) -> None:
@@ -75,13 +101,20 @@ def clear(record: Path, described: Mapping[str, Any]) -> None:
             path.unlink(missing_ok=True)
 
 
-def read(record: Path, described: Mapping[str, Any], scores: Mapping[str, list[float]]) -> Draws:
+def read(
+    record: Path,
+    described: Mapping[str, Any],
+    scores: Mapping[str, list[float]],
+    measures: Mapping[str, Mapping[str, list[float]]],
+) -> Draws:
     """The draws that a record describes.
 
     Parameters
     ----------
     scores
         Depth -> the record's own score of each query: the mean over its draws.
+    measures
+        Further measure -> the same.
 
     Raises
     ------
@@ -105,11 +138,14 @@ def read(record: Path, described: Mapping[str, Any], scores: Mapping[str, list[f
         ) from None
     if sha256(content).hexdigest() != described["sha256"]:
         raise ValueError(f"{path.name} has other bytes than it was written with")
-    draws = Draws((*seeds,), _arrays(content, {depth: (len(seeds), len(own)) for depth, own in scores.items()}))
-    for depth, values in draws.ndcg10.items():
-        if not np.all((values >= 0) & (values <= 1)) or np.abs(values.mean(axis=0) - scores[depth]).max() > _ROUNDING:
-            raise ValueError(f"the scores at depth {depth} are not the means of its draws, from 0 to 1")
-    if described["ndcg10"] != draws.means:
+    own = _named(scores, measures)
+    arrays = _arrays(content, {name: (len(seeds), len(values)) for name, values in own.items()})
+    for name, values in arrays.items():
+        if not np.all((values >= 0) & (values <= 1)) or np.abs(values.mean(axis=0) - own[name]).max() > _ROUNDING:
+            raise ValueError(f"the scores at depth {name} are not the means of its draws, from 0 to 1")
+    further = {name: {depth: arrays[f"{name}.{depth}"] for depth in found} for name, found in measures.items()}
+    draws = Draws((*seeds,), {depth: arrays[depth] for depth in scores}, further)
+    if (described["ndcg10"], described.get("measures", {})) != (draws.means, draws.means_of_measures):
         raise ValueError("the means of its draws are not those of their scores")
     return draws
 

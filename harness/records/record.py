@@ -17,8 +17,10 @@ import dataclasses
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
+from harness.config.measures import NDCG10, Measure
 from harness.config.seeds import Seeds
 from harness.records import draws as draws_files
 from harness.records.draws import Draws
@@ -26,11 +28,13 @@ from harness.records.untrusted import check_name, check_numbers, parsed
 from harness.system.errors import HarnessError
 from harness.system.files import digest, read_bytes, sealed, unsealed, write_json
 
-FORMAT = 3
+FORMAT = 4
 OLDEST = 1
 """The oldest format that is read."""
 FINAL = "final"
 """The depth of the single ranking of a method that ranks with MaxSim itself."""
+FOREIGN, NO_MODEL = "foreign-", "no-model"
+"""How the methods of other engines' runs begin, and the model of such a run that was not reranked."""
 
 
 class CellKey(NamedTuple):
@@ -64,10 +68,12 @@ class Record:
     sha256 : hashes of ``config``, data, weights and the harness's code
     seeds : those of the model's head and of the method, if they have one
     per_query : "queries" -> ids; depth -> NDCG@10 of each query; of several draws, their mean
+    measures : further measure (`harness.config.measures`) -> depth -> the same as ``per_query``
     draws : the scores of each draw of the method's random numbers
 
     Records of format 1 have no ``sha256`` and ``seeds``: both are filled from ``config`` and ``identity`` when such a
-    record is read, without the hash of the code. Records of formats 1 and 2 have one draw.
+    record is read, without the hash of the code. Records of formats 1 and 2 have one draw, those of formats 1 to 3
+    NDCG@10 alone.
     """
 
     dataset: str
@@ -90,6 +96,7 @@ class Record:
     commit: str
     started: str
     per_query: dict[str, list[Any]]
+    measures: dict[str, dict[str, list[float]]] = dataclasses.field(default_factory=dict)
     draws: Draws = dataclasses.field(default_factory=Draws)
     format: int = FORMAT
 
@@ -99,9 +106,31 @@ class Record:
         return CellKey(self.dataset, self.model, self.center, self.method)
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether it is the run of another engine (`harness.foreign`)."""
+        return self.method.startswith(FOREIGN)
+
+    @property
+    def run_file(self) -> str:
+        """The name of the file that another engine's run was read from."""
+        method = self.config.get("method")
+        file = method.get("file") if isinstance(method, dict) else None
+        return file if isinstance(file, str) else "RUN.trec"
+
+    @property
     def draw_seeds(self) -> Seeds:
         """The seed of each of its draws; None for a method without random numbers."""
         return self.draws.seeds or (self.seeds.get("method"),)
+
+    def seen_by(self, measure: Measure) -> Record:
+        """The record as if its scores, and those of its draws, were those of a measure that it has."""
+        if measure == NDCG10:
+            return self
+        scores = self.measures[measure.name]
+        means = {depth: fmean(values) for depth, values in scores.items()}
+        per_query = {"queries": self.per_query["queries"], **scores}
+        draws = Draws(self.draws.seeds, self.draws.measures.get(measure.name, {}))
+        return dataclasses.replace(self, ndcg10=means, per_query=per_query, draws=draws)
 
     def query_scores(self, depth: str) -> dict[str, float]:
         """Query id -> NDCG@10, 0 to 1, at a depth that the record has.
@@ -163,11 +192,10 @@ def read(path: Path) -> Record:
             )
         if version == 1:
             content = {**_hashes_and_seeds(content), **content}
-        if version < FORMAT:
-            content = {**content, "draws": {}}
+        content = {**({"draws": {}} if version < 3 else {}), **({"measures": {}} if version < 4 else {}), **content}
         _check(content)
         scores = {depth: content["per_query"].get(depth, []) for depth in content["ndcg10"]}
-        content["draws"] = draws_files.read(path, content["draws"], scores)
+        content["draws"] = draws_files.read(path, content["draws"], scores, content["measures"])
         return Record(**{field.name: content[field.name] for field in fields(Record)})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HarnessError(

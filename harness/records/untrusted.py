@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.config.measures import Measure
 from harness.config.names import safe_name
 from harness.system import strict_json
 from harness.system.errors import HarnessError
@@ -60,6 +61,7 @@ def check_numbers(content: dict[str, Any]) -> None:
         if not all(map(_is_number, content[field].values())):
             raise ValueError(f"{field} are not numbers")
     scores = content["per_query"]
+    _check_measures(content)
     queries = scores.get("queries", [])
     if not isinstance(queries, list) or not all(isinstance(query, str) for query in queries):
         raise ValueError("the queries are not a list of ids")
@@ -70,6 +72,19 @@ def check_numbers(content: dict[str, Any]) -> None:
         is_whole = values and len(values) == len(queries)
         if is_whole and abs(sum(values) / len(values) - mean) > _ROUNDING:
             raise ValueError(f"ndcg10 at depth {ascii(depth)[:20]} is not the mean of the queries' scores")
+
+
+def _check_measures(content: dict[str, Any]) -> None:
+    """Raise a ValueError for further measures with other names, depths or scores than `run` writes."""
+    queries = content["per_query"].get("queries", [])
+    for name, by_depth in content["measures"].items():
+        Measure.of(name)
+        if not isinstance(by_depth, dict) or by_depth.keys() != content["ndcg10"].keys():
+            raise ValueError(f"{name} has other depths than ndcg10")
+        for values in by_depth.values():
+            is_list = isinstance(values, list) and len(values) == len(queries) > 0
+            if not is_list or not all(_is_number(value) and 0 <= value <= 1 for value in values):
+                raise ValueError(f"{name} is not a number for each query, from 0 to 1")
 
 
 def _is_number(value: Any) -> bool:

@@ -28,7 +28,7 @@ from harness.report.cell_commands import Commands
 from harness.report.rows import COST_COLUMNS, Block, blocks
 from harness.system.errors import HarnessError
 from harness.system.files import write_text
-from harness.tables import costs, paired_tests, paired_tests_text, titles
+from harness.tables import costs, holes, paired_tests, paired_tests_text, titles
 
 EXPECTED = EXPECTED_DIR
 
@@ -66,6 +66,7 @@ def page(inputs: Inputs, all_records: Sequence[Record]) -> tuple[str, list[str]]
     marks = paired_tests_text.marks(plaid)
     rows = blocks(inputs, table, marks, Commands(inputs.records, inputs.suite, datasets, inputs.results))
     first, *others = tables.remarks(table, inputs.records, inputs.suite, datasets, marks)
+    doubtful = holes.warning(inputs.records, inputs.rows, datasets, depths)
     notes: list[str] = []
     environment = Environment(
         loader=PackageLoader("harness.report", ""),
@@ -88,7 +89,7 @@ def page(inputs: Inputs, all_records: Sequence[Record]) -> tuple[str, list[str]]
         whole=[row for row in rows if end_to_end(row.row.method)],
         filters=_filters(rows, depths),
         cost_columns=COST_COLUMNS,
-        remarks=[first, paired_tests_text.remark(plaid, datasets), *_not_in_card(inputs), *others],
+        remarks=[first, paired_tests_text.remark(plaid, datasets), *_not_in_card(inputs), *others, *doubtful],
         tests=paired_tests_text.sections(plaid, methods, datasets),
         costs=costs.sections(costs.measured(inputs.records, inputs.rows, datasets), inputs.records, datasets),
         published=list(published.compared(EXPECTED, all_records)),

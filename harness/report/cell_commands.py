@@ -12,7 +12,7 @@ import yaml
 from harness.config import entries, suites
 from harness.config.texts import SINGLE, SWEPT, written
 from harness.methods.registry import is_centered
-from harness.records import FINAL, Record
+from harness.records import FINAL, FOREIGN, NO_MODEL, Record
 from harness.tables import Row
 
 NOT_IN_COMMAND = ("name", "title", "known_weights", "files")
@@ -51,13 +51,18 @@ class Commands:
 
     def of_cell(self, row: Row, dataset: str) -> str:
         """The command that measures a row on one data set."""
+        record = self._found.get((row, dataset))
+        if record and record.is_foreign:
+            return _line([*_score(record), *self._data(dataset), *self._model(row, record), *self._place], "score")
         return _line([*self._data(dataset), *self._options(row, dataset), *self._place])
 
     def of_row(self, row: Row) -> str | None:
         """The command that measures a row on all data sets; None if no single command does."""
-        options = [self._options(row, name) for name in self.datasets]
         if len(self.datasets) == 1:
             return self.of_cell(row, self.datasets[0])
+        if row.method.startswith(FOREIGN):  # a file for each data set
+            return None
+        options = [self._options(row, name) for name in self.datasets]
         if any(other != options[0] for other in options) or any(
             self._data(name) not in ([f"dataset={name}"], [f"suite={name}"]) for name in self.datasets
         ):
@@ -77,10 +82,15 @@ class Commands:
     def _options(self, row: Row, dataset: str) -> list[str]:
         """All words except those of the data set."""
         record = self._found.get((row, dataset)) or self._rows.get(row)
-        words = _words("model", _options(record or self._models.get(row.model), "model", row.model))
+        words = self._model(row, record)
         if is_centered(row.method):
             words += _words("center", _options(record, "center", row.center))
         return [*words, *_words("method", _options(record, "method", row.method)), *self._depth_words(record)]
+
+    def _model(self, row: Row, record: Record | None) -> list[str]:
+        if row.model == NO_MODEL:
+            return []
+        return _words("model", _options(record or self._models.get(row.model), "model", row.model))
 
     def _depth_words(self, record: Record | None) -> list[str]:
         """The word for the depths, if they are not those of conf/config.yaml."""
@@ -129,6 +139,11 @@ def _value(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _line(words: Sequence[str]) -> str:
+def _score(record: Record) -> list[str]:
+    """The words of `score` for the run of another engine; its record has the file's name alone."""
+    return [record.run_file, f"name={record.method.removeprefix(FOREIGN)}"]
+
+
+def _line(words: Sequence[str], command: str = "run") -> str:
     """The command, quoted for a shell."""
-    return shlex.join(["python", "-m", "harness", "run", *words])
+    return shlex.join(["python", "-m", "harness", command, *words])

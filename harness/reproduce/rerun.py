@@ -66,6 +66,11 @@ def read(path: Path) -> Record:
             f"the record {path} does not exist: expected a file of results/records, such as .../smve.json."
         )
     record = records.read(path)
+    if record.is_foreign:
+        raise HarnessError(
+            f"the record {path} is the run of another engine ({record.run_file}), which cannot be "
+            "searched again here: score the file again, with `score` and overwrite=true."
+        )
     queries = record.per_query.get("queries", [])
     if not queries or any(len(record.per_query.get(depth, [])) != len(queries) for depth in record.ndcg10):
         raise HarnessError(

@@ -1,7 +1,7 @@
 """The status of an experiment: which cells are done, running, failed or missing, and how long the rest may take.
 
-done      the record has all rerank depths and draws that are asked for. Only `run` checks the inputs as well, for
-          which it reads data and weights
+done      the record has all rerank depths, draws and measures that are asked for. Only `run` checks the inputs as
+          well, for which it reads data and weights
 running   a live process measures cells of the same (model, data set)
 failed    the last run left a message in results_dir/failures
 missing   all others
@@ -19,6 +19,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from harness import records
+from harness.config.measures import further
 from harness.config.names import model_name, safe_name
 from harness.config.options import results_dir
 from harness.config.seeds import Seeds
@@ -138,7 +139,8 @@ def _line(cells: Mapping[CellKey, Seeds], entry: Options, dataset: str, known: _
 def _state(cell: CellKey, seeds: Seeds, known: _Known, has_failed: bool, is_running: bool) -> str:
     """One of `STATES`."""
     path = records.record_path(known.results, *cell)
-    if path.exists() and has_all(records.read(path), known.options["depths"], seeds):
+    options = known.options
+    if path.exists() and has_all(records.read(path), options["depths"], seeds, further(options)):
         return DONE
     return RUNNING if is_running else FAILED if has_failed else MISSING
 
@@ -168,11 +170,12 @@ def _stores(cache: Path, model: str, dataset: str) -> list[Path]:
 def _size(entry: Options, depths: list[int], model: str, on_dataset: list[Record], stores: list[Path]) -> Size:
     """The size of a data set: from a record, preferably of the same model, or from a token store."""
     nearest = sorted(on_dataset, key=lambda record: record.model != model)
+    counted = [record for record in nearest if "document_tokens" in record.details]  # a run without a model has none
     try:
         stored = [int(json.loads(path.read_text())["tokens"]) for path in stores]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HarnessError(f"a token store is damaged ({error}): `python -m harness cache verify` names it.") from error
-    tokens = [record.details["document_tokens"] for record in nearest[:1]] or stored
+    tokens = [record.details["document_tokens"] for record in counted[:1]] or stored
     queries = [entry.get("queries"), *(len(record.per_query["queries"]) for record in nearest)]
     return Size(tokens[0] if tokens else None, next((count for count in queries if count), None), depths[-1])
 
@@ -181,7 +184,9 @@ def _tokens_as_elsewhere(entry: Options, model: str, measured: list[Record]) -> 
     """Document tokens of a data set that was never encoded, if its documents are as long as those of others."""
     same_model = [record for record in measured if record.model == model] or measured
     counts = {
-        record.dataset: (record.details["document_tokens"], record.details.get("documents")) for record in same_model
+        record.dataset: (record.details["document_tokens"], record.details.get("documents"))
+        for record in same_model
+        if "document_tokens" in record.details
     }
     lengths = [tokens / documents for tokens, documents in counts.values() if documents]
     return round(entry["docs"] * median(lengths)) if entry.get("docs") and lengths else None

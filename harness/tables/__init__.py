@@ -13,6 +13,7 @@ from harness.tables.table import (
     missing,
     per_query_csv,
     plaid_mean,
+    seen_by,
 )
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "remarks",
     "row_of",
     "rows_of",
+    "seen_by",
 ]

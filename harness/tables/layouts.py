@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness.config import suites
+from harness.config.measures import NDCG10, Measure
 from harness.methods.registry import end_to_end
 from harness.records import Record, notes
 from harness.tables import by_dataset
@@ -36,9 +37,17 @@ class Section:
     remarks: Sequence[str]
 
 
-def markdown(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = None) -> str:
-    """The card's layout; the rows with centerings that the card does not have follow in tables of their own."""
-    lines, blocks = _layout(table, datasets, marks or {})
+def markdown(
+    table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = None, beside: Marks | None = None
+) -> str:
+    """The card's layout; the rows with centerings that the card does not have follow in tables of their own.
+
+    Parameters
+    ----------
+    beside
+        What stands behind a value and its difference (`harness.tables.agreement`).
+    """
+    lines, blocks = _layout(table, datasets, marks or {}, beside or {})
     added = "; ".join(not_in_card(table[["center", "method"]].drop_duplicates().itertuples(index=False)).values())
     captions = {
         RECOMMENDED: "The best recipe without training (center=recommended), not in the card.",
@@ -57,15 +66,17 @@ def not_in_card(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {center_label(base): centering.KINDS[base].words or center_label(base) for base in bases}
 
 
-def latex(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = None) -> str:
+def latex(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = None, beside: Marks | None = None) -> str:
     """The same lines as a LaTeX tabular (booktabs)."""
-    lines, _ = _layout(table, datasets, marks or {})
+    lines, _ = _layout(table, datasets, marks or {}, beside or {})
     width = len(lines.columns)
     columns = "ll" + "r" * (width - 2) if by_dataset.is_for(table) else "lllr" + "l" * (width - 3)
     return "" if lines.empty else tabular(lines, columns)
 
 
-def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> tuple[pd.DataFrame, list[int]]:
+def _layout(
+    table: pd.DataFrame, datasets: Sequence[str], marks: Marks, beside: Marks
+) -> tuple[pd.DataFrame, list[int]]:
     """One line for each (model, center, method) of a first stage, as strings; and the block of each."""
     if by_dataset.is_for(table):
         shown = by_dataset.lines(table)
@@ -80,35 +91,40 @@ def _layout(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> tuple
         line = {"Model": title(str(model)) + scope(count, datasets), "Center": center_label(str(center))}
         line["PLAID"] = MISSING if math.isnan(plaid) else f"{plaid:.2f}"
         line["Method"] = method_title(str(method))
-        line |= {
-            f"rk={depth}": score(value, sd, delta, marks.get((str(model), str(center), str(method), depth), ""))
-            for depth, value, sd, delta in means[["depth", "ndcg10", "sd", "delta"]].itertuples(index=False)
-        }
+        for depth, value, sd, delta in means[["depth", "ndcg10", "sd", "delta"]].itertuples(index=False):
+            key = (str(model), str(center), str(method), depth)
+            line[f"rk={depth}"] = score(value, sd, delta, marks.get(key, "")) + beside.get(key, "")
         lines.append(line)
         blocks.append(block_of(str(center), str(method)))
     return pd.DataFrame(lines, columns=list(lines[0]) if lines else ["Center"]), blocks
 
 
 def remarks(
-    table: pd.DataFrame, records: Sequence[Record], suite: str, datasets: Sequence[str], marks: Marks | None = None
+    table: pd.DataFrame,
+    records: Sequence[Record],
+    suite: str,
+    datasets: Sequence[str],
+    marks: Marks | None = None,
+    beside: Marks | None = None,
+    measure: Measure = NDCG10,
 ) -> list[str]:
     """What a reader of the table must know: the data sets, what is missing, the ceiling, and the records' notes."""
     rows = set(table[["model", "center", "method"]].itertuples(index=False, name=None))
     shown = [record for record in records if (record.model, record.center, record.method) in rows]
     brackets = "; in brackets the difference to PLAID" if has_differences(table) else ""
-    lines = [f"Mean NDCG@10 x 100 over {suite} ({', '.join(datasets)}){brackets}."]
+    lines = [f"Mean {measure.title} x 100 over {suite} ({', '.join(datasets)}){brackets}."]
     lines += [SUITES[suite]] if suite in SUITES else []
     groups = {name: suites.members(name) for name in datasets if suites.is_group(name)}
     lines += [f"{name} is the mean over its {len(own)} data sets, and counts as one." for name, own in groups.items()]
     if count := missing(table):
         lines.append(f"Not measured ({MISSING}): {count} of {(table['dataset'] != MEAN).sum()} cells.")
     lines += _draws(table)
-    lines += _end_to_end(table, datasets, marks or {})
+    lines += _end_to_end(table, datasets, marks or {}, beside or {})
     lines += notes.sentences(shown, title, center_label)
     return lines
 
 
-def _end_to_end(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> list[str]:
+def _end_to_end(table: pd.DataFrame, datasets: Sequence[str], marks: Marks, beside: Marks) -> list[str]:
     """One sentence for each method that ranks with MaxSim itself, and for each model."""
     lines = []
     means = table[table["method"].map(end_to_end) & (table["dataset"] == MEAN)]
@@ -116,8 +132,9 @@ def _end_to_end(table: pd.DataFrame, datasets: Sequence[str], marks: Marks) -> l
         sets = table[(table["model"] == model) & (table["method"] == method) & (table["dataset"] != MEAN)]["ndcg10"]
         part = "" if sets.notna().all() else f" [{sets.notna().sum()} of {len(datasets)} sets]"
         difference = math.nan if method == PLAID else delta  # PLAID has none to itself
-        mark = marks.get((model, center, method, depth), "")
-        lines.append(f"{method_title(method)}, {title(model)}{part}: {score(value, sd, difference, mark)}.")
+        key = (model, center, method, depth)
+        shown = score(value, sd, difference, marks.get(key, "")) + beside.get(key, "")
+        lines.append(f"{method_title(method)}, {title(model)}{part}: {shown}.")
     return lines
 
 

@@ -24,7 +24,7 @@ from harness.methods.registry import base_name, end_to_end
 from harness.records import FINAL, Record
 from harness.system.threads import chunks
 from harness.tables.differences import Difference, Differences, deviations_of
-from harness.tables.rows import PLAID, Row, by_row
+from harness.tables.rows import PLAID, Row, by_row, plaid_of
 from harness.tables.table import KEY, MEAN, depths_of
 
 TIE = 1e-9  # difference in NDCG@10 (0 to 1) up to which two queries count as tied
@@ -77,10 +77,7 @@ class Tested:
 def to_plaid(rows: Sequence[Row], depths: Sequence[int]) -> list[Pair]:
     """Every row at every depth, against PLAID."""
     return [
-        Pair(row, Row(row.model, "none", PLAID), depth)
-        for row in rows
-        if row.method != PLAID
-        for depth in depths_of(row, depths)
+        Pair(row, plaid_of(row, rows), depth) for row in rows if row.method != PLAID for depth in depths_of(row, depths)
     ]
 
 

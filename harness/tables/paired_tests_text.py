@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from harness.config.measures import NDCG10, Measure
 from harness.evaluation.significance import LEVEL, POWER
 from harness.tables.formats import MISSING, decimals, scope, signed
 from harness.tables.layouts import Marks, Section
@@ -31,15 +32,17 @@ def remark(tested: Sequence[Tested], datasets: Sequence[str]) -> str:
     )
 
 
-def sections(plaid: Sequence[Tested], methods: Sequence[Tested], datasets: Sequence[str]) -> list[Section]:
+def sections(
+    plaid: Sequence[Tested], methods: Sequence[Tested], datasets: Sequence[str], measure: Measure = NDCG10
+) -> list[Section]:
     """Queries won, tied and lost against PLAID, and the methods of each (model, centering) against each other."""
     return [
-        *([_against_plaid(plaid, datasets), _detectable(plaid, datasets)] if plaid else []),
+        *([_against_plaid(plaid, datasets, measure), _detectable(plaid, datasets)] if plaid else []),
         *([_methods(methods, datasets)] if methods else []),
     ]
 
 
-def _against_plaid(tested: Sequence[Tested], datasets: Sequence[str]) -> Section:
+def _against_plaid(tested: Sequence[Tested], datasets: Sequence[str], measure: Measure) -> Section:
     end_to_end = []
     for test in tested:
         if not test.pair.depth:
@@ -50,7 +53,8 @@ def _against_plaid(tested: Sequence[Tested], datasets: Sequence[str]) -> Section
         return {**_label(test, datasets), "Queries": f"{test.difference.n_queries}"}
 
     table = _by_depth(tested, [*LABELS, "Queries"], first, _counts)
-    return Section("Against PLAID: queries won / tied / lost.", table, [*end_to_end, "Tied: NDCG@10 equal up to 1e-9."])
+    tied = f"Tied: {measure.title} equal up to 1e-9."
+    return Section("Against PLAID: queries won / tied / lost.", table, [*end_to_end, tied])
 
 
 def _detectable(tested: Sequence[Tested], datasets: Sequence[str]) -> Section:

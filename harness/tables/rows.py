@@ -9,7 +9,7 @@ from typing import Any
 from harness.config import recommended
 from harness.methods import registry
 from harness.methods.registry import base_name, end_to_end
-from harness.records import Record
+from harness.records import FOREIGN, NO_MODEL, Record
 from harness.system.errors import HarnessError
 from harness.vectors import centering
 
@@ -56,9 +56,10 @@ def rows_of(
 ) -> list[Row]:
     """The rows of a table: for each model those of the card and PLAID, then all other rows that were measured.
 
-    Empty `models`, `centers` or `methods` mean: all.
+    Empty `models`, `centers` or `methods` mean: all. Runs of other engines have no centering, and may have no model:
+    neither leaves them out.
     """
-    names = list(models) or sorted({record.model for record in records}, key=_model_order)
+    names = list(models) or sorted({record.model for record in records} - {NO_MODEL}, key=_model_order)
     card_centers = [name for name, kind in centering.KINDS.items() if kind.in_card]
     card = {Row(model, center, method) for model in names for center in card_centers for method in CARD_METHODS}
     plaid = {Row(model, "none", PLAID) for model in names}
@@ -69,15 +70,29 @@ def rows_of(
         method = not methods or row.method == PLAID or row.method in methods or base_name(row.method) in methods
         named = row.center in centers or base_name(row.center) in centers
         best = recommended.NAME in centers and row.center == recommended.name(row.method, row.model in given)
-        center = not centers or named or best or not registry.is_centered(row.method)
-        return row.model in names and method and center
+        is_foreign = row.method.startswith(FOREIGN)
+        center = not centers or named or best or is_foreign or not registry.is_centered(row.method)
+        return row.model in (*names, NO_MODEL) and method and center
 
     def place(row: Row) -> tuple[Any, ...]:
         block = block_of(row.center, row.method)
         center = (0, "") if block == RECOMMENDED else centering.order(row.center)  # each method has its own
-        return block, names.index(row.model), not end_to_end(row.method), center, registry.order(row.method)
+        return (
+            block,
+            [*names, NO_MODEL].index(row.model),
+            not end_to_end(row.method),
+            center,
+            registry.order(row.method),
+        )
 
     return sorted(filter(is_wanted, card | plaid | measured), key=place)
+
+
+def plaid_of(row: Row, rows: Iterable[Row]) -> Row:
+    """PLAID's row for the differences of a row: of its model, or of the only model beside a run that has none."""
+    others = {other.model for other in rows} - {NO_MODEL}
+    model = next(iter(others)) if row.model == NO_MODEL and len(others) == 1 else row.model
+    return Row(model, "none", PLAID)
 
 
 def _model_order(name: str) -> tuple[int, str]:

@@ -1,5 +1,7 @@
 """The long form of a table: mean NDCG@10 x 100 by rerank depth, with the difference to PLAID.
 
+Of another measure, the records are first `seen_by` it: all that follows, tests included, is the same.
+
 A value that was not measured is missing, never zero and never a guess. A mean is over those data sets of the suite that
 were measured for the row. If some were not, the row says so, and PLAID's mean and the difference are over the same data
 sets. Differences are taken before rounding. A value of several draws is their mean, with their standard deviation.
@@ -15,9 +17,10 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
+from harness.config.measures import NDCG10, Measure
 from harness.methods.registry import end_to_end
 from harness.records import FINAL, Record
-from harness.tables.rows import PLAID, Row, by_row
+from harness.tables.rows import PLAID, Row, by_row, plaid_of
 from harness.tables.titles import center_label
 
 KEY = ["model", "center", "method", "depth"]
@@ -29,6 +32,11 @@ MEAN = "mean"
 def depths_of(row: Row, depths: Sequence[int]) -> list[str]:
     """The rerank depths of a row, as in the long form; "" for a method that ranks with MaxSim itself."""
     return [""] if end_to_end(row.method) else [str(depth) for depth in depths]
+
+
+def seen_by(records: Iterable[Record], measure: Measure) -> list[Record]:
+    """The records that have a measure, with its scores in place of NDCG@10 (`Record.seen_by`)."""
+    return [record.seen_by(measure) for record in records if measure == NDCG10 or measure.name in record.measures]
 
 
 def long_form(
@@ -53,7 +61,7 @@ def long_form(
     for row in rows:
         for depth in depths_of(row, depths):
             values = [percent(row, depth or FINAL, name) for name in datasets]
-            plaid = [percent(Row(row.model, "none", PLAID), FINAL, name) for name in datasets]
+            plaid = [percent(plaid_of(row, rows), FINAL, name) for name in datasets]
             covered = [i for i, name in enumerate(datasets) if (row, name) in found]
             means = (_mean([values[i] for i in covered]), _mean([plaid[i] for i in covered]))
             for name, value, reference in [*zip(datasets, values, plaid, strict=True), (MEAN, *means)]:
@@ -111,22 +119,45 @@ def has_differences(table: pd.DataFrame) -> bool:
     return bool(table.loc[table["method"] != PLAID, "delta"].notna().any())
 
 
-def csv(table: pd.DataFrame) -> str:
+def csv(table: pd.DataFrame, measure: Measure | None = None, head: bool = True) -> str:
     """The long form as CSV, in percentage points with four decimals.
 
     A field is empty where nothing was measured, and so is the mean of a row that lacks a data set.
+
+    Parameters
+    ----------
+    measure
+        It stands in a first column, ``metric``, and its values in ``value``; None: the values are ``ndcg10``.
+    head
+        Whether the names of the columns come first.
     """
     missing_sets = table[table["dataset"] != MEAN].groupby(KEY, dropna=False)["ndcg10"].agg(lambda v: v.isna().any())
     partial = (table["dataset"] == MEAN) & table[KEY].apply(tuple, axis=1).map(missing_sets).astype(bool)
     shown = table.assign(center=table["center"].map(center_label))
     shown.loc[partial, ["ndcg10", "plaid", "delta", "sd"]] = math.nan
-    return shown.to_csv(index=False, float_format="%.4f")
+    return _labelled(shown, measure).to_csv(index=False, float_format="%.4f", header=head)
+
+
+def _labelled(lines: pd.DataFrame, measure: Measure | None) -> pd.DataFrame:
+    if measure is None:
+        return lines
+    return lines.rename(columns={"ndcg10": "value"}).assign(metric=measure.name)[
+        ["metric", *(name if name != "ndcg10" else "value" for name in lines.columns)]
+    ]
 
 
 def per_query_csv(
-    records: Iterable[Record], rows: Sequence[Row], datasets: Sequence[str], depths: Sequence[int]
+    records: Iterable[Record],
+    rows: Sequence[Row],
+    datasets: Sequence[str],
+    depths: Sequence[int],
+    measure: Measure | None = None,
+    head: bool = True,
 ) -> str:
-    """One line for each (row, depth, data set, query) that was measured: NDCG@10 from 0 to 1 in full precision."""
+    """One line for each (row, depth, data set, query) that was measured: NDCG@10 from 0 to 1 in full precision.
+
+    `measure` and `head` are those of `csv`.
+    """
     found = by_row(records)
     lines: list[list[object]] = []
     for row in rows:
@@ -136,4 +167,4 @@ def per_query_csv(
                     names = [row.model, center_label(row.center), row.method, depth]
                     scores = record.query_scores(depth or FINAL)
                     lines += [[record.dataset, query, *names, score] for query, score in scores.items()]
-    return pd.DataFrame(lines, columns=QUERY_COLUMNS).to_csv(index=False)
+    return _labelled(pd.DataFrame(lines, columns=QUERY_COLUMNS), measure).to_csv(index=False, header=head)

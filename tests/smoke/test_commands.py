@@ -53,6 +53,19 @@ def test_table_shows_the_sweep(shown, capsys, form):
         assert text.count("MUVERA") >= 3 and text.count("SMVE") >= 3
 
 
+def test_score_gives_our_own_run_the_scores_of_its_record(words, swept, tmp_path, capsys):
+    """Alone and reranked: a first stage is the same, whether it was searched here or read from a file."""
+    (run,) = (swept[1] / "runs").rglob("corpus/muvera.rk0.trec.gz")
+    ours = next(r for r in records.read_all(swept[1]) if (r.center, r.method) == ("corpus", "muvera"))
+    places = [word for word in words if not word.startswith(("results_dir", "model"))]
+    for model in ([], [word for word in words if word.startswith("model")]):
+        assert main(["score", str(run), *places, *model, f"results_dir={tmp_path}", "name=ours"]) == 0
+        record = next(r for r in records.read_all(tmp_path) if (r.model == "no-model") == (not model))
+        for depth, values in record.ndcg10.items():
+            assert values == ours.ndcg10[depth] and record.per_query[depth] == ours.per_query[depth]
+    assert {*record.ndcg10} == {*ours.ndcg10} and "foreign-ours" in capsys.readouterr().out
+
+
 def test_tables_of_tests_costs_and_queries(shown, capsys):
     assert main(["table", *shown, "significance=true", "cost=true"]) == 0
     text = capsys.readouterr().out

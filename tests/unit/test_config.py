@@ -110,7 +110,7 @@ def test_the_configuration_is_plain_data():
 
 ROOMS = (
     "system kernels config data models vectors ranking methods evaluation records tables advice measure export "
-    "geometry training run api sweep cache reproduce bench figures report commands cli __main__"
+    "geometry training run api foreign sweep cache reproduce bench figures report commands cli __main__"
 ).split()
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from omegaconf import OmegaConf
 import reference
 from cells import cell, drawn, named, plaid
+from omegaconf import OmegaConf
 
 from harness import records, tables
 from harness.cli import main
