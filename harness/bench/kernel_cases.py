@@ -15,7 +15,8 @@ from harness.config.entries import entry
 from harness.methods import registry, smve_anchors
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.muvera_cpu import dot_products
-from harness.methods.smve import InvertedIndex, SparseCodes, SparseEncoding
+from harness.methods.smve import SparseEncoding
+from harness.methods.smve_codes import InvertedIndex, SparseCodes
 from harness.ranking import maxsim_cpu as maxsim
 from harness.ranking.maxsim import Pairs
 from harness.ranking.topk import RunningTopK

@@ -20,6 +20,11 @@ _SIMILARITIES = 1 << 18  # what one thread makes at once: 1 MiB, which stays in 
 _WORK = 1 << 22  # similarities in one piece of work for a thread
 
 
+def token_bytes(dim: int) -> int:
+    """Bytes that a token of a block takes: float16 as read, and float32."""
+    return 8 * dim
+
+
 def prepare(queries: TokenVectors, device: torch.device) -> Float[np.ndarray, "queries dim length"]:
     """The queries' tokens as columns, padded with zeros to the longest."""
     stacked = np.zeros((len(queries), queries.dim, int(queries.lengths.max(initial=1))), dtype=np.float32)
