@@ -71,9 +71,9 @@ class SparseEncoding:
         return chosen.reshape(len(tokens), kept), values.reshape(len(tokens), kept)
 
     @cached_property
-    def matrices(self) -> list[torch.Tensor]:
-        """The anchors of each set on the device, float32 [dim, w]."""
-        return [torch.from_numpy(anchors.matrix).to(self.device) for anchors in self.sets]
+    def halves(self) -> list[smve_gpu.Halves]:
+        """The anchors of each set on a GPU."""
+        return [smve_gpu.Halves.of(torch.from_numpy(anchors.matrix.T).to(self.device)) for anchors in self.sets]
 
     @property
     def token_bytes(self) -> int:
