@@ -31,7 +31,7 @@ from harness.ranking.maxsim import Pairs
 from harness.vectors.forward import vectors
 from harness.vectors.store import StoreInMemory
 
-PRODUCT, DOCUMENTS, LENGTH, QUERIES, QUERY_LENGTH, DIM, CANDIDATES, TEXTS = 8192, 4000, 100, 1000, 32, 128, 1000, 4096
+PRODUCT, DOCUMENTS, LENGTH, QUERIES, QUERY_LENGTH, DIM, CANDIDATES, TEXTS = 8192, 4000, 100, 1000, 32, 128, 1000, 2048
 
 
 class Card:

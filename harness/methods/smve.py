@@ -73,7 +73,7 @@ class SparseEncoding:
     @cached_property
     def halves(self) -> list[smve_gpu.Halves]:
         """The anchors of each set on a GPU."""
-        return [smve_gpu.Halves.of(torch.from_numpy(anchors.matrix.T).to(self.device)) for anchors in self.sets]
+        return [smve_gpu.Halves.of_anchors(torch.from_numpy(anchors.matrix.T).to(self.device)) for anchors in self.sets]
 
     @property
     def token_bytes(self) -> int:

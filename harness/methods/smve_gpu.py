@@ -12,19 +12,21 @@ token and anchor, a few roundings of float32.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 
+from harness.system.device import sent
 from harness.system.threads import chunks
 from harness.vectors.store import Block
 
 if TYPE_CHECKING:
     from harness.methods.smve import SparseEncoding
 
-_PROJECTIONS = 1 << 25  # made at once: 128 MiB of float32
+_PROJECTIONS = 1 << 26  # made at once: 256 MiB of float32
 _DENSE = 1 << 25  # numbers of queries as dense columns: 128 MiB
 _GROUP = 64  # anchors of which only the largest projection is looked at first
 _RANGE = 8  # numbers are scaled below 2^_RANGE before they are split, where float16 is precise and does not overflow
@@ -74,19 +76,31 @@ class SparseCodes:
 
 @dataclass(frozen=True)
 class Halves:
-    """A float32 matrix [rows, dim] times 2^`shift`, as the sum of two float16 matrices."""
+    """The halves of a float32 matrix [rows, dim] times 2^`shift`, side by side: float16 [rows, 3 * dim]."""
 
-    high: torch.Tensor
-    low: torch.Tensor
+    numbers: torch.Tensor
     shift: torch.Tensor
 
     @classmethod
-    def of(cls, matrix: Float[torch.Tensor, "rows dim"]) -> Halves:
-        """Split a matrix of at least one number."""
-        shift = _RANGE - torch.frexp(matrix.abs().amax()).exponent
-        scaled = torch.ldexp(matrix, shift)
-        high = scaled.half()
-        return cls(high, (scaled - high.float()).half(), shift)
+    def of_tokens(cls, matrix: Float[torch.Tensor, "rows dim"]) -> Halves:
+        """High, low, high."""
+        high, low, shift = _halves(matrix)
+        return cls(torch.cat([high, low, high], dim=1), shift)
+
+    @classmethod
+    def of_anchors(cls, matrix: Float[torch.Tensor, "rows dim"]) -> Halves:
+        """High, high, low."""
+        high, low, shift = _halves(matrix)
+        return cls(torch.cat([high, high, low], dim=1), shift)
+
+
+def _halves(matrix: Float[torch.Tensor, "rows dim"]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The high and low halves of a scaled matrix, and the exponent of its scale."""
+    largest = matrix.abs().amax() if len(matrix) else matrix.new_zeros(())
+    shift = _RANGE - torch.frexp(largest).exponent
+    scaled = torch.ldexp(matrix, shift)
+    high = scaled.half()
+    return high, (scaled - high.float()).half(), shift
 
 
 def encode(encoding: SparseEncoding, block: Block, mean: bool) -> SparseCodes:
@@ -95,14 +109,14 @@ def encode(encoding: SparseEncoding, block: Block, mean: bool) -> SparseCodes:
     Cost: for each token 3 * size * dim multiply-adds in float16, and size projections written and read.
     """
     device, size, texts = encoding.device, encoding.size, len(block.lengths)
-    tokens, lengths = (torch.from_numpy(array).to(device) for array in (block.tokens, block.lengths))
+    tokens, lengths = Halves.of_tokens(sent(block.tokens, device)), sent(block.lengths, device)
     first_key = torch.arange(texts, device=device).repeat_interleave(lengths)[:, None] * size
-    keys, values = [tokens.new_empty(0, dtype=torch.int64)], [tokens.new_empty(0)]
-    for piece in chunks(len(tokens), max(1, _PROJECTIONS // encoding.width)):
+    keys, values = [first_key.new_empty(0)], [torch.empty(0, device=device)]
+    for piece in chunks(len(block.tokens), max(1, _PROJECTIONS // encoding.width)):
         part = slice(piece.start, piece.stop)
         for r, anchors in enumerate(encoding.halves):
-            projections, chosen = largest_projections(Halves.of(tokens[part]), anchors, encoding.keep)
-            keys.append((first_key[part] + r * encoding.width + chosen).flatten())
+            projections, chosen = largest_projections(tokens, anchors, part, encoding.keep)
+            keys.append((chosen + (first_key[part] + r * encoding.width)).flatten())
             values.append(projections.flatten())
     ordered, order = torch.cat(keys).sort(stable=True)
     places, counts = ordered.unique_consecutive(return_counts=True)
@@ -112,31 +126,28 @@ def encode(encoding: SparseEncoding, block: Block, mean: bool) -> SparseCodes:
 
 
 def largest_projections(
-    tokens: Halves, anchors: Halves, k: int
+    tokens: Halves, anchors: Halves, part: slice, k: int
 ) -> tuple[Float[torch.Tensor, "tokens k"], Int[torch.Tensor, "tokens k"]]:
-    """SMVE's kept projections of each token, and their anchors, in no particular order.
+    """SMVE's kept projections of some tokens, and their anchors, in no particular order.
 
     Group i has every anchor whose number is i modulo the number of groups. Each of the k largest projections is in one
     of the k groups with the largest maxima.
     """
-    projections = _products(tokens, anchors)
+    projections = _products(tokens.numbers[part], anchors.numbers.T)
     rows, width = projections.shape
     if width % _GROUP or width <= _GROUP * k:
         values, chosen = projections.topk(k, dim=1, sorted=False)
     else:
-        grouped = projections.view(rows, _GROUP, -1)
-        groups = grouped.amax(dim=1).topk(k, dim=1, sorted=False).indices
-        members = groups[:, None] + torch.arange(0, width, width // _GROUP, device=groups.device)[:, None]
-        members = members.flatten(1)
+        groups = projections.view(rows, _GROUP, -1).amax(dim=1).topk(k, dim=1, sorted=False).indices
+        first = torch.arange(0, width, width // _GROUP, device=groups.device)
+        members = (groups[:, None] + first[:, None]).flatten(1)
         values, places = projections.gather(1, members).topk(k, dim=1, sorted=False)
         chosen = members.gather(1, places)
     return torch.ldexp(values, -(tokens.shift + anchors.shift)), chosen
 
 
-def _products(tokens: Halves, anchors: Halves) -> Float[torch.Tensor, "tokens width"]:
-    """Scaled float32 products of tokens [tokens, dim] and anchors [width, dim]; low low is below float32's rounding."""
-    left = torch.cat([tokens.high, tokens.low, tokens.high], dim=1)
-    right = torch.cat([anchors.high, anchors.high, anchors.low], dim=1).T
+def _products(left: Float[torch.Tensor, "m n"], right: Float[torch.Tensor, "n w"]) -> Float[torch.Tensor, "m w"]:
+    """A product of float16 numbers, summed as float32."""
     return torch.mm(left, right, out_dtype=torch.float32) if left.is_cuda else left.float() @ right.float()
 
 
@@ -144,9 +155,11 @@ class Index:
     """The codes of a block of documents as a sparse matrix, to be searched."""
 
     def __init__(self, codes: SparseCodes) -> None:
-        places, shape = torch.stack([codes.texts, codes.anchors]), (len(codes), codes.size)
-        with torch.sparse.check_sparse_tensor_invariants(False):
-            self.documents = torch.sparse_coo_tensor(places, codes.weights, shape, is_coalesced=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse (CSR|invariant)")
+            self.documents = torch.sparse_csr_tensor(
+                codes.ends, codes.anchors, codes.weights, (len(codes), codes.size), check_invariants=False
+            )
 
     def scores(self, queries: SparseCodes) -> Float[torch.Tensor, "queries docs"]:
         """Dot products of all queries with all documents.

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from harness.system.device import sent
 from harness.system.threads import runs
 from harness.vectors.store import Block, TokenVectors
 
@@ -31,7 +32,7 @@ def prepare(queries: TokenVectors, device: torch.device) -> Float[torch.Tensor, 
     shift = np.arange(len(queries)) * length - every.offsets[:-1]
     places = np.arange(len(every.tokens)) + np.repeat(shift, every.lengths)
     padded = torch.zeros(len(queries) * length, queries.dim, device=device)
-    padded[torch.from_numpy(places).to(device)] = torch.from_numpy(every.tokens).to(device)
+    padded[torch.from_numpy(places).to(device)] = sent(every.tokens, device)
     return _narrowed(padded).view(len(queries), length, queries.dim)
 
 
@@ -61,7 +62,7 @@ def _scores(
     from harness.ranking.maxsim_triton import maxima  # only where it is needed: few machines without a GPU have Triton
 
     device, length = queries.device, queries.shape[1]
-    tokens = _narrowed(torch.as_tensor(block.tokens, device=device))
+    tokens = _narrowed(sent(block.tokens, device))
     if tokens.dtype != queries.dtype:
         tokens, queries = tokens.float(), queries.float()
     offsets, ends = (torch.from_numpy(array).to(device) for array in (block.offsets, bounds))
