@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 
 from harness.system.device import sent
+from harness.system.errors import HarnessError
 from harness.system.threads import runs
 from harness.vectors.store import Block, TokenVectors
 
@@ -59,8 +60,15 @@ def _scores(
     queries: torch.Tensor, block: Block, bounds: Int[np.ndarray, " rows"], wanted: torch.Tensor | None
 ) -> Float[torch.Tensor, " pairs"]:
     """MaxSim of pairs, document by document; for None, each document is wanted by every query."""
-    from harness.ranking.maxsim_triton import maxima  # only where it is needed: few machines without a GPU have Triton
-
+    try:
+        from harness.ranking.maxsim_triton import (
+            maxima,  # only where it is needed: a machine without a GPU may lack Triton
+        )
+    except ModuleNotFoundError as error:
+        raise HarnessError(
+            "device=cuda needs the package triton, which torch for Linux brings along, and it is missing: install it, or "
+            "set device=cpu."
+        ) from error
     device, length = queries.device, queries.shape[1]
     tokens = _narrowed(sent(block.tokens, device))
     if tokens.dtype != queries.dtype:

@@ -6,6 +6,8 @@ TF32, so that both devices differ by the order of their sums alone.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import reference
@@ -19,6 +21,7 @@ from harness.methods.smve import SparseEncoding
 from harness.ranking import maxsim, maxsim_gpu, resources, topk_gpu
 from harness.ranking.maxsim import Pairs
 from harness.ranking.resources import Resources
+from harness.system.errors import HarnessError
 from harness.vectors.store import StoreInMemory
 
 CHOOSE = (lemur, maxsim, muvera, resources, smve)  # the modules that choose between twins
@@ -89,6 +92,13 @@ def test_padding_never_wins_where_all_similarities_are_negative(gpu):
     assert scores[0].tolist() == pytest.approx([-1, 0.6])
 
 
+def test_a_missing_triton_is_a_sentence(monkeypatch, make_store, query_texts, ragged):
+    monkeypatch.setitem(sys.modules, "harness.ranking.maxsim_triton", None)
+    queries = maxsim_gpu.prepare(make_store(query_texts), torch.device("cpu"))
+    with pytest.raises(HarnessError, match="triton, which torch for Linux brings along"):
+        maxsim_gpu.block_scores(queries, make_store(ragged).rows(0, 3))
+
+
 @pytest.mark.parametrize("keys", [1, 1 << 22])
 @pytest.mark.parametrize("k", [1, 40, 3000])
 def test_running_top_k_is_the_sorted_head_with_many_ties(monkeypatch, rng, gpu, keys, k):
@@ -136,6 +146,20 @@ def test_smve_equals_the_reference(
     assert len(documents.anchors) == np.count_nonzero(wanted)
     scores = encoding.index(documents).scores(asked).cpu()
     np.testing.assert_allclose(scores, wanted_queries @ wanted.T, rtol=1e-5, atol=1e-5)
+
+
+def test_products_of_split_numbers_are_those_of_float32(rng, gpu):
+    """Within 2^-20 of the lengths of both vectors, at any scale; products of float16 alone are off by 2^-13."""
+    tokens = rng.standard_normal((50, 96)).astype(np.float32)
+    anchors = smve_anchors.gaussian(96, 300, rng).matrix
+    for scale in (1e-6, 1.0, 1e6):
+        left = smve_gpu.Halves.of_tokens(torch.from_numpy(tokens * np.float32(scale)).to(gpu))
+        right = smve_gpu.Halves.of_anchors(torch.from_numpy(anchors.T).to(gpu))
+        values, chosen = smve_gpu.largest_projections(left, right, slice(0, 50), 300)
+        exact = (tokens * np.float32(scale)).astype(np.float64) @ anchors.astype(np.float64)
+        found = np.take_along_axis(exact, chosen.cpu().numpy(), axis=1)
+        lengths = scale * np.linalg.norm(tokens, axis=1, keepdims=True)
+        assert (np.abs(values.cpu().numpy() - found) / lengths).max() < 2**-20
 
 
 @pytest.mark.parametrize("options", CASES, ids=lambda options: " ".join(map(str, options.values())))
