@@ -66,7 +66,7 @@ def _scores(
         )
     except ModuleNotFoundError as error:
         raise HarnessError(
-            "device=cuda needs the package triton, which torch for Linux brings along, and it is missing: install it, or "
+            "device=cuda needs the package triton, which torch for Linux brings along, and it is missing: install it or "
             "set device=cpu."
         ) from error
     device, length = queries.device, queries.shape[1]
