@@ -60,14 +60,12 @@ def _scores(
     queries: torch.Tensor, block: Block, bounds: Int[np.ndarray, " rows"], wanted: torch.Tensor | None
 ) -> Float[torch.Tensor, " pairs"]:
     """MaxSim of pairs, document by document; for None, each document is wanted by every query."""
-    try:
-        from harness.ranking.maxsim_triton import (
-            maxima,  # only where it is needed: a machine without a GPU may lack Triton
-        )
+    try:  # only where it is needed: a machine without a GPU may lack Triton
+        from harness.ranking.maxsim_triton import maxima
     except ModuleNotFoundError as error:
         raise HarnessError(
-            "device=cuda needs the package triton, which torch for Linux brings along, and it is missing: install it or "
-            "set device=cpu."
+            "device=cuda needs the package triton, which torch for Linux brings along, and it is missing: install it, "
+            "or set device=cpu."
         ) from error
     device, length = queries.device, queries.shape[1]
     tokens = _narrowed(sent(block.tokens, device))
