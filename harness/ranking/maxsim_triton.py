@@ -30,8 +30,9 @@ def maxima(
     Document i has the tokens ``offsets[i]`` to ``offsets[i + 1] - 1`` and the pairs ``bounds[i]`` to
     ``bounds[i + 1] - 1``, of which pair p is with query ``wanted[p]``; for None, every query wants every document.
 
-    float16 numbers are multiplied exactly and summed as float32. float32 numbers are multiplied by three TF32 products, which
-    leave an error of about 2^-21 of each product, where float32 leaves 2^-24. Above 256 dimensions this is very slow.
+    float16 numbers are multiplied exactly and summed as float32. float32 numbers are multiplied by three TF32 products,
+    which leave an error of about 2^-21 of each product, where float32 leaves 2^-24. Above 256 dimensions this is very
+    slow.
     """
     _, length, dim = queries.shape
     exact = queries.dtype == torch.half
