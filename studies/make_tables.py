@@ -14,6 +14,7 @@ from offline8 import answer, beside_the_card
 from pages import MODEL, RESULTS, ROOT, printed, splice
 
 from harness import records
+from harness.bench.report import gpu_table
 from harness.bench.report import table as bench_table
 from harness.bench.timing import Row
 from harness.config import entries
@@ -105,7 +106,8 @@ def main() -> None:
     splice(DOCS / "results.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
     rows = [Row(**row) for row in json.loads((RESULTS / "bench" / "bench.json").read_text(encoding="utf-8"))]
-    splice(DOCS / "speed.md", "bench", bench_table([row for row in rows if row.what != "scale"]))
+    splice(DOCS / "speed.md", "bench", bench_table([row for row in rows if row.what not in ("scale", "gpu")]))
+    splice(DOCS / "speed.md", "gpu", gpu_table([row for row in rows if row.what == "gpu"]))
     splice(DOCS / "speed.md", "scale", scale_table([row for row in rows if row.what == "scale"]))
     splice(RESULTS / "README.md", "smve curve", (TABLES / "smve_curve.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "phases", (TABLES / "phases.md").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 """The benchmark: the time of this harness's inner loops, compared with named peers and with the machine's limit.
 
-    python -m harness bench [what=rerank|muvera|smve|search|encode|grid|scale] [model=... dataset=...]
+    python -m harness bench [what=rerank|muvera|smve|search|encode|grid|scale|gpu] [model=... dataset=...]
 
 Everything is measured in one run on the same inputs, the token vectors of the data set. Our implementation, the peer
 and the limit take turns, so that other load on the machine affects all of them; results are medians.
@@ -17,11 +17,14 @@ from omegaconf import DictConfig
 from harness.system import streams
 from harness.system.errors import unknown
 
-WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "scale")
+WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "scale", "gpu")
+USUAL = WHAT[:-2]
 
 
 def run(config: DictConfig) -> int:
-    """Time the cases of ``what`` (null: all but scale), print the table, write bench.json and the chart.
+    """Time the cases of ``what``, print the table, write bench.json and the chart.
+
+    For null these are those of a GPU with ``device=cuda``, else all but scale and gpu.
 
     Returns
     -------
@@ -47,23 +50,26 @@ def run(config: DictConfig) -> int:
         rows.append(row)
     folder = results_dir(config.results_dir) / "bench"
     report.chart(folder, report.keep(folder, rows))
-    sys.stdout.write(f"{report.table(rows)}\n\nRows: {folder / 'bench.json'}\n")
+    table = report.gpu_table if rows[0].what == "gpu" else report.table
+    sys.stdout.write(f"{table(rows)}\n\nRows: {folder / 'bench.json'}\n")
     return 0
 
 
 def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-arg]
     """The rows of the table, each as soon as it is measured."""
-    from harness.bench import kernel_cases, pipeline_cases
+    from harness.bench import gpu_cases, kernel_cases, pipeline_cases
     from harness.bench.timing import timed
     from harness.measure.grouping import selected
     from harness.measure.testbed import testbed_of
 
-    chosen = [config.what] if config.what else list(WHAT[:-1])
+    chosen = [config.what] if config.what else ["gpu"] if config.device == "cuda" else list(USUAL)
     if chosen != ["scale"]:
         testbed = testbed_of(options, selected(options)[0])
     for what in chosen:
         if what == "scale":
             yield from pipeline_cases.scale(config.memory_mb)
+        elif what == "gpu":
+            yield from gpu_cases.gpu(testbed, testbed.resources.device, config.runs)
         elif what == "grid":
             yield from pipeline_cases.grid(testbed, 4096, 8, config.runs)
         else:

@@ -15,7 +15,8 @@ from harness.config.entries import entry
 from harness.methods import registry, smve_anchors
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.muvera_cpu import dot_products
-from harness.methods.smve import InvertedIndex, SparseCodes, SparseEncoding
+from harness.methods.smve import SparseEncoding
+from harness.methods.smve_codes import InvertedIndex, SparseCodes
 from harness.ranking import maxsim_cpu as maxsim
 from harness.ranking.maxsim import Pairs
 from harness.ranking.topk import RunningTopK
@@ -95,7 +96,7 @@ def rerank(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
 def muvera(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
     """Encoding of documents with the options of conf/method; the limit is the product with the hyperplanes alone."""
     block = docs.rows(0, min(DOCUMENTS, len(docs)))
-    options = _muvera_options()
+    options = muvera_options()
     repetitions, bits, projection = (options[name] for name in ("repetitions", "bits", "projection"))
     fde = FixedDimensionalEncoding(docs.dim, **options, device=CPU)
     peer = None
@@ -163,7 +164,7 @@ def smve(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
 def search(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
     """The search from codes to the 1,000 best documents of each query."""
     k = min(1000, len(docs))
-    fde = FixedDimensionalEncoding(docs.dim, **_muvera_options(), device=CPU)
+    fde = FixedDimensionalEncoding(docs.dim, **muvera_options(), device=CPU)
     block, query_block = docs.rows(0, len(docs)), queries.rows(0, len(queries))
     codes, query_codes = fde.documents(block), fde.queries(query_block).T.contiguous()
 
@@ -211,7 +212,7 @@ def search(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
         yield Case("search", case, search_smve, peer, search_scipy, limit, agree_sparse)
 
 
-def _muvera_options() -> dict[str, Any]:
+def muvera_options() -> dict[str, Any]:
     """The options of conf/method/muvera.yaml, as the arguments of `FixedDimensionalEncoding`."""
     return registry.arguments(entry("method", "muvera"))
 

@@ -48,9 +48,29 @@ def table(rows: Iterable[Row]) -> str:
     return str(frame.loc[:, (frame != "").any()].to_markdown(index=False, disable_numparse=True))
 
 
+def gpu_table(rows: Iterable[Row]) -> str:
+    """Rows of a GPU as a Markdown table: operations per second and their share of a large product's, documents, memory.
+
+    A share is that of the product in the same type of numbers (`harness.bench.gpu_cases`).
+    """
+    lines = [
+        {
+            "case": row.case,
+            "ms": _number(1000 * row.ours_seconds, 1),
+            "TFLOP / s": "" if row.operations is None else _number(row.operations / row.ours_seconds / 1e12, 1),
+            "share of the product": "" if row.ratio_limit is None else f"{100 * row.ratio_limit:.1f}%",
+            "documents / s": "" if row.documents is None else f"{row.documents / row.ours_seconds:,.0f}",
+            "peak memory, MB": "" if row.peak_mb is None else f"{row.peak_mb:,.0f}",
+        }
+        for row in rows
+    ]
+    return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
+
+
 def chart(folder: Path, rows: list[dict[str, object]]) -> None:
     """Write bench.svg and bench.png: bars of peer / ours and limit / ours for each case."""
-    shown = [row for row in rows if row["ratio_peer"] is not None or row["ratio_limit"] is not None]
+    on_cpu = [row for row in rows if row["what"] != "gpu"]
+    shown = [row for row in on_cpu if row["ratio_peer"] is not None or row["ratio_limit"] is not None]
     if not shown:
         return
     with matplotlib.rc_context({"svg.hashsalt": "bench", "font.size": 8}):

@@ -55,7 +55,10 @@ class Row:
     spread : half the range of our times, divided by their median
     runs : number of timed runs
     host : the machine and its BLAS (`host`)
-    peak_mb : peak resident memory of the process in MB; None if it was not measured
+    peak_mb : peak resident memory of the process in MB, or, of a case for a GPU, peak memory on the GPU; None if it was
+        not measured
+    documents : how many documents the case is about, where documents per second are shown
+    operations : how many floating-point operations the case has, where operations per second are shown
     """
 
     what: str
@@ -71,6 +74,8 @@ class Row:
     runs: int
     host: dict[str, Any]
     peak_mb: float | None = None
+    documents: int | None = None
+    operations: int | None = None
 
 
 def timed(case: Case, runs: int) -> Row:

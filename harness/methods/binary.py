@@ -38,7 +38,7 @@ class Binary(Method):
 
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by the score above."""
-        watch = Stopwatch()
+        watch = Stopwatch(resources.device)
         asked = queries if self.queries == "float" else stacked([part.map(_rounded) for part in queries.parts])
         searching = bar("1-bit codes", len(docs), resources.show, device=resources.device)
         with watch.phase("search"), searching as progress:

@@ -30,7 +30,7 @@ def search_and_score(
     docs: TokenVectors, queries: TokenVectors, k: int, pairs: Pairs, resources: Resources
 ) -> tuple[SearchResult, Float[np.ndarray, " pairs"]]:
     """Exact search, and the scores of some pairs that its one pass over the corpus comes across."""
-    watch = Stopwatch()
+    watch = Stopwatch(resources.device)
     searching = bar("exact MaxSim", len(docs), resources.show, device=resources.device)
     with watch.phase("search"), searching as progress:
         best = resources.top_k(len(queries), min(k, len(docs)))

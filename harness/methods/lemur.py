@@ -64,7 +64,7 @@ class Lemur(Method):
 
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by F_q . F_d."""
-        watch, device = Stopwatch(), resources.device
+        watch, device = Stopwatch(resources.device), resources.device
         rng = np.random.default_rng(self.seed)
         weights = torch.from_numpy(rng.standard_normal((docs.dim, self.features), dtype=np.float32)).to(device)
         learning = _sample(docs if self.teachers is None else self.teachers, self.learn_tokens, rng)

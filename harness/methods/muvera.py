@@ -107,7 +107,7 @@ class Muvera(Method):
 
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by F_q . F_d."""
-        watch = Stopwatch()
+        watch = Stopwatch(resources.device)
         fde = FixedDimensionalEncoding(docs.dim, *self.options, resources.device)
         token_bytes, row_bytes = 12 * docs.dim + fde.token_bytes, fde.row_bytes + 12 * len(queries)
         with watch.phase("encode_queries"):

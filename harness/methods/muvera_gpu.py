@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from harness.system.device import sent
 from harness.vectors.store import Block
 
 
@@ -31,7 +32,7 @@ def encode(
     """MUVERA's encodings of a block: sums of each bucket, or (`fill`) means with empty buckets filled."""
     device, texts = planes.device, len(block.lengths)
     repetitions, buckets = planes.shape[1] // bits, 1 << bits
-    tokens = torch.from_numpy(block.tokens).to(device)
+    tokens = sent(block.tokens, device)
     signs = (tokens @ planes > 0).view(-1, repetitions, bits)
     bucket = (signs * (1 << torch.arange(bits, device=device))).sum(dim=2)
     first = torch.from_numpy(np.repeat(np.arange(texts), block.lengths)).to(device)[:, None] * repetitions

@@ -12,6 +12,7 @@ transform projects on the last. Documents are encoded, inverted and searched in 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,8 @@ from jaxtyping import Float, Int
 from harness.methods import smve_anchors as anchor_sets
 from harness.methods import smve_cpu, smve_gpu
 from harness.methods.method import Method, SearchResult
-from harness.methods.smve_codes import InvertedIndex, SparseCodes
 from harness.methods.smve_cpu import TOKENS
 from harness.ranking.resources import Resources
-from harness.ranking.topk import RunningTopK
 from harness.system.device import twin
 from harness.system.errors import HarnessError
 from harness.system.progress import Stopwatch, bar
@@ -48,15 +47,15 @@ class SparseEncoding:
         """Length of one code, most of it zeros: repetitions * w."""
         return self.repetitions * self.width
 
-    def queries(self, block: Block) -> SparseCodes:
+    def queries(self, block: Block) -> Any:
         """Codes of the queries of a block."""
         return self._encode(block, mean=False)
 
-    def documents(self, block: Block) -> SparseCodes:
+    def documents(self, block: Block) -> Any:
         """Codes of the documents of a block; empty for a document without tokens."""
         return self._encode(block, mean=True)
 
-    def _encode(self, block: Block, mean: bool) -> SparseCodes:
+    def _encode(self, block: Block, mean: bool) -> Any:
         return self._implementation.encode(self, block, mean)
 
     def kept(self, tokens: np.ndarray) -> tuple[Int[np.ndarray, "tokens kept"], Float[np.ndarray, "tokens kept"]]:
@@ -71,18 +70,23 @@ class SparseEncoding:
         kept = self.repetitions * self.keep
         return chosen.reshape(len(tokens), kept), values.reshape(len(tokens), kept)
 
+    @cached_property
+    def halves(self) -> list[smve_gpu.Halves]:
+        """The anchors of each set on a GPU."""
+        return [smve_gpu.Halves.of_anchors(torch.from_numpy(anchors.matrix.T).to(self.device)) for anchors in self.sets]
+
     @property
     def token_bytes(self) -> int:
-        """Bytes that one token takes while its block is encoded and searched, beside its vector: its kept projections.
+        """Bytes that one token takes while its block is encoded and searched, beside its vector."""
+        return self._implementation.token_bytes(self.repetitions * self.keep)
 
-        As a code and inverted, at most two times 8 bytes for each, and as much while parts are joined.
-        """
-        return 32 * self.repetitions * self.keep + self._implementation.token_bytes(self.size)
+    def joined(self, parts: list[Any]) -> Any:
+        """The codes of several blocks, one block after the other."""
+        return self._implementation.SparseCodes.joined(parts, self.size)
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes that one text takes while its block is encoded."""
-        return self._implementation.row_bytes(self.size)
+    def index(self, codes: Any) -> Any:
+        """The codes of documents, to be searched with the codes of queries."""
+        return self._implementation.Index(codes)
 
 
 class Smve(Method):
@@ -102,23 +106,23 @@ class Smve(Method):
 
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by C_q . C_d; documents that share no anchor with a query score 0."""
-        watch = Stopwatch()
+        watch = Stopwatch(resources.device)
         encoding = SparseEncoding(docs.dim, *self.options, resources.device)
         budget, token_bytes = resources.block_bytes, 12 * docs.dim + encoding.token_bytes
         with watch.phase("encode_queries"):
-            blocks = [b for part in queries.parts for b in part.blocks(token_bytes, encoding.row_bytes, budget)]
-            query_codes = SparseCodes.joined([encoding.queries(block) for block in blocks], encoding.size)
-        best = RunningTopK(len(queries), min(k, len(docs)))
+            blocks = [b for part in queries.parts for b in part.blocks(token_bytes, 0, budget)]
+            query_codes = encoding.joined([encoding.queries(block) for block in blocks])
+        best = resources.top_k(len(queries), min(k, len(docs)))
         kept = 0
         with bar("SMVE", len(docs), resources.show, device=resources.device) as progress:
-            for block in docs.blocks(token_bytes, encoding.row_bytes + 12 * len(queries), budget):
+            for block in docs.blocks(token_bytes, 12 * len(queries), budget):
                 with watch.phase("encode_documents"):
                     codes = encoding.documents(block)
-                    index = InvertedIndex(codes)
+                    index = encoding.index(codes)
                     kept += len(codes.anchors)
                 with watch.phase("search"):
                     scores = index.scores(query_codes)
-                    scores[:, block.lengths == 0] = -np.inf
+                    scores[:, np.flatnonzero(block.lengths == 0)] = -np.inf
                     best.add(block.start, scores)
                 progress.update(len(block.lengths))
         with watch.phase("search"):

@@ -1,4 +1,4 @@
-"""SMVE's encoding (`harness.methods.smve`) on a CPU; `harness.methods.smve_gpu` is its twin."""
+"""SMVE's codes and their search (`harness.methods.smve`) on a CPU; `harness.methods.smve_gpu` is its twin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.kernels.postings import sum_anchors
-from harness.methods.smve_codes import SparseCodes
+from harness.methods.smve_codes import InvertedIndex, SparseCodes
 from harness.system.threads import chunks, map_threads
 from harness.vectors.store import Block
 
@@ -15,16 +15,15 @@ if TYPE_CHECKING:
     from harness.methods.smve import SparseEncoding
 
 TOKENS = 256  # projected at once by one thread
+Index = InvertedIndex
 
 
-def token_bytes(size: int) -> int:
-    """Bytes that one token takes while its block is encoded, beside its kept projections: none."""
-    return 0
+def token_bytes(kept: int) -> int:
+    """Bytes that one token takes while its block is encoded and searched, beside its vector: its kept projections.
 
-
-def row_bytes(size: int) -> int:
-    """Bytes that one text takes while its block is encoded, beside its tokens: none."""
-    return 0
+    As a code and inverted, at most two times 8 bytes for each, and as much while parts are joined.
+    """
+    return 32 * kept
 
 
 def encode(encoding: SparseEncoding, block: Block, mean: bool) -> SparseCodes:

@@ -31,8 +31,6 @@ from harness.ranking import maxsim_cpu, maxsim_gpu
 from harness.system.device import twin
 from harness.vectors.store import TokenVectors
 
-_TOKEN_COPIES = 2  # a block's tokens are in memory twice: float16 as read, and float32
-
 
 @dataclass(frozen=True)
 class Pairs:
@@ -147,7 +145,7 @@ def score(
     implementation: Any = twin(device, maxsim_cpu, maxsim_gpu)
     prepared = implementation.prepare(queries, device)
     row_bytes = 4 * len(queries) if take is not None else 0
-    for block in docs.blocks(_TOKEN_COPIES * 4 * docs.dim, row_bytes, block_bytes, tile):
+    for block in docs.blocks(implementation.token_bytes(docs.dim), row_bytes, block_bytes, tile):
         bounds, wanted, first = pairs.of_rows(block.start, block.stop)
         place = slice(first, first + len(wanted))
         if take is not None:

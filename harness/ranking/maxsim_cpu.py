@@ -13,11 +13,16 @@ import torch
 from jaxtyping import Float, Int
 
 from harness.kernels.maxima import maxsim_of_similarities
-from harness.system.threads import map_threads
+from harness.system.threads import map_threads, runs
 from harness.vectors.store import Block, TokenVectors
 
 _SIMILARITIES = 1 << 18  # what one thread makes at once: 1 MiB, which stays in the cache
 _WORK = 1 << 22  # similarities in one piece of work for a thread
+
+
+def token_bytes(dim: int) -> int:
+    """Bytes that a token of a block takes: float16 as read, and float32."""
+    return 8 * dim
 
 
 def prepare(queries: TokenVectors, device: torch.device) -> Float[np.ndarray, "queries dim length"]:
@@ -43,7 +48,7 @@ def block_scores(queries: Float[np.ndarray, "queries dim length"], block: Block)
             _score(block.tokens[offsets[i] : offsets[i + 1]], queries, slice(None), column)
             scores[:, i] = column
 
-    map_threads(score_documents, _runs(offsets * len(queries) * queries.shape[2], _WORK))
+    map_threads(score_documents, runs(offsets * len(queries) * queries.shape[2], _WORK))
     return scores
 
 
@@ -67,7 +72,7 @@ def pair_scores(
             _score(block.tokens[offsets[i] : offsets[i + 1]], queries, wanted[of_document], scores[of_document])
 
     work = np.concatenate([[0], np.cumsum(block.lengths * np.diff(bounds))]) * queries.shape[2]
-    map_threads(score_documents, _runs(work, _WORK))
+    map_threads(score_documents, runs(work, _WORK))
     return scores
 
 
@@ -81,16 +86,6 @@ def _score(tokens: np.ndarray, queries: np.ndarray, chosen: np.ndarray | slice, 
         part = slice(first, first + at_once)
         asked = queries[part] if isinstance(chosen, slice) else queries[chosen[part]]
         maxsim_of_similarities(np.matmul(tokens, asked), scores[part])
-
-
-def _runs(offsets: np.ndarray, size: int) -> list[range]:
-    """Consecutive items in runs of about `size` (as `offsets` count it), each of at least one item."""
-    runs, start, count = [], 0, len(offsets) - 1
-    while start < count:
-        stop = max(start + 1, int(np.searchsorted(offsets, offsets[start] + size, side="right")) - 1)
-        runs.append(range(start, stop))
-        start = stop
-    return runs
 
 
 def numpy(scores: np.ndarray) -> np.ndarray:

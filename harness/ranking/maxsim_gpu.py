@@ -1,78 +1,49 @@
-"""MaxSim on a GPU, in torch; the tests run it on a CPU.
+"""MaxSim on a GPU (`harness.ranking.maxsim`); the tests run it on a CPU.
 
-Queries and documents are padded and batched for large products; why padding keeps their MaxSim is in
-`harness.ranking.maxsim`.
+**Half precision.** Token vectors that float16 holds exactly (all that a store has on disk, and signs) are multiplied
+as float16 and summed as float32. The product of two float16 numbers has at most 22 significant bits, so float32 holds
+it exactly: a score differs from that of float32 numbers by the rounding of its sums alone. Other vectors (centered
+ones) stay float32.
+
+**Memory.** Beside the queries and a block of documents, the maxima of at most `_PIECE` query tokens are held.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from harness.system.device import sent
+from harness.system.errors import HarnessError
+from harness.system.threads import runs
 from harness.vectors.store import Block, TokenVectors
 
-_STEP = 16  # documents are padded to a multiple of this many tokens, so about _STEP / 2 are wasted on each
-_PIECE = 1 << 28  # similarities held at once by one product: 1 GiB of float32
+_PIECE = 1 << 24  # query tokens of pairs that are multiplied at once: their maxima take 64 MiB
+
+
+def token_bytes(dim: int) -> int:
+    """Bytes that a token of a block takes: as float32 on both sides, as float16, and while the two are compared."""
+    return 14 * dim
 
 
 def prepare(queries: TokenVectors, device: torch.device) -> Float[torch.Tensor, "queries length dim"]:
-    """All queries, padded with zero vectors to the longest."""
-    padded = torch.zeros(len(queries), int(queries.lengths.max(initial=1)), queries.dim)
-    every = queries.rows(0, len(queries))  # read once, not query by query
-    for row, (start, stop) in enumerate(pairwise(every.offsets)):
-        padded[row, : stop - start] = torch.from_numpy(every.tokens[start:stop])
-    return padded.to(device)
-
-
-def pad_documents(block: Block, device: torch.device) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """The documents of a block in groups of similar length, padded with copies of their first token.
-
-    Yields
-    ------
-    (numbers in the block int64 [docs], tokens float32 [docs, length, dim])
-    """
-    tokens = torch.from_numpy(block.tokens).to(device)
-    first = block.offsets[:-1]
-    steps = -(-block.lengths // _STEP)
-    for step in np.unique(steps[steps > 0]):
-        members = np.flatnonzero(steps == step)
-        places = np.arange(int(step) * _STEP)
-        places = np.where(places < block.lengths[members, None], places, 0) + first[members, None]
-        yield members, tokens[torch.from_numpy(places).to(device)]
-
-
-def maxsim(
-    queries: Float[torch.Tensor, "queries length dim"], documents: Float[torch.Tensor, "docs tokens dim"]
-) -> Float[torch.Tensor, "queries docs"]:
-    """MaxSim of every query with every document (queries padded with zeros, documents with copies).
-
-    Cost: queries * length * docs * tokens * dim multiply-adds, in pieces of at most `_PIECE` similarities.
-    """
-    count, length, dim = queries.shape
-    docs, tokens, _ = documents.shape
-    scores = torch.empty(count, docs, device=queries.device)
-    flat = queries.reshape(-1, dim)
-    per_docs = max(1, min(docs, _PIECE // (tokens * length)))
-    per_queries = max(1, _PIECE // (tokens * length * per_docs))
-    for d in range(0, docs, per_docs):
-        transposed = documents[d : d + per_docs].reshape(-1, dim).T
-        for q in range(0, count, per_queries):
-            similarity = flat[q * length : (q + per_queries) * length] @ transposed
-            best = similarity.view(-1, length, similarity.shape[1] // tokens, tokens).amax(dim=3)
-            scores[q : q + per_queries, d : d + per_docs] = best.sum(dim=1)
-    return scores
+    """All queries, padded with zero vectors to the longest, float16 where that is exact."""
+    length, every = int(queries.lengths.max(initial=1)), queries.rows(0, len(queries))
+    shift = np.arange(len(queries)) * length - every.offsets[:-1]
+    places = np.arange(len(every.tokens)) + np.repeat(shift, every.lengths)
+    padded = torch.zeros(len(queries) * length, queries.dim, device=device)
+    padded[torch.from_numpy(places).to(device)] = sent(every.tokens, device)
+    return _narrowed(padded).view(len(queries), length, queries.dim)
 
 
 def block_scores(queries: Float[torch.Tensor, "queries length dim"], block: Block) -> torch.Tensor:
-    """MaxSim of every query with every document of a block, float32 [queries, docs]; -inf without tokens."""
-    scores = torch.full((len(queries), len(block.lengths)), -torch.inf, device=queries.device)
-    for members, documents in pad_documents(block, queries.device):
-        scores[:, torch.from_numpy(members).to(queries.device)] = maxsim(queries, documents)
-    return scores
+    """MaxSim of every query with every document of a block, float32 [queries, docs]; -inf without tokens.
+
+    Cost: queries * length * tokens * dim multiply-adds.
+    """
+    bounds = np.arange(len(block.lengths) + 1) * len(queries)
+    return _scores(queries, block, bounds, None).view(len(block.lengths), len(queries)).T
 
 
 def pair_scores(
@@ -82,13 +53,37 @@ def pair_scores(
     wanted: Int[np.ndarray, " pairs"],
 ) -> Float[np.ndarray, " pairs"]:
     """MaxSim of the documents of a block with the queries that want them (``wanted[bounds[i]:bounds[i + 1]]``)."""
-    scores = torch.full((len(wanted),), -torch.inf, device=queries.device)
-    tokens, offsets = torch.from_numpy(block.tokens).to(queries.device), block.offsets
-    asking = torch.from_numpy(wanted).to(queries.device)
-    for i in np.flatnonzero((np.diff(bounds) > 0) & (block.lengths > 0)):
-        chosen, document = asking[bounds[i] : bounds[i + 1]], tokens[offsets[i] : offsets[i + 1]]
-        scores[bounds[i] : bounds[i + 1]] = maxsim(queries[chosen], document[None]).squeeze(1)
-    return scores.cpu().numpy()
+    return numpy(_scores(queries, block, bounds, torch.from_numpy(wanted).to(queries.device)))
+
+
+def _scores(
+    queries: torch.Tensor, block: Block, bounds: Int[np.ndarray, " rows"], wanted: torch.Tensor | None
+) -> Float[torch.Tensor, " pairs"]:
+    """MaxSim of pairs, document by document; for None, each document is wanted by every query."""
+    try:  # only where it is needed: a machine without a GPU may lack Triton
+        from harness.ranking.maxsim_triton import maxima
+    except ModuleNotFoundError as error:
+        raise HarnessError(
+            "device=cuda needs the package triton, which torch for Linux brings along, and it is missing: install it, "
+            "or set device=cpu."
+        ) from error
+    device, length = queries.device, queries.shape[1]
+    tokens = _narrowed(sent(block.tokens, device))
+    if tokens.dtype != queries.dtype:
+        tokens, queries = tokens.float(), queries.float()
+    offsets, ends = (torch.from_numpy(array).to(device) for array in (block.offsets, bounds))
+    scores = torch.empty(int(bounds[-1]), device=device)
+    for rows in runs(bounds * length, _PIECE):
+        part = slice(rows.start, rows.stop + 1)
+        best = maxima(queries, tokens, offsets[part], ends[part], wanted)
+        scores[int(bounds[rows.start]) : int(bounds[rows.stop])] = best.sum(dim=1)
+    return scores
+
+
+def _narrowed(tokens: torch.Tensor) -> torch.Tensor:
+    """The same numbers as float16, if it holds all of them exactly."""
+    narrow = tokens.half()
+    return narrow if torch.equal(narrow.float(), tokens) else tokens
 
 
 def numpy(scores: torch.Tensor) -> np.ndarray:

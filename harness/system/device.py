@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from harness.system.errors import HarnessError
@@ -27,3 +28,9 @@ def device(option: str) -> torch.device:
 def twin(device: torch.device, cpu: Implementation, gpu: Implementation) -> Implementation:
     """The implementation for a device, of two that do the same: modules with the same functions, or classes."""
     return gpu if device.type == "cuda" else cpu
+
+
+def sent(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """An array on a device. To a GPU it goes through pinned memory: 22 GB/s on one machine, instead of 7."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -192,12 +192,18 @@ def duration(seconds: float) -> str:
 class Stopwatch:
     """Seconds per named phase; a phase that is entered again adds to its seconds.
 
+    Parameters
+    ----------
+    device
+        A GPU works on after a call has returned: a phase ends when this device is done.
+
     Attributes
     ----------
     seconds : name of the phase -> seconds
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None = None) -> None:
+        self.device = device
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -206,5 +212,7 @@ class Stopwatch:
         began = time.perf_counter()
         try:
             yield
+            if self.device is not None and self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began

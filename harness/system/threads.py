@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
+import numpy as np
 import torch
+from jaxtyping import Int
 from threadpoolctl import ThreadpoolController
 
 Piece = TypeVar("Piece")
@@ -36,6 +38,16 @@ def map_threads(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> lis
 def chunks(count: int, size: int) -> list[range]:
     """0..count-1 in consecutive ranges of `size`; the last may be shorter."""
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def runs(offsets: Int[np.ndarray, " items_1"], size: int) -> list[range]:
+    """Consecutive items in runs of about `size` (as `offsets` count it), each of at least one item."""
+    found, start, count = [], 0, len(offsets) - 1
+    while start < count:
+        stop = max(start + 1, int(np.searchsorted(offsets, offsets[start] + size, side="right")) - 1)
+        found.append(range(start, stop))
+        start = stop
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.bench import kernel_cases, pipeline_cases, report, timing
+from harness.bench import gpu_cases, kernel_cases, pipeline_cases, report, timing
 from harness.cli import main
 
 FIELDS = {"what", "case", "peer", "peer_version", "ours_seconds", "peer_seconds", "limit_seconds", "ratio_peer"}
@@ -68,6 +68,23 @@ def test_a_corpus_that_is_made_as_it_is_read(monkeypatch):
     assert "peak MB" in report.table(made)
 
 
+def test_the_cases_of_a_gpu(words, tmp_path, capsys, monkeypatch):
+    """Every case runs (on a CPU where there is no GPU), and its share is of the product in its own type."""
+    pytest.importorskip("triton")
+    small = {"PRODUCT": 64, "DOCUMENTS": 8, "LENGTH": 5, "QUERIES": 3, "QUERY_LENGTH": 4, "DIM": 16, "TEXTS": 5}
+    for name, value in small.items():
+        monkeypatch.setattr(gpu_cases, name, value)
+    assert main(["bench", *words, "what=gpu"]) == 0
+    found = rows(tmp_path)
+    products = {row["case"].split()[-1]: row["operations"] / row["ours_seconds"] for row in found[:3]}
+    assert set(products) == {"float16", "bfloat16", "float32"} and len(found) == 12
+    exact = next(row for row in found if row["case"] == "exact MaxSim, 3 queries x 8 documents")
+    assert exact["operations"] == 2 * 3 * 4 * 8 * 5 * 16 and exact["documents"] == 8
+    rate = exact["operations"] / exact["ours_seconds"]
+    assert exact["ratio_limit"] == pytest.approx(rate / products["float16"])
+    assert "share of the product" in capsys.readouterr().out
+
+
 def test_an_unknown_benchmark_is_a_sentence(capsys):
     assert main(["bench", "what=everything"]) == 2
-    assert "unknown benchmark 'everything'. Known: encode, grid" in capsys.readouterr().err
+    assert "unknown benchmark 'everything'. Known: encode, gpu, grid" in capsys.readouterr().err

@@ -11,9 +11,10 @@ from tiny import unit
 from harness.kernels import hadamard
 from harness.kernels.anchors import GROUPS
 from harness.kernels.keys import keep_largest
-from harness.methods import muvera_gpu, smve_anchors, smve_gpu
-from harness.methods.smve import InvertedIndex, SparseEncoding
+from harness.methods import smve_anchors
+from harness.methods.smve import SparseEncoding
 from harness.methods.smve_anchors import DenseAnchors
+from harness.methods.smve_codes import InvertedIndex
 
 CPU = torch.device("cpu")
 
@@ -111,21 +112,3 @@ def test_sparse_products_are_the_dense_ones(make_store, ragged, query_texts):
     docs, queries = (make_store(texts).rows(0, len(texts)) for texts in (ragged, query_texts))
     documents, asked = encoding.documents(docs), encoding.queries(queries)
     np.testing.assert_allclose(InvertedIndex(documents).scores(asked), asked.dense() @ documents.dense().T, atol=1e-5)
-
-
-def test_the_gpu_path_gives_the_references_codes(make_store, ragged):
-    from harness.methods.muvera import FixedDimensionalEncoding
-
-    block = make_store(ragged).rows(0, len(ragged))
-    for projection in (None, 3):
-        fde = FixedDimensionalEncoding(8, 4, 3, projection, 5, CPU)
-        planes = fde.planes.numpy().reshape(8, 4, 3)
-        projections = None if projection is None else fde.projections.numpy().reshape(8, 4, projection)
-        for fill, oracle in ((True, reference.muvera_document), (False, reference.muvera_query)):
-            codes = muvera_gpu.encode(block, fde.planes, fde.projections, 3, fill).numpy()
-            np.testing.assert_allclose(codes, [oracle(text, planes, projections) for text in ragged], atol=1e-5)
-    for kind in smve_anchors.KINDS:
-        encoding = SparseEncoding(8, 40, 3, 2, kind, 5, CPU)
-        matrix = np.stack([one.matrix for one in encoding.sets], axis=1)
-        codes = smve_gpu.encode(encoding, block, mean=True).dense()
-        np.testing.assert_allclose(codes, [reference.smve_document(text, matrix, 3) for text in ragged], atol=1e-5)

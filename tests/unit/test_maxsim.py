@@ -8,7 +8,7 @@ import reference
 import torch
 
 from harness.methods.exact import Exact
-from harness.ranking import maxsim, maxsim_cpu, maxsim_gpu
+from harness.ranking import maxsim, maxsim_cpu
 from harness.ranking.maxsim import Pairs
 
 CPU = torch.device("cpu")
@@ -83,23 +83,6 @@ def test_no_pairs_at_all(make_store, query_texts, ragged):
     nothing = Pairs.of([np.full((7, 3), -1)], 7)
     scores = maxsim.score(make_store(query_texts), make_store(ragged), nothing, 1 << 20, CPU)
     assert len(scores) == 0 and (nothing.look_up(scores, np.full((7, 3), -1)) == -np.inf).all()
-
-
-def test_the_gpu_path_equals_the_triple_loop(make_store, query_texts, ragged, expected, rng):
-    queries, docs = make_store(query_texts), make_store(ragged)
-    padded, block = maxsim_gpu.prepare(queries, CPU), docs.rows(0, len(docs))
-    np.testing.assert_allclose(maxsim_gpu.block_scores(padded, block), expected, rtol=1e-5, atol=1e-5)
-    pairs = Pairs.of([some_candidates(rng, len(queries), len(docs))], len(queries))
-    bounds, wanted, _ = pairs.of_rows(0, len(docs))
-    found = maxsim_gpu.pair_scores(padded, block, bounds, wanted)
-    np.testing.assert_allclose(found, expected.T.ravel()[pairs.keys], rtol=1e-5, atol=1e-5)
-
-
-def test_padding_never_wins_where_all_similarities_are_negative():
-    queries, document = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[-1.0, 0.0]]])
-    beside_longer = torch.tensor([[[-1.0, 0.0], [-1.0, 0.0]], [[0.0, 1.0], [0.6, 0.8]]])
-    assert maxsim_gpu.maxsim(queries, document)[0, 0] == -1
-    assert maxsim_gpu.maxsim(queries, beside_longer)[0].tolist() == pytest.approx([-1, 0.6])
 
 
 def test_threads_change_nothing(make_store, query_texts, ragged):

@@ -7,7 +7,6 @@ import pytest
 import reference
 import torch
 
-from harness.ranking import topk_gpu
 from harness.ranking.ranks import Ranking, drop_self_matches, reorder
 from harness.ranking.topk import RunningTopK, pack_keys, unpack_keys
 
@@ -32,13 +31,12 @@ def test_running_top_k_is_the_sorted_head_with_many_ties(rng, block, k):
     k = min(k, scores.shape[1])
     wanted = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     sorted_scores = np.take_along_axis(scores, wanted, axis=1)
-    for best in (RunningTopK(4, k), topk_gpu.RunningTopK(4, k, torch.device("cpu"))):
-        for start in rng.permutation(np.arange(0, scores.shape[1], block)):  # blocks may arrive in any order
-            some = scores[:, start : start + block].copy()
-            best.add(int(start), some if isinstance(best, RunningTopK) else torch.from_numpy(some))
-        found = best.ranking()
-        np.testing.assert_array_equal(found.rows, np.where(sorted_scores == -np.inf, -1, wanted))
-        np.testing.assert_array_equal(found.scores, sorted_scores)
+    best = RunningTopK(4, k)
+    for start in rng.permutation(np.arange(0, scores.shape[1], block)):  # blocks may arrive in any order
+        best.add(int(start), scores[:, start : start + block].copy())
+    found = best.ranking()
+    np.testing.assert_array_equal(found.rows, np.where(sorted_scores == -np.inf, -1, wanted))
+    np.testing.assert_array_equal(found.scores, sorted_scores)
 
 
 def test_self_matches_go_before_the_cut():
