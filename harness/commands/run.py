@@ -52,7 +52,7 @@ COMMAND = Command(
 
     model.path=FOLDER takes any PyLate checkpoint, dataset.path=FOLDER any data set in the BEIR layout.""",
     reads=(
-        *("model", "suite", "dataset", "center", *SHORT_FORMS, "method", "experiment", "depths", "reference"),
+        *("model", "suite", "dataset", "center", *SHORT_FORMS, "method", "index", "experiment", "depths", "reference"),
         *("overwrite", "shard"),
         *("save_runs", "device", "threads", "batch_tokens", "memory_mb", "progress"),
         *("data_dir", "models_dir", "cache_dir", "results_dir"),

@@ -76,7 +76,11 @@ class Commands:
         words = _words("model", _options(record or self._models.get(row.model), "model", row.model))
         if is_centered(row.method):
             words += _words("center", _options(record, "center", row.center))
-        return [*words, *_words("method", _options(record, "method", row.method)), *self._depth_words(record)]
+        method = _options(record, "method", row.method)
+        words += _words("method", method)
+        if method.get("index"):
+            words += _words("index", method["index"])
+        return [*words, *self._depth_words(record)]
 
     def _depth_words(self, record: Record | None) -> list[str]:
         """The word for the depths, if they are not those of conf/config.yaml."""

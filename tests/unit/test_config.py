@@ -98,8 +98,8 @@ def test_the_configuration_is_plain_data():
 
 
 ROOMS = (
-    "system kernels config data models vectors ranking methods evaluation records tables measure geometry training run "
-    "sweep cache reproduce bench figures report commands cli __main__"
+    "system kernels config data models vectors ranking indexes methods evaluation records tables measure geometry "
+    "training run sweep cache reproduce bench figures report commands cli __main__"
 ).split()
 
 
