@@ -25,7 +25,7 @@ from harness.tables import costs, titles
 _MARKERS = ("*", "D", "p", "8", "<", ">")
 DEPTHS = ("0", "50", "100")
 COSTS = {
-    "bytes": "index of the first stage, bytes per document",
+    "kilobytes": "index of the first stage, kB per document",
     "milliseconds": "first stage, ms per query (its code and the search)",
 }
 
@@ -66,8 +66,8 @@ def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFr
     Returns
     -------
     The columns method (its name without options), options (those that differ among the records of the method), shipped
-    (whether all options are those of conf/), bytes (of the index, per document), milliseconds (per query, of the first
-    stage), documents, queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not measured).
+    (whether all options are those of conf/), kilobytes (of the index, per document), milliseconds (per query, of the
+    first stage), documents, queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not measured).
     """
     lines = []
     for record in records:
@@ -79,7 +79,7 @@ def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFr
                 "method": base,
                 "options": _options(record.identity["method"], settings, registry.traits(base).symbols),
                 "shipped": record.method == base,
-                "bytes": cost.index_bytes / record.details["documents"],
+                "kilobytes": cost.index_bytes / 1000 / record.details["documents"],
                 "milliseconds": cost.first_stage_ms,
                 "documents": record.details["documents"],
                 "queries": len(record.per_query["queries"]),
@@ -95,14 +95,14 @@ def _of_model(name: str, model: str) -> bool:
 
 
 def systems(records: Sequence[Record], all_records: Sequence[Record]) -> list[tuple[str, float, float, float]]:
-    """Name, bytes per document, milliseconds per query, and NDCG@10 x 100 of methods that rank with MaxSim itself."""
+    """Name, kB per document, milliseconds per query, and NDCG@10 x 100 of methods that rank with MaxSim itself."""
     found = []
     for record in records:
         row, pooled = tables.row_of(record), [word for word in record.model.split("+")[1:] if word.startswith("pool")]
         cost = costs.measured(all_records, [row], [record.dataset])[row][record.dataset]
         if documents := record.details.get("documents"):
             name = " ".join([titles.method_title(record.method), *pooled])
-            found.append((name, cost.index_bytes / documents, cost.first_stage_ms, 100 * record.ndcg10[FINAL]))
+            found.append((name, cost.index_bytes / 1000 / documents, cost.first_stage_ms, 100 * record.ndcg10[FINAL]))
     return found
 
 
@@ -142,7 +142,7 @@ def draw(
     for panel, (depth, cost) in shown:
         _panel(panel, points, depth, cost)
         for marker, (system, size, milliseconds, quality) in zip(cycle(_MARKERS), whole, strict=False):
-            x = size if cost == "bytes" else milliseconds
+            x = size if cost == "kilobytes" else milliseconds
             panel.plot(
                 [x], [quality], marker=marker, color=style.INK, linestyle="", fillstyle="none", label=f"{system}, point"
             )
