@@ -125,7 +125,7 @@ class FaissIndex(Index):
             self._expect(size % dsub == 0, "dsub", f"a divisor of the {size} numbers of a vector")
             self._expect_documents(documents, 1 << nbits, "centroids")
             rotated = f"OPQ{size // dsub}_{size}," if self.name == "opq" else ""
-            return f"{rotated}PQ{size // dsub}x{nbits}"
+            return f"{rotated}PQ{size // dsub}x{nbits}np"  # np: without minutes of annealing that only filters use
         return STORAGES[self.name]
 
     def _expect(self, right: bool, option: str, expected: str) -> None:
