@@ -29,6 +29,8 @@ EXAMPLES = {
     "train_data": "permissive",
 }
 """The entry whose values are shown for a group whose entries all have the same options."""
+_OWN = ("method", "index")
+"""Groups whose entries have options of their own."""
 _LINE = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z_][\w-]*): *(?P<value>[^#]*?) *(?:# *(?P<comment>.*))?")
 
 
@@ -89,11 +91,11 @@ def groups() -> str:
 def group_options(group: str, name: str) -> str:
     """The options of an entry with their comments; an option without a comment has that of another entry.
 
-    Methods do not share options, so that the comment of another method would be about something else.
+    Methods do not share options, nor indexes, so that the comment of another one would be about something else.
     """
     meanings: dict[str, str] = {}
     paths = sorted((entries.CONF_DIR / group).glob("*.yaml"), key=lambda path: (path.stem != name, path.name))
-    for path in paths[:1] if group == "method" else paths:
+    for path in paths[:1] if group in _OWN else paths:
         for key, comment in comments(path.read_text(encoding="utf-8")).items():
             meanings[key] = meanings.get(key) or comment
     options = {key: value for key, value in entries.entry(group, name).items() if key != "name"}
@@ -105,9 +107,10 @@ def page() -> str:
     parts = [HEAD.strip(), "## Groups", groups(), "## Options", main_options()]
     for group, name in EXAMPLES.items():
         parts += [f"## Options of `{group}=`, as in `conf/{group}/{name}.yaml`", group_options(group, name)]
-    for name in entries.choices("method"):
-        if len(entries.entry("method", name)) > 1:
-            parts += [f"## Options of `method={name}`", group_options("method", name)]
+    for group in _OWN:
+        for name in entries.choices(group):
+            if len(entries.entry(group, name)) > 1:
+                parts += [f"## Options of `{group}={name}`", group_options(group, name)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -26,6 +26,7 @@ from harness.methods import muvera_gpu, registry, smve_gpu
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.smve import SparseEncoding
 from harness.models.checkpoint import load as load_model
+from harness.models.checkpoint import locate
 from harness.ranking import maxsim_gpu
 from harness.ranking.maxsim import Pairs
 from harness.vectors.forward import vectors
@@ -156,7 +157,9 @@ def _smve(card: Card, docs: StoreInMemory, queries: StoreInMemory) -> Iterator[R
 def _encoding(card: Card, testbed: Testbed) -> Iterator[Row]:
     """The forward pass as the pipeline calls it, from texts to token vectors; operations are those of linear layers."""
     texts = list(islice(cycle(testbed.dataset.docs.values()), TEXTS))
-    model = load_model(testbed.options.model.given, testbed.checkpoint, card.device, testbed.query_length)
+    given = testbed.options.model.given
+    checkpoint = locate(given, testbed.options.models_dir)
+    model = load_model(given, checkpoint, card.device, testbed.source.query_length)
     weights = sum(module.weight.numel() for module in model.modules() if isinstance(module, torch.nn.Linear))
     for dtype in (torch.float32, torch.bfloat16):
 

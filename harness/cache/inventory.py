@@ -3,6 +3,7 @@
 tokens       cache_dir/tokens/NAME                 token vectors (`harness.vectors.store`)
 sums         cache_dir/tokens/NAME.sums.npz        sums of a shard's token vectors
 plaid        cache_dir/plaid/NAME                  PLAID's indexes (`harness.methods.plaid`)
+index        cache_dir/indexes/NAME                indexes of methods' codes (`harness.methods.indexed`)
 candidates   cache_dir/stages/**.candidates.npz    candidates of first stages (`harness.measure.artifacts`)
 maxsim       cache_dir/stages/**.maxsim.npz        MaxSim scores of candidates
 data         cache_dir/beir/NAME                   downloaded data sets
@@ -20,26 +21,35 @@ from typing import Any
 
 from harness.measure.artifacts import CANDIDATES, MAXSIM, read_candidates, read_maxsim
 from harness.measure.artifacts import FOLDER as ARTIFACTS
-from harness.methods import plaid
+from harness.methods import indexed, plaid
 from harness.system import locks
 from harness.system.errors import HarnessError
 from harness.system.files import read_arrays
+from harness.system.folders import MARKER
 from harness.training.folder import DONE
 from harness.vectors import store
 from harness.vectors.build import PARTS
 
-KINDS = ("tokens", "sums", "plaid", "candidates", "maxsim", "data", "training", "hydra", "other")
-MARKERS = {"tokens": store.META, "plaid": plaid.MARKER, "training": DONE}
+KINDS = ("tokens", "sums", "plaid", "index", "candidates", "maxsim", "data", "training", "hydra", "other")
+MARKERS = {"tokens": store.META, "plaid": MARKER, "index": MARKER, "training": DONE}
 """Kind of entries that are folders -> the file that is written last, so that a folder with it is complete."""
 READERS: dict[str, Callable[[Path], Any]] = {
     "tokens": store.open_store,
     "plaid": plaid.checked,
+    "index": indexed.checked,
     "sums": read_arrays,
     "candidates": read_candidates,
     "maxsim": read_maxsim,
 }
 """Kind with checksums -> the function that reads an entry and raises an error if it is damaged."""
-FOLDERS = {"tokens": "tokens", "plaid": "plaid", "beir": "data", "training": "training", "hydra": "hydra"}
+FOLDERS = {
+    "tokens": "tokens",
+    "plaid": "plaid",
+    "indexes": "index",
+    "beir": "data",
+    "training": "training",
+    "hydra": "hydra",
+}
 """Folder of cache_dir -> the kind of its entries."""
 
 
@@ -67,7 +77,7 @@ class CacheEntry:
     @property
     def lock(self) -> Path | None:
         """The lock that is held while the entry is being written; None if entries of its kind have no lock."""
-        return locks.of(self.path) if self.kind in ("tokens", "plaid") else None
+        return locks.of(self.path) if self.kind in ("tokens", "plaid", "index") else None
 
     @property
     def is_being_written(self) -> bool:

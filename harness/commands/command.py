@@ -15,7 +15,7 @@ from harness.config.untrusted import LAUNCHERS, PRINT, refuse_code
 from harness.system.errors import HarnessError
 
 HELP = ("-h", "--help")
-_WITH_OPTIONS = ("model", "dataset", "center", "method", "objective", "train_data")
+_WITH_OPTIONS = ("model", "dataset", "center", "method", "index", "objective", "train_data")
 """Groups whose entries have options to set; the others are lists of names."""
 VECTORS = {
     "vectors": "a folder of token vectors that you made, instead of a model; for model=vectors model.path=FOLDER",

@@ -12,7 +12,8 @@ from harness.system.errors import unknown
 
 def ls(words: Sequence[str]) -> int:
     """List the entries of a group."""
-    plurals = [group if group == "train_data" else f"{group}s" for group in entries.LISTED]
+    irregular = {"train_data": "train_data", "index": "indexes"}
+    plurals = [irregular.get(group, f"{group}s") for group in entries.LISTED]
     groups = dict(zip(plurals, entries.LISTED, strict=True)) | {group: group for group in entries.LISTED}
     names = list(words) or plurals
     for name in names:
@@ -31,7 +32,8 @@ COMMAND = Command(
     name="ls",
     words="[GROUP ...]",
     about="""List the models, data sets and other entries of conf/. The groups are models, datasets, suites, centers,
-    methods, objectives, train_data, experiments and encoders (for method.model=); without a group all are listed.""",
+    methods, indexes, objectives, train_data, experiments and encoders (for method.model=); without a group all are
+    listed.""",
     reads=(),
     examples=("ls", "ls models datasets"),
     run=ls,

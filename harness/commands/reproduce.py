@@ -64,7 +64,7 @@ COMMAND = Command(
     record says what is measured; folders, device and single options of the model, data set, centering and method can
     be set.""",
     reads=(
-        *("model.", *VECTORS, "dataset.", "center.", "method."),
+        *("model.", *VECTORS, "dataset.", "center.", "method.", "index."),
         *("device", "threads", "batch_tokens", "memory_mb", "progress"),
         *("data_dir", "models_dir", "cache_dir"),
     ),

@@ -53,7 +53,7 @@ COMMAND = Command(
     model.path=FOLDER takes any PyLate checkpoint, vectors=FOLDER token vectors that any other model made,
     dataset.path=FOLDER any data set in the BEIR layout.""",
     reads=(
-        *("model", *VECTORS, "suite", "dataset", "center", *SHORT_FORMS, "method", "experiment", "depths"),
+        *("model", *VECTORS, "suite", "dataset", "center", *SHORT_FORMS, "method", "index", "experiment", "depths"),
         *("metrics", "agreement", "reference"),
         *("overwrite", "shard"),
         *("save_runs", "device", "threads", "batch_tokens", "memory_mb", "progress"),

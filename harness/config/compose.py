@@ -198,7 +198,7 @@ def prepare(config: DictConfig) -> DictConfig:
             config[group].name = local_name(group, path)
         if config[group] is not None:
             safe_name(group, config[group].name, LONGEST)
-    groups = ("model", "center", "method")
+    groups = ("model", "center", "method", "index")
     schema.check(config, {group: entry(group, _choice(group, config[group])) for group in groups})
     return config
 

@@ -21,7 +21,7 @@ IS_CHECKOUT = (ROOT / "pyproject.toml").is_file() and (ROOT / "conf" / "config.y
 """Whether the code runs from a checkout; an installed wheel has conf/ and results/expected/ inside the package."""
 CONF_DIR = ROOT / "conf" if IS_CHECKOUT else PACKAGE / "conf"
 EXPECTED_DIR = ROOT / "results" / "expected" if IS_CHECKOUT else PACKAGE / "expected"
-GROUPS = ("model", "dataset", "suite", "center", "method", "objective", "train_data", "experiment")
+GROUPS = ("model", "dataset", "suite", "center", "method", "index", "objective", "train_data", "experiment")
 """The groups that a word chooses from, as in `method=muvera`."""
 LISTED = (*GROUPS, "encoder")
 """The groups that `ls` lists: single-vector models are chosen by `method.model`."""

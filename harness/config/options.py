@@ -20,6 +20,8 @@ from harness.system.paths import user_path
 
 _LATER = {"query_tokens": "all", "mean_of": "queries"}
 """Options of centerings that records of before do not have, with what was then so."""
+FLAT = "flat"
+"""The index that is none: the method searches its codes itself. No name or identity has it."""
 _SCORED = ("document_length", "query_expansion", "dtype", "attention", "seed")
 
 
@@ -30,7 +32,7 @@ class MethodOptions:
     Attributes
     ----------
     seeds : of its independent draws, at least one; None for a method without random numbers
-    given : all other options
+    given : all other options; ``index`` has those of its index, unless that is ``flat``
     """
 
     name: str
@@ -38,9 +40,11 @@ class MethodOptions:
     given: dict[str, Any]
 
     @classmethod
-    def of(cls, given: dict[str, Any]) -> MethodOptions:
-        """The options of one method."""
+    def of(cls, given: dict[str, Any], index: dict[str, Any] | None = None) -> MethodOptions:
+        """The options of one method, and of the entry of conf/index that keeps its codes."""
         options = {name: value for name, value in given.items() if name != "seeds"}
+        if index and index["name"] != FLAT:
+            options["index"] = index
         return cls(given["name"], seeds.chosen(given["name"], options.get("seed"), given.get("seeds")), options)
 
     def drawn(self, seed: int | None) -> MethodOptions:
@@ -50,7 +54,9 @@ class MethodOptions:
     @property
     def variant(self) -> str:
         """The name in a record's path: the entry's, plus every option that differs from it."""
-        return variant("method", self.given)
+        named = {name: value for name, value in self.given.items() if name != "index"}
+        index = self.given.get("index")
+        return safe_name("method", variant("method", named) + (f"+index={variant('index', index)}" if index else ""))
 
     def identity(self) -> dict[str, Any]:
         """All options but the seeds of further draws: a score depends on each. A folder is known by its name alone."""

@@ -156,8 +156,8 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
     Parameters
     ----------
     shipped
-        For model, center and method: the entry of conf/ that the options came from, whose values show what kind of
-        value each option takes.
+        For model, center, method and index: the entry of conf/ that the options came from, whose values show what kind
+        of value each option takes.
 
     Raises
     ------
@@ -217,9 +217,9 @@ def _check_together(config: DictConfig) -> None:
 
 
 def _check_like(group: str, key: str, found: Any, default: Any) -> None:
-    """An option has the kind of its shipped value; seeds are not negative; a method or center keeps its name."""
+    """An option has the kind of its shipped value; seeds are not negative; a method, center or index keeps its name."""
     name = f"{group}.{key}"
-    if key == "name" and group in ("method", "center"):
+    if key == "name" and group in ("method", "center", "index"):
         _expect(found == default, name, found, f"{default}: choose another with {group}=NAME")
     if key == "seed":
         _expect(FROM_0[0](found), name, found, FROM_0[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import cycle, product
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from harness import tables
+from harness.config.names import variant
 from harness.figures import labels, style
 from harness.figures.inputs import Inputs
 from harness.methods import registry
 from harness.records import FINAL, Record
 from harness.tables import costs, titles
 
-DEPTHS = ("0", "100")
+_MARKERS = ("*", "D", "p", "8", "<", ">")
+DEPTHS = ("0", "50", "100")
 COSTS = {
-    "megabytes": "index of the first stage, MB",
+    "kilobytes": "index of the first stage, kB per document",
     "milliseconds": "first stage, ms per query (its code and the search)",
 }
 
@@ -44,7 +46,13 @@ def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
         reference = _reference(
             [record for record in inputs.records if (record.dataset, record.model) == (dataset, model)]
         )
-        yield f"budget-{dataset}-{model}-{center}", draw(frame(records, inputs.records), name, reference)
+        rivals = [
+            record
+            for record in inputs.records
+            if record.dataset == dataset and registry.end_to_end(record.method) and _of_model(record.model, model)
+        ]
+        points = systems(rivals, inputs.records)
+        yield f"budget-{dataset}-{model}-{center}", draw(frame(records, inputs.records), name, reference, points)
 
 
 def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFrame:
@@ -58,8 +66,8 @@ def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFr
     Returns
     -------
     The columns method (its name without options), options (those that differ among the records of the method), shipped
-    (whether all options are those of conf/), megabytes (of the index), milliseconds (per query, of the first stage),
-    documents, queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not measured).
+    (whether all options are those of conf/), kilobytes (of the index, per document), milliseconds (per query, of the
+    first stage), documents, queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not measured).
     """
     lines = []
     for record in records:
@@ -71,7 +79,7 @@ def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFr
                 "method": base,
                 "options": _options(record.identity["method"], settings, registry.traits(base).symbols),
                 "shipped": record.method == base,
-                "megabytes": cost.index_bytes / 1e6,
+                "kilobytes": cost.index_bytes / 1000 / record.details["documents"],
                 "milliseconds": cost.first_stage_ms,
                 "documents": record.details["documents"],
                 "queries": len(record.per_query["queries"]),
@@ -79,6 +87,23 @@ def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFr
             }
         )
     return pd.DataFrame(lines)
+
+
+def _of_model(name: str, model: str) -> bool:
+    """Whether a model is another one, or the same with pooled documents."""
+    return name == model or name.startswith(f"{model}+pool=")
+
+
+def systems(records: Sequence[Record], all_records: Sequence[Record]) -> list[tuple[str, float, float, float]]:
+    """Name, kB per document, milliseconds per query, and NDCG@10 x 100 of methods that rank with MaxSim itself."""
+    found = []
+    for record in records:
+        row, pooled = tables.row_of(record), [word for word in record.model.split("+")[1:] if word.startswith("pool")]
+        cost = costs.measured(all_records, [row], [record.dataset])[row][record.dataset]
+        if documents := record.details.get("documents"):
+            name = " ".join([titles.method_title(record.method), *pooled])
+            found.append((name, cost.index_bytes / 1000 / documents, cost.first_stage_ms, 100 * record.ndcg10[FINAL]))
+    return found
 
 
 def front(cost: Float[np.ndarray, " points"], quality: Float[np.ndarray, " points"]) -> Bool[np.ndarray, " points"]:
@@ -92,7 +117,12 @@ def front(cost: Float[np.ndarray, " points"], quality: Float[np.ndarray, " point
     return ~beaten & np.isfinite(cost) & np.isfinite(quality)
 
 
-def draw(points: pd.DataFrame, name: str, reference: tuple[str, float] | None = None) -> Figure:
+def draw(
+    points: pd.DataFrame,
+    name: str,
+    reference: tuple[str, float] | None = None,
+    whole: Sequence[tuple[str, float, float, float]] = (),
+) -> Figure:
     """A row of panels for each depth, a column for each cost.
 
     Parameters
@@ -103,12 +133,19 @@ def draw(points: pd.DataFrame, name: str, reference: tuple[str, float] | None = 
         The title: model, data set and centering.
     reference
         Name and NDCG@10 x 100 of the method that is drawn as a level line; None: no line.
+    whole
+        What `systems` returns: points beside those of the first stages.
     """
     depths = [depth for depth in DEPTHS if points[depth].notna().any()]
     figure, axes = style.panels(len(depths), len(COSTS), style.WIDTH, 2.9, sharex="col", sharey="row")
     shown = list(zip(axes, product(depths, COSTS), strict=True))
     for panel, (depth, cost) in shown:
         _panel(panel, points, depth, cost)
+        for marker, (system, size, milliseconds, quality) in zip(cycle(_MARKERS), whole, strict=False):
+            x = size if cost == "kilobytes" else milliseconds
+            panel.plot(
+                [x], [quality], marker=marker, color=style.INK, linestyle="", fillstyle="none", label=f"{system}, point"
+            )
         if reference:
             look, label = style.method_look(reference[0]), titles.method_title(reference[0])
             panel.axhline(reference[1], color=look.color, linestyle=look.line, linewidth=1, label=label)
@@ -198,7 +235,18 @@ def _reference(records: Sequence[Record]) -> tuple[str, float] | None:
     return (shipped[0], found[shipped[0]]) if shipped else None
 
 
-def _options(chosen: dict[str, object], settings: Sequence[dict[str, object]], symbols: Mapping[str, str]) -> str:
+def _options(chosen: dict[str, Any], settings: Sequence[dict[str, Any]], symbols: Mapping[str, str]) -> str:
     """The options of a record that differ among the settings of its method, in the order of conf/."""
-    differing = [key for key in chosen if any(other.get(key) != chosen[key] for other in settings)]
-    return " ".join(f"{symbols.get(key, key)}={chosen[key]}" for key in differing)
+    flat, others = _flattened(chosen), [_flattened(other) for other in settings]
+    differing = [key for key in flat if any(other.get(key) != flat[key] for other in others)]
+    return " ".join(f"{symbols.get(key, key)}={flat[key]}" for key in differing)
+
+
+def _flattened(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a method, then its index and, of that, what differs from conf/."""
+    index = options.get("index")
+    if not index:
+        return options
+    own = {key: value for key, value in options.items() if key != "index"}
+    name, *changed = variant("index", index).split("+")
+    return {**own, "index": " ".join([name, *changed])}

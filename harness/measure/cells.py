@@ -28,10 +28,10 @@ class Request:
     asked: bool
 
     @classmethod
-    def of(cls, method: Options, center: Options, asked: bool) -> Request:
+    def of(cls, method: Options, center: Options, asked: bool, index: Options | None = None) -> Request:
         """A request, without a centering where it changes nothing for the method."""
         seen = center if registry.is_centered(method["name"]) else entry("center", "none")
-        return cls(MethodOptions.of(method), CenterOptions.of(seen), asked)
+        return cls(MethodOptions.of(method, index), CenterOptions.of(seen), asked)
 
     def key(self, dataset: str, model: str) -> CellKey:
         """The key of its cell on a testbed."""

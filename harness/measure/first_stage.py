@@ -9,13 +9,15 @@ from itertools import islice
 
 import numpy as np
 
-from harness.measure import artifacts
+from harness.measure import artifacts, grouping
 from harness.measure.artifacts import Candidates
 from harness.measure.cells import Cell
 from harness.measure.testbed import Testbed
+from harness.methods import registry
 from harness.methods.method import TEXTS, Method, SearchResult
 from harness.ranking.ranks import Ranking, drop_self_matches
 from harness.system import locks
+from harness.system.files import digest
 from harness.system.progress import Stopwatch
 from harness.vectors.centering import Centering
 from harness.vectors.store import TokenVectors, stacked
@@ -63,16 +65,23 @@ def center(testbed: Testbed, cells: Sequence[Cell]) -> Centered:
 
 def search(testbed: Testbed, centered: Centered, method: Method, k: int) -> SearchResult:
     """One search for cells that share their documents, whose queries stand side by side."""
+    resources = replace(testbed.resources, documents=_documents(testbed, centered.cells[0]))
     if method.reads == TEXTS:  # a single cell: no centering changes texts
         texts = list(islice(testbed.dataset.docs.values(), testbed.rows.start, testbed.rows.stop))
-        return method.search_texts(texts, list(testbed.dataset.queries.values()), k, testbed.resources)
+        return method.search_texts(texts, list(testbed.dataset.queries.values()), k, resources)
     documents, teachers = centered.shifts[0].apply_documents(testbed.docs), testbed.teachers(method)
     if not teachers:
-        return method.search(documents, stacked(centered.queries), k, testbed.resources)
+        return method.search(documents, stacked(centered.queries), k, resources)
     seen = testbed.seen(centered.cells[0].center, testbed.encode_mean(teachers), teachers.texts)
     taught = method.taught(centered.shifts[0].apply_queries(seen))
-    found = taught.search(documents, stacked(centered.queries), k, testbed.resources)
+    found = taught.search(documents, stacked(centered.queries), k, resources)
     return replace(found, details={**found.details, "learned_from": teachers.source})
+
+
+def _documents(testbed: Testbed, cell: Cell) -> str:
+    """The name of a cell's codes of documents: the same for cells that share them."""
+    name = f"{testbed.model_name}-{testbed.dataset_name}-{registry.base_name(cell.method.name)}"
+    return f"{name}-{digest([testbed.artifacts.name, grouping.documents_of(cell)])[:16]}"
 
 
 def keep_each(testbed: Testbed, centered: Centered, found: SearchResult) -> None:

@@ -45,11 +45,13 @@ def by_model(configs: Sequence[DictConfig]) -> list[tuple[Options, list[Request]
     groups: dict[str, tuple[Options, list[Request]]] = {}
     for config in configs:
         options: Options = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-        request = Request.of(options.pop("method"), options.pop("center"), asked=True)
+        request = Request.of(options.pop("method"), options.pop("center"), True, options.pop("index"))
         requests = groups.setdefault(json.dumps(options), (options, []))[1]
         name, reference, sharded = request.method.name, options["reference"], not shards.parse(options["shard"]).is_full
-        if sharded and not registry.method_class(name).shardable:
-            raise HarnessError(f"method={name} needs all documents at once: leave shard={options['shard']} out.")
+        if sharded and not (registry.method_class(name).shardable and "index" not in request.method.given):
+            raise HarnessError(
+                f"{request.method.variant} needs all documents at once: leave shard={options['shard']} out."
+            )
         if reference and not sharded and name != reference:
             requests.append(Request.of(entry("method", reference), entry("center", "none"), asked=False))
         requests.append(request)
@@ -93,13 +95,19 @@ def share_documents(cells: Sequence[Cell]) -> list[list[Cell]]:
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         if not cell.exhaustive:
-            kind, center = KINDS[cell.center.name], cell.center
-            _, own = kind.shares(center.share, center.document_share)
-            key = [cell.method.identity(), kind.documents, own, center.renormalize, cell.k]
-            if registry.make(cell.method.given).learn != DOCUMENTS:  # what it learns from is centered, too
-                key.append(center.variant)
+            key = [documents_of(cell), cell.method.identity(), cell.k]
             groups.setdefault(json.dumps(key), []).append(cell)
     return list(groups.values())
+
+
+def documents_of(cell: Cell) -> list[Any]:
+    """What a cell's codes of documents depend on, beside its testbed and its index."""
+    kind, center = KINDS[cell.center.name], cell.center
+    _, own = kind.shares(center.share, center.document_share)
+    method = {name: value for name, value in cell.method.identity().items() if name != "index"}
+    key = [method, cell.identity.get("method_inputs"), kind.documents, own, center.renormalize]
+    # What a method learns from is centered, too.
+    return key if registry.make(cell.method.given).learn == DOCUMENTS else [*key, center.variant]
 
 
 def _refuse_shared_records(groups: Sequence[tuple[Options, list[Request]]]) -> None:

@@ -8,11 +8,13 @@ the available memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
+from harness.indexes.index import VECTORS, Codes
 from harness.methods.method import TEXTS, Method, SearchResult
 from harness.models.single_vector import SingleVectorModel
 from harness.ranking.resources import Resources
@@ -30,6 +32,7 @@ class Dense(Method):
     title = "dense"
     order = 7
     reads = TEXTS
+    gives = VECTORS
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -58,3 +61,17 @@ class Dense(Method):
         with watch.phase("search"):
             ranking = best.ranking()
         return SearchResult(ranking, watch.seconds, len(docs) * asked.shape[1] * 4, {"dimensions": asked.shape[1]})
+
+    def codes(self, docs: Sequence[str], queries: Sequence[str], resources: Resources) -> Codes:
+        """The model's vectors."""
+        model, device = SingleVectorModel.find(self.model, resources.models_dir), resources.device
+        asked = model.encode(queries, True, device)
+
+        def documents() -> Iterator[Float[np.ndarray, "block size"]]:
+            for part in chunks(len(docs), _AT_ONCE):
+                yield model.encode(docs[part.start : part.stop], False, device)
+
+        def some(rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some size"]:
+            return model.encode([docs[row] for row in rows], False, device)
+
+        return Codes(asked.shape[1], np.arange(len(docs)), documents, some, lambda: [asked])

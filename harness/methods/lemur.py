@@ -15,6 +15,7 @@ Documents are solved and searched in tiles of 256, as MUVERA's (`harness.methods
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from harness.indexes.index import VECTORS, Codes
 from harness.methods.method import Method, SearchResult
 from harness.ranking import maxsim
 from harness.ranking.maxsim import Pairs
@@ -44,6 +46,7 @@ class Lemur(Method):
 
     title = "LEMUR"
     order = 4
+    gives = VECTORS
     shardable = False  # it learns from the tokens of the whole corpus
     symbols = {"features": "m", "learn_tokens": "n"}
 
@@ -65,9 +68,7 @@ class Lemur(Method):
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by F_q . F_d."""
         watch, device = Stopwatch(resources.device), resources.device
-        rng = np.random.default_rng(self.seed)
-        weights = torch.from_numpy(rng.standard_normal((docs.dim, self.features), dtype=np.float32)).to(device)
-        learning = _sample(docs if self.teachers is None else self.teachers, self.learn_tokens, rng)
+        weights, learning = self._drawn(docs, resources)
         of_scores: Any = twin(device, np.asarray, torch.as_tensor)
         best = resources.top_k(len(queries), min(k, len(docs)))
         with watch.phase("encode_queries"):
@@ -94,6 +95,34 @@ class Lemur(Method):
         ranking = best.ranking()
         seconds = {**watch.seconds, "encode_documents": watch.seconds["encode_documents"] - watch.seconds["search"]}
         return SearchResult(ranking, seconds, len(docs) * self.features * 4, {"learning_tokens": len(learning)})
+
+    def codes(self, docs: TokenVectors, queries: TokenVectors, resources: Resources) -> Codes:
+        """F_q and F_d."""
+        weights, learning = self._drawn(docs, resources)
+        none = Pairs.of([], len(learning))
+
+        def encode(some: TokenVectors) -> Iterator[Float[np.ndarray, "block features"]]:
+            solve, (mean, deviation) = self._solver(learning, weights), _standard(docs, learning, resources)
+            for block in some.blocks(12 * docs.dim, 8 * (len(learning) + self.features), resources.block_bytes, TILE):
+                found: list[Any] = []
+                texts = StoreInMemory(block.tokens, block.lengths)
+                take = partial(lambda to, _, targets: to.append(torch.as_tensor(targets)), found)
+                maxsim.score(learning, texts, none, resources.block_bytes, resources.device, take)
+                yield (solve @ ((torch.cat(found, dim=1) - mean) / deviation)).T.contiguous().cpu().numpy()
+
+        def asked() -> list[Float[np.ndarray, "queries features"]]:
+            return [_summed(part, weights, resources).cpu().numpy() for part in queries.parts]
+
+        return Codes.of_tokens(self.features, docs, encode, asked)
+
+    def _drawn(
+        self, docs: TokenVectors, resources: Resources
+    ) -> tuple[Float[torch.Tensor, "dim features"], TokenVectors]:
+        """G, and the learning tokens."""
+        rng = np.random.default_rng(self.seed)
+        weights = torch.from_numpy(rng.standard_normal((docs.dim, self.features), dtype=np.float32))
+        learning = _sample(docs if self.teachers is None else self.teachers, self.learn_tokens, rng)
+        return weights.to(resources.device), learning
 
     def _solver(self, learning: TokenVectors, weights: torch.Tensor) -> Float[torch.Tensor, "features n"]:
         """What turns the targets of a document into its vector: the pseudo-inverse of the learning tokens' features."""

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from harness.indexes.index import Codes
 from harness.ranking.ranks import Ranking
 from harness.ranking.resources import Resources
 from harness.vectors.store import TokenVectors
@@ -58,19 +59,21 @@ class Method(ABC):
     sublinear : whether the time of a search hardly grows with the number of documents
     symbols : option -> the letter that the method's definition has for it, where figures are short of space
     finds_nothing : why a query may get no candidate at all, and what to do; such a query counts as 0
+    gives : the kind of codes that an index can keep for it (`harness.indexes.index`), which `codes` makes; "" for none
     learn : whose tokens it learns from, if it learns: ``documents``, or ``queries`` or ``pseudo_queries`` that are not
         evaluated, which it is `taught`
     """
 
     title: ClassVar[str]
     order: ClassVar[int] = 100
-    reads: ClassVar[str] = TOKENS
+    reads: str = TOKENS
     end_to_end: ClassVar[bool] = False
     exhaustive: ClassVar[bool] = False
     shardable: ClassVar[bool] = True
     sublinear: ClassVar[bool] = False
     symbols: ClassVar[Mapping[str, str]] = {}
     finds_nothing: ClassVar[str] = ""
+    gives: ClassVar[str] = ""
     learn: str = DOCUMENTS
 
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
@@ -80,6 +83,10 @@ class Method(ABC):
     def search_texts(self, docs: Sequence[str], queries: Sequence[str], k: int, resources: Resources) -> SearchResult:
         """The same for a method that reads texts."""
         raise NotImplementedError(f"{type(self).__name__} reads {self.reads}")
+
+    def codes(self, docs: Any, queries: Any, resources: Resources) -> Codes:
+        """The codes of documents and queries, made when an index asks for them; docs and queries as for a search."""
+        raise NotImplementedError(f"{type(self).__name__} has no codes")
 
     def taught(self, queries: TokenVectors) -> Method:
         """The method with queries to learn from, as the first stage sees them."""

@@ -17,13 +17,14 @@ shards, or on what else is searched at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from harness.indexes.index import VECTORS, Codes
 from harness.methods import muvera_cpu, muvera_gpu
 from harness.methods.method import Method, SearchResult
 from harness.ranking.resources import Resources
@@ -96,6 +97,7 @@ class Muvera(Method):
 
     title = "MUVERA"
     order = 1
+    gives = VECTORS
 
     def __init__(self, repetitions: int, bits: int, projection: int | None, seed: int) -> None:
         if min(repetitions, bits, 1 if projection is None else projection) < 1 or bits > 16:
@@ -111,12 +113,7 @@ class Muvera(Method):
         fde = FixedDimensionalEncoding(docs.dim, *self.options, resources.device)
         token_bytes, row_bytes = 12 * docs.dim + fde.token_bytes, fde.row_bytes + 12 * len(queries)
         with watch.phase("encode_queries"):
-            query_codes = [
-                torch.cat(
-                    [fde.queries(block) for block in part.blocks(token_bytes, fde.row_bytes, resources.block_bytes)]
-                ).T.contiguous()
-                for part in queries.parts
-            ]
+            query_codes = [part.T.contiguous() for part in _of_queries(fde, queries, resources)]
         best = resources.top_k(len(queries), min(k, len(docs)))
         with bar("MUVERA", len(docs), resources.show, device=resources.device) as progress:
             for block in docs.blocks(token_bytes, row_bytes, resources.block_bytes, muvera_cpu.TILE):
@@ -130,6 +127,31 @@ class Muvera(Method):
             ranking = best.ranking()
         return SearchResult(ranking, watch.seconds, len(docs) * fde.size * 4, {"code_size": fde.size})
 
+    def codes(self, docs: TokenVectors, queries: TokenVectors, resources: Resources) -> Codes:
+        """The FDEs."""
+        fde = FixedDimensionalEncoding(docs.dim, *self.options, resources.device)
+
+        def encode(some: TokenVectors) -> Iterator[Float[np.ndarray, "block size"]]:
+            token_bytes = 12 * docs.dim + fde.token_bytes
+            for block in some.blocks(token_bytes, fde.row_bytes, resources.block_bytes, muvera_cpu.TILE):
+                yield fde.documents(block).cpu().numpy()
+
+        def asked() -> list[Float[np.ndarray, "rows size"]]:
+            return [part.cpu().numpy() for part in _of_queries(fde, queries, resources)]
+
+        return Codes.of_tokens(fde.size, docs, encode, asked)
+
     def buckets(self, dim: int, device: torch.device) -> FixedDimensionalEncoding:
         """The hyperplanes of all repetitions."""
         return FixedDimensionalEncoding(dim, *self.options, device)
+
+
+def _of_queries(
+    fde: FixedDimensionalEncoding, queries: TokenVectors, resources: Resources
+) -> list[Float[torch.Tensor, "rows size"]]:
+    """FDEs of the queries of each part."""
+    token_bytes, budget = 12 * queries.dim + fde.token_bytes, resources.block_bytes
+    return [
+        torch.cat([fde.queries(block) for block in part.blocks(token_bytes, fde.row_bytes, budget)])
+        for part in queries.parts
+    ]

@@ -21,7 +21,6 @@ import json
 import logging
 import os
 import shutil
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -34,16 +33,16 @@ import torch
 from harness.methods.method import Method, SearchResult
 from harness.ranking.ranks import Ranking
 from harness.ranking.resources import Resources
-from harness.system import locks
+from harness.system import folders, locks
 from harness.system.errors import HarnessError
-from harness.system.files import digest, flush, sealed, unsealed, write_json
+from harness.system.files import digest
+from harness.system.folders import MARKER
 from harness.system.messages import warn_once
 from harness.system.progress import Stopwatch, bar
 from harness.system.threads import torch_threads
 from harness.vectors.store import TokenStore, TokenVectors
 
 log = logging.getLogger(__name__)
-MARKER = "complete.json"
 _QUERIES = 16  # searched in one call: often enough for the progress bar
 _CPU_CHUNK = 256  # documents scored at once on a CPU: stays in the cache, 1.5 times as fast as all at once
 
@@ -93,8 +92,8 @@ class Plaid(Method):
             found = self._search(plaid, marker["centroids"], queries, min(k, len(indexed)), resources)
         ranking = Ranking(np.where(found.rows < 0, -1, indexed[found.rows]), found.scores)
         details = {"centroids": marker["centroids"], "n_ivf_probe": min(self.n_ivf_probe, marker["centroids"])}
-        size = sum(entry["bytes"] for entry in marker["files"].values())
-        return SearchResult(ranking, {"encode_documents": marker["seconds"], **watch.seconds}, size, details)
+        seconds = {"encode_documents": marker["seconds"], **watch.seconds}
+        return SearchResult(ranking, seconds, folders.size(marker), details)
 
     def refuse(self, k: int) -> None:
         """Refuse more documents than fast-plaid returns: at most a quarter of those that it scores."""
@@ -129,15 +128,8 @@ class Plaid(Method):
                 **self.build_options,
             )
         centroids = int(json.loads((index / "metadata.json").read_text())["num_partitions"])
-        files = {
-            path.name: {"bytes": path.stat().st_size, "crc32": _crc(path)}
-            for path in sorted(index.iterdir())
-            if path.suffix in (".npy", ".json")
-        }
-        for name in files:
-            flush(index / name)
-        marker = {"seconds": watch.seconds["build"], "centroids": centroids, "files": files}
-        write_json(index / MARKER, sealed(marker))
+        files = [path for path in sorted(index.iterdir()) if path.suffix in (".npy", ".json")]
+        folders.complete(index, {"seconds": watch.seconds["build"], "centroids": centroids}, files)
 
     def _search(self, plaid: Any, centroids: int, queries: TokenVectors, k: int, resources: Resources) -> Ranking:
         rows = np.full((len(queries), k), -1, dtype=np.int64)
@@ -218,32 +210,11 @@ def _panics(what: str) -> Iterator[None]:
 
 
 def checked(index: Path) -> dict[str, Any]:
-    """The marker of a complete index whose files have the sizes and CRC-32 that it says.
+    """The marker of a complete and undamaged index.
 
     Raises
     ------
     HarnessError
-        If one of them has not, with the folder to delete.
+        If a file of it is damaged, with the folder to delete.
     """
-    try:
-        marker = unsealed(json.loads((index / MARKER).read_text()), ("seconds", "centroids", "files"))
-        if not marker["files"]:
-            raise ValueError("it lists no files")
-        for name, entry in marker["files"].items():
-            path = index / name
-            found = (path.stat().st_size, _crc(path)) if path.exists() else (0, None)
-            if found != (entry["bytes"], entry["crc32"]):
-                raise HarnessError(f"PLAID's index is damaged ({path}): delete the folder {index} and run again.")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise HarnessError(
-            f"PLAID's index is damaged ({index / MARKER}): delete the folder {index} and run again."
-        ) from error
-    return marker
-
-
-def _crc(path: Path) -> int:
-    value = 0
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 22):
-            value = zlib.crc32(piece, value)
-    return value
+    return folders.checked(index, "PLAID's index", ("seconds", "centroids"))

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from harness import indexes
 from harness.config.entries import choices
+from harness.methods.indexed import Indexed
 from harness.methods.method import TOKENS, Method
 from harness.system.errors import HarnessError, unknown
 
@@ -44,19 +46,21 @@ def method_class(name: str) -> type[Method]:
 
 
 def make(options: Mapping[str, Any]) -> Method:
-    """The method that an entry of conf/method describes.
+    """The method that an entry of conf/method describes, in its index, if it has one.
 
     Raises
     ------
     HarnessError
         For options that the method cannot have.
     """
-    return method_class(options["name"])(**arguments(options))
+    method = method_class(options["name"])(**arguments(options))
+    index = options.get("index")
+    return Indexed(options["name"], method, indexes.make(index)) if index else method
 
 
 def arguments(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of one draw that a method is made from: all but its name and the seeds of further draws."""
-    return {key: value for key, value in options.items() if key not in ("name", "seeds")}
+    """The options of one draw that a method is made from: all but its name, index and further seeds."""
+    return {key: value for key, value in options.items() if key not in ("name", "index", "seeds")}
 
 
 def all_methods() -> list[str]:

@@ -36,6 +36,18 @@ class Ranking:
         return [Ranking(*part) for part in zip(np.split(self.rows, parts), np.split(self.scores, parts), strict=True)]
 
 
+def recall(found: Ranking, exact: Ranking, k: int) -> float:
+    """The mean share of a query's first k documents of an exact search that are among its first k of another search.
+
+    Queries for which the exact search finds nothing are left out.
+    """
+    shares = []
+    for rows, wanted in zip(found.rows[:, :k], exact.rows[:, :k], strict=True):
+        if len(wanted := wanted[wanted >= 0]):
+            shares.append(np.isin(wanted, rows).mean())
+    return float(np.mean(shares))
+
+
 def drop_self_matches(ranking: Ranking, self_rows: Int[np.ndarray, " queries"], k: int) -> tuple[Ranking, int]:
     """Remove each query's own document, then keep the k best.
 

@@ -22,6 +22,7 @@ class Resources:
     device : the device that encodes and scores
     block_bytes : memory that one block of documents may take while it is encoded and scored
     cache : folder for indexes that are kept on disk
+    documents : a name for the documents' codes, made of all that they depend on, for an index that is kept
     show : whether progress bars are shown
     models_dir : folder with local copies of hub models, for a method that has a model of its own
     """
@@ -31,6 +32,7 @@ class Resources:
     cache: Path
     show: bool = False
     models_dir: str | None = None
+    documents: str = "documents"
 
     def top_k(self, queries: int, k: int) -> topk.RunningTopK | topk_gpu.RunningTopK:
         """A running top-k on the device that computes the scores."""

@@ -85,7 +85,11 @@ class Commands:
         words = self._model(row, record)
         if is_centered(row.method):
             words += _words("center", _options(record, "center", row.center))
-        return [*words, *_words("method", _options(record, "method", row.method)), *self._depth_words(record)]
+        method = _options(record, "method", row.method)
+        words += _words("method", method)
+        if method.get("index"):
+            words += _words("index", method["index"])
+        return [*words, *self._depth_words(record)]
 
     def _model(self, row: Row, record: Record | None) -> list[str]:
         if row.model == NO_MODEL:

@@ -23,6 +23,7 @@ from harness import records
 from harness.cache.inventory import MARKERS
 from harness.config import compose, entries
 from harness.config.names import safe_name
+from harness.config.options import FLAT
 from harness.measure.cells import Options
 from harness.measure.failing import Failures
 from harness.measure.grouping import by_testbed
@@ -34,7 +35,7 @@ from harness.run import measure
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 
-GROUPS = ("model", "dataset", "center", "method")
+GROUPS = ("model", "dataset", "center", "method", "index")
 LOCAL_OPTIONS = ("package", "folder", "files", "known_weights", "title", "builder", "packages")
 """Options that describe this installation: they are taken from conf/, never from a record."""
 
@@ -89,9 +90,10 @@ def configuration(record: Record, overrides: Sequence[str]) -> DictConfig:
         If the record's model, data set or options are not available, or an override would change the cell.
     """
     given = _named_options(overrides)
-    recorded = record.config
-    _refuse_lookups("config", recorded)
+    _refuse_lookups("config", record.config)
     try:
+        method = dict(record.config["method"])
+        recorded = {**record.config, "index": method.pop("index", {"name": FLAT}), "method": method}
         chosen = {group: safe_name(group, recorded[group]["name"]) for group in GROUPS}
         based = {group: _entry(group, name, recorded[group]) for group, name in chosen.items()}
         words = [f"{group}={name}" for group, name in based.items()]
@@ -141,7 +143,7 @@ def _entry(group: str, name: str, options: Options) -> str:
 def _apply(composed: DictConfig, group: str, recorded: Options, given: set[str]) -> None:
     """Replace the composed options of a group by those of the record, except the ones that overrides name."""
     known = composed[group]
-    if group in ("center", "method") and (strange := sorted(recorded.keys() - known.keys())):
+    if group in ("center", "method", "index") and (strange := sorted(recorded.keys() - known.keys())):
         raise HarnessError(
             f"the record's {group} '{recorded['name']}' has the option {', '.join(strange)}, which this version does "
             "not know: reproduce it with the version of its commit."

@@ -19,7 +19,7 @@ that its time is an upper bound for each.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from statistics import fmean
 
@@ -86,7 +86,8 @@ def mean(costs: Sequence[Cost]) -> Cost:
 
 def sections(costs: Costs, records: Sequence[Record], datasets: Sequence[str]) -> list[Section]:
     """The table of costs: one line for each row, means over its data sets; no section if nothing was measured."""
-    lines = []
+    lines, found = [], by_row(records)
+    indexed = any("index_recall" in found[row, name].details for row, some in costs.items() for name in some)
     for row, by_dataset in costs.items():
         cost = mean(list(by_dataset.values()))
         lines.append(
@@ -95,6 +96,7 @@ def sections(costs: Costs, records: Sequence[Record], datasets: Sequence[str]) -
                 "Center": center_label(row.center),
                 "Method": method_title(row.method),
                 "Index": size(cost.index_bytes),
+                **(_of_index(by_dataset, [found[row, name] for name in by_dataset]) if indexed else {}),
                 "Encode, s": decimals(cost.encode_seconds, 1),
                 "Build, s": decimals(cost.build_seconds, 1),
                 "First stage, ms / query": decimals(cost.first_stage_ms, 2),
@@ -102,6 +104,17 @@ def sections(costs: Costs, records: Sequence[Record], datasets: Sequence[str]) -
             }
         )
     return [Section("Cost, means over the data sets.", pd.DataFrame(lines), _remarks(costs, records))] if lines else []
+
+
+def _of_index(by_dataset: Mapping[str, Cost], records: Sequence[Record]) -> dict[str, str]:
+    """What is only shown beside indexes: bytes per document, and how much of exact search's first 100 they find."""
+    cost = zip(by_dataset.values(), records, strict=True)
+    shares = [one.index_bytes / record.details.get("documents", math.nan) for one, record in cost]
+    recalls = [record.details.get("index_recall", {}).get("100", math.nan) for record in records]
+    return {
+        "Bytes / document": decimals(fmean(shares), 0),
+        "Recall@100 of exact": decimals(100 * fmean(recalls), 1),
+    }
 
 
 def _remarks(costs: Costs, records: Sequence[Record]) -> list[str]:

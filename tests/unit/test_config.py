@@ -109,7 +109,7 @@ def test_the_configuration_is_plain_data():
 
 
 ROOMS = (
-    "system kernels config data models vectors ranking methods evaluation records tables advice measure export "
+    "system kernels config data models vectors ranking indexes methods evaluation records tables advice measure export "
     "geometry training run api foreign sweep cache reproduce bench figures report commands cli __main__"
 ).split()
 

@@ -145,3 +145,12 @@ def test_it_comes_below_the_table(tmp_path, capsys):
     latex = printed(tmp_path, capsys, "dataset=scifact", "cost=true", "format=latex")
     assert latex.count(r"\begin{tabular}") == 2
     assert r"LateOn & yes & MUVERA & 2.5 MB & 100.0 & 3.0 & 250.00 & 100.00 \\" in latex
+
+
+def test_beside_an_index_there_are_bytes_of_a_document_and_its_recall():
+    plain = muvera(10)
+    details = {"documents": 1000, "index_recall": {"10": 0.5, "100": 0.875}}
+    own = cell("muvera+index=pq", {"0": named([0.5] * 10)}, bytes={"tokens": 9, "index": 40_000}, details=details)
+    alone, both = (costs.sections(measured(some), some, ["scifact"])[0].lines for some in ([plain], [plain, own]))
+    assert "Bytes / document" not in alone.columns
+    assert both["Bytes / document"].tolist() == ["–", "40"] and both["Recall@100 of exact"].tolist() == ["–", "87.5"]

@@ -130,7 +130,7 @@ def test_a_pareto_front_is_what_its_definition_says(rng):
 
 def test_the_numbers_of_a_budget(grid):
     frame = budget.frame(grid, grid)
-    assert frame["megabytes"].tolist() == [8, 2, 4, 16]
+    assert frame["kilobytes"].tolist() == pytest.approx([1.6, 0.4, 0.8, 3.2])
     assert frame["milliseconds"].tolist() == pytest.approx([2.5, 1.5, 2, 1])  # code and search, by two queries
     assert frame["options"].tolist() == ["w=65536 k=32", "w=65536 k=8", "w=1024 k=8", ""]
     assert frame["shipped"].tolist() == [True, False, False, True]
@@ -143,16 +143,16 @@ def test_budget_draws_fronts_and_labels_them(grid):
     assert name == "budget-scifact-lateon-corpus"
     by_bytes, by_time, reranked, _ = figure.axes
     x, y = line(by_bytes, "SMVE, Pareto front")
-    assert x.tolist() == [2, 8] and y == pytest.approx([30, 40])
-    assert line(by_bytes, "SMVE, dominated")[0].tolist() == [4]
+    assert x.tolist() == pytest.approx([0.4, 1.6]) and y == pytest.approx([30, 40])
+    assert line(by_bytes, "SMVE, dominated")[0] == pytest.approx([0.8])
     assert line(reranked, "SMVE, Pareto front")[1] == pytest.approx([50, 55, 60])
     assert line(by_time, "MUVERA, Pareto front")[0] == pytest.approx([1])
-    assert line(by_bytes, "default options")[0].tolist() == [8, 16]
+    assert line(by_bytes, "default options")[0] == pytest.approx([1.6, 3.2])
     assert line(reranked, "PLAID")[1] == pytest.approx([70, 70])
     assert {text.get_text() for text in by_bytes.texts} == {"w=65536 k=8", "w=65536 k=32"}
     assert {axes.get_xscale() for axes in figure.axes} == {"log"}
     assert by_bytes.get_ylabel() == "NDCG@10 × 100, rk=0" and reranked.get_ylabel() == "NDCG@10 × 100, rk=100"
-    assert reranked.get_xlabel() == "index of the first stage, MB"
+    assert reranked.get_xlabel() == "index of the first stage, kB per document"
     assert figure.axes[3].get_xlabel() == "first stage, ms per query (its code and the search)"
     assert figure.get_suptitle() == "LateOn, scifact, centered (n = 2 queries, 5,000 documents)"
 
@@ -173,8 +173,24 @@ def test_no_budget_of_single_settings(grid):
     assert list(budget.figures(inputs([grid[0], grid[3]]), [])) == []
 
 
+def test_an_index_is_an_option_and_whole_systems_are_points(grid):
+    some = [variant("muvera", 16, 0.001, 0.10, 0.45, **{"index": {"name": "hnsw", "efSearch": 64}}), grid[3]]
+    assert budget.frame(some, some)["options"].tolist() == ["index=hnsw efSearch=64", ""]
+    cost = {
+        "bytes": {"tokens": 9, "index": 5_000_000},
+        "seconds": {"plaid_search": 0.008},
+        "details": {"documents": 5000},
+    }
+    whole = [plaid(named([0.6, 0.8]), model=model, **cost) for model in ("lateon", "lateon+pool=hierarchical", "other")]
+    ((_, figure),) = budget.figures(inputs([*grid, *whole]), [])
+    names = [label for label in legend(figure.legends[0]) if label.endswith("point")]
+    assert names == ["PLAID, point", "PLAID pool=hierarchical, point"]
+    assert [values.tolist() for values in line(figure.axes[0], names[1])] == [[1], pytest.approx([70])]
+    assert line(figure.axes[1], names[0])[0] == pytest.approx([4])
+
+
 def test_no_budget_without_its_depths(grid):
-    some = [cell(one.method, {"50": named([0.1, 0.1])}, **_same(one)) for one in grid]
+    some = [cell(one.method, {"200": named([0.1, 0.1])}, **_same(one)) for one in grid]
     assert list(budget.figures(inputs(some), [])) == []
     figure = budget.draw(budget.frame(grid[1:3], grid), "x")
     assert "default options" not in legend(figure.legends[0])

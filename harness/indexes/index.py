@@ -1,0 +1,106 @@
+"""An index: what keeps the codes of all documents and finds a query's best, by inner product.
+
+    build(codes, folder) -> facts                 train, add in blocks, write to a folder
+    open(folder) -> opened                        read the files of that folder
+    search(opened, queries, k, threads) -> Ranking
+
+An index describes itself, as a method does. An entry of conf/index has the options of one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from harness.ranking.ranks import Ranking
+from harness.vectors.store import StoreInMemory, TokenVectors
+
+VECTORS, SPARSE = "dense vectors", "sparse codes"
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What an index is made from and asked with.
+
+    Attributes
+    ----------
+    size : numbers of a code
+    rows : the documents that can be found, ascending
+    documents : the codes of these documents, in blocks, in order: float32 [block, size], or sparse
+    some : the codes of some documents, given their rows, as one block
+    queries : the queries' codes, in parts that are searched separately
+    """
+
+    size: int
+    rows: Int[np.ndarray, " found"]
+    documents: Callable[[], Iterator[Any]]
+    some: Callable[[Int[np.ndarray, " some"]], Any]
+    queries: Callable[[], Sequence[Any]]
+
+    @classmethod
+    def of_tokens(
+        cls,
+        size: int,
+        docs: TokenVectors,
+        encode: Callable[[TokenVectors], Iterator[Float[np.ndarray, "block size"]]],
+        queries: Callable[[], Sequence[Any]],
+    ) -> Codes:
+        """Dense vectors of documents with token vectors; one without any is never found.
+
+        Parameters
+        ----------
+        encode
+            The codes of some documents, in blocks.
+        """
+        rows = np.flatnonzero(docs.lengths)
+
+        def documents() -> Iterator[Float[np.ndarray, "block size"]]:
+            first = 0
+            for block in encode(docs):
+                yield np.ascontiguousarray(block[docs.lengths[first : first + len(block)] > 0])
+                first += len(block)
+
+        def some(chosen: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some size"]:
+            tokens = np.concatenate([docs[int(row)] for row in chosen])
+            return np.concatenate([*encode(StoreInMemory(tokens, docs.lengths[chosen]))])
+
+        return cls(size, rows, documents, some, queries)
+
+
+class Index(ABC):
+    """An index, described by the options of an entry of conf/index.
+
+    Attributes
+    ----------
+    name : the entry
+    takes : the kind of codes that it takes: `VECTORS` or `SPARSE`
+    built_by : what its files depend on, beside the codes; options of the search alone are not among them
+    engine : the library that makes it, and its version
+    """
+
+    takes: ClassVar[str]
+    name: str
+    built_by: dict[str, Any]
+    engine: str
+
+    @abstractmethod
+    def build(self, codes: Codes, folder: Path) -> dict[str, Any]:
+        """Write the index to an empty folder, and return facts worth a line in the record."""
+
+    @abstractmethod
+    def open(self, folder: Path) -> Any:
+        """Read the index into memory."""
+
+    @abstractmethod
+    def search(self, opened: Any, queries: Any, k: int, threads: int) -> Ranking:
+        """The k best codes of each query, as positions in the index; fewer where it finds fewer."""
+
+    def refuse(self, k: int) -> None:
+        """Refuse a number of documents that a search with these options cannot return, with a `HarnessError`."""
+        return

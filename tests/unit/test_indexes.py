@@ -1,0 +1,192 @@
+"""Indexes against exact search and plain loops: what is exact, what is kept, what is refused, and names of cells."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny import unit
+
+from harness import indexes
+from harness.config.entries import choices, entry
+from harness.config.options import MethodOptions
+from harness.indexes.faiss_index import FILE
+from harness.methods import registry
+from harness.methods.indexed import checked
+from harness.ranking.ranks import Ranking, recall
+from harness.system.errors import HarnessError
+from harness.system.folders import MARKER
+from harness.vectors.store import StoreInMemory
+
+MUVERA = {**entry("method", "muvera"), "repetitions": 2, "bits": 2, "projection": 4}  # 32 numbers
+LEMUR = {**entry("method", "lemur"), "features": 12, "learn_tokens": 200}
+
+
+def index(name, **options):
+    return {**entry("index", name), **options}
+
+
+@pytest.fixture
+def corpus(rng):
+    """120 documents of dimension 8; the fifth has no tokens."""
+    texts = [unit(rng, int(n), 8, cone=0.2).astype(np.float16).astype(np.float32) for n in rng.integers(1, 12, 120)]
+    texts[4] = texts[4][:0]
+    return texts
+
+
+def found(corpus, query_texts, resources, options, method=MUVERA, k=30, documents="here"):
+    docs, queries = (
+        StoreInMemory(np.concatenate(some), np.array(list(map(len, some)))) for some in (corpus, query_texts)
+    )
+    made = registry.make({**method, "index": options} if options else method)
+    return made.search(docs, queries, k, replace(resources, documents=documents))
+
+
+def same(one, other):
+    """Rankings with the same scores, place by place, up to rounding, and nearly the same documents."""
+    np.testing.assert_allclose(one.scores, other.scores, rtol=1e-4, atol=1e-4)
+    assert recall(one, other, 30) > 0.98
+
+
+EXACT = [
+    index("hnsw", efSearch=200, storage="flat"),  # more in sight than there are documents
+    index("ivf", nlist=6, nprobe=6),  # all clusters are searched
+    index("pq", dsub=32, nbits=6),
+]
+
+
+@pytest.mark.parametrize("method", [MUVERA, LEMUR])
+@pytest.mark.parametrize("options", EXACT[:2], ids=lambda options: options["name"])
+def test_an_index_that_looks_at_everything_is_exact_search(corpus, query_texts, resources, options, method):
+    exact = found(corpus, query_texts, resources(), None, method).ranking
+    result = found(corpus, query_texts, resources(), options, method)
+    np.testing.assert_allclose(result.ranking.scores, exact.scores, rtol=2e-3, atol=2e-3)
+    assert recall(result.ranking, exact, 30) > 0.97
+    assert (4 not in result.ranking.rows) and (result.ranking.rows >= 0).all()
+
+
+def test_pq_with_a_centroid_for_each_vector_is_exact_search(corpus, query_texts, resources):
+    few = corpus[:17]  # 16 with tokens
+    exact = found(few, query_texts, resources(), None, k=16).ranking
+    result = found(few, query_texts, resources(), index("pq", dsub=32, nbits=4), k=16)
+    same(result.ranking, exact)
+    assert result.details["index_recall"] == {"10": pytest.approx(recall(result.ranking, exact, 10))}
+    assert result.details["code_bytes"] == 1 and result.details["training_vectors"] == 16
+
+
+@pytest.mark.parametrize("name", ["fp16", "sq8"])
+def test_rounded_numbers_are_near_exact_search(corpus, query_texts, resources, name):
+    exact = found(corpus, query_texts, resources(), None).ranking
+    result = found(corpus, query_texts, resources(), index(name))
+    share = {"fp16": 2e-3, "sq8": 2e-2}[name]
+    np.testing.assert_allclose(result.ranking.scores, exact.scores, atol=share * np.abs(exact.scores).max())
+    assert result.details["code_bytes"] == {"fp16": 64, "sq8": 32}[name]
+
+
+@pytest.mark.parametrize(
+    "options", [index("opq", d_out=16, dsub=4, nbits=3), index("rabitq"), *EXACT], ids=lambda o: o["name"]
+)
+def test_two_builds_have_the_same_bytes_whatever_the_blocks(corpus, query_texts, resources, options):
+    contents = []
+    for place, size in (("one", 1 << 26), ("other", 1 << 14)):
+        result = found(corpus, query_texts, resources(size), options, documents=place)
+        (path,) = (resources().cache / "indexes").glob(f"{place}-*/{FILE}")
+        contents.append(path.read_bytes())
+        assert result.index_bytes == path.stat().st_size
+    assert contents[0] == contents[1]
+
+
+def test_recall_is_that_of_a_plain_loop(rng):
+    exact, other = (Ranking(np.stack([rng.permutation(20)[:9] for _ in range(6)]), np.zeros((6, 9), "f")) for _ in "ab")
+    exact.rows[2, 5:] = -1
+    other.rows[3] = -1
+    wanted = []
+    for row in range(6):
+        first = [document for document in exact.rows[row][:7].tolist() if document >= 0]
+        wanted.append(sum(document in other.rows[row][:7].tolist() for document in first) / len(first))
+    assert recall(other, exact, 7) == pytest.approx(sum(wanted) / 6)
+
+
+def test_an_index_is_built_once_and_damage_is_named(corpus, query_texts, resources):
+    first = found(corpus, query_texts, resources(), index("hnsw", efSearch=40)).ranking
+    (marker,) = resources().cache.rglob(MARKER)
+    built = marker.stat().st_mtime_ns
+    found(corpus, query_texts, resources(), index("hnsw", efSearch=64))  # another search of the same index
+    assert [path.stat().st_mtime_ns for path in resources().cache.rglob(MARKER)] == [built]
+    content = bytearray((marker.parent / FILE).read_bytes())
+    content[-5] ^= 1
+    (marker.parent / FILE).write_bytes(content)
+    with pytest.raises(HarnessError, match=f"the index is damaged .* delete the folder {marker.parent} and run again"):
+        found(corpus, query_texts, resources(), index("hnsw", efSearch=40))
+    marker.unlink()  # as if the build had been cut off: it is built again
+    again = found(corpus, query_texts, resources(), index("hnsw", efSearch=40)).ranking
+    np.testing.assert_array_equal(again.rows, first.rows)
+    assert checked(marker.parent)["details"]["training_vectors"] == 0
+    marker.write_text(json.dumps({"files": {}}))
+    with pytest.raises(HarnessError, match="is damaged"):
+        checked(marker.parent)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            index("pq"),
+            r"learns 256 centroids from 119 documents, expected at least as many documents: set index\.nbits",
+        ),
+        (index("ivf", nlist=500), r"learns 500 clusters from 119 documents.*set index\.nlist lower"),
+        (index("pq", dsub=5, nbits=2), r"index\.dsub=5 of index=pq: expected a divisor of the 32 numbers"),
+        (
+            index("hnsw", efSearch=29),
+            r"finds at most so many documents, expected 30: set index\.efSearch to at least 30",
+        ),
+    ],
+)
+def test_what_cannot_be_built_or_searched_is_a_sentence(corpus, query_texts, resources, options, sentence):
+    with pytest.raises(HarnessError, match=sentence):
+        found(corpus, query_texts, resources(), options)
+    assert not [*resources().cache.rglob(MARKER)]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (index("pq", nbits=17), "index.nbits=17 of index=pq: expected 1 to 16 bits"),
+        (index("hnsw", M=0), "index.M=0 of index=hnsw: expected at least 1"),
+        (index("rabitq", qb=9), "index.qb=9 of index=rabitq: expected 0"),
+        (index("ivf", storage="pq"), "index.storage=pq of index=ivf: expected one of flat, fp16, sq8"),
+    ],
+)
+def test_impossible_options_are_refused(options, sentence):
+    with pytest.raises(HarnessError, match=sentence):
+        indexes.make(options)
+
+
+@pytest.mark.parametrize("method", ["plaid", "exact", "bm25", "binary"])
+def test_a_method_without_codes_has_no_index(method):
+    with pytest.raises(
+        HarnessError, match=f"method={method} has no codes that an index could keep: leave index=sq8 out"
+    ):
+        registry.make({**entry("method", method), "index": index("sq8")})
+
+
+def test_names_and_identities_have_the_index_unless_it_is_flat():
+    plain = MethodOptions.of(entry("method", "muvera"))
+    flat = MethodOptions.of(entry("method", "muvera"), index("flat"))
+    assert (flat.variant, flat.identity()) == (plain.variant, plain.identity())
+    shipped = MethodOptions.of(entry("method", "muvera"), index("pq"))
+    assert shipped.variant == "muvera+index=pq" and shipped.identity()["index"] == index("pq")
+    other = MethodOptions.of({**entry("method", "muvera"), "bits": 4}, index("hnsw", efSearch=64))
+    assert other.variant == "muvera+bits=4+index=hnsw+efSearch=64"
+    assert registry.base_name(other.variant) == "muvera"
+    assert {name for name in choices("index") if name != "flat"} >= {
+        "fp16",
+        "sq8",
+        "pq",
+        "opq",
+        "rabitq",
+        "hnsw",
+        "ivf",
+    }
