@@ -109,7 +109,7 @@ def page() -> str:
         parts += [f"## Options of `{group}=`, as in `conf/{group}/{name}.yaml`", group_options(group, name)]
     for group in _OWN:
         for name in entries.choices(group):
-            if len(entries.entry(group, name)) > 1:
+            if entries.entry(group, name).keys() - {"name", "seeds"}:  # nothing is drawn where these are all
                 parts += [f"## Options of `{group}={name}`", group_options(group, name)]
     return "\n\n".join(parts) + "\n"
 

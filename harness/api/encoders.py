@@ -36,14 +36,14 @@ class _Encoder:
     _encoding: Any = None
     _dim = 0
 
-    def _blocks(self, texts: Texts) -> list[Block]:
+    def _blocks(self, texts: Texts, row_bytes: int = 0) -> list[Block]:
         if self._encoding is None:
             raise HarnessError(f"{type(self).__name__} is not fitted: call fit(documents) first.")
         store = vectors(texts)
         if store.dim != self._dim:
             raise HarnessError(f"the token vectors have dimension {store.dim}, expected {self._dim} as in fit().")
         token_bytes = 12 * store.dim + self._encoding.token_bytes
-        return list(store.blocks(token_bytes, self._encoding.row_bytes, _BLOCK_BYTES))
+        return list(store.blocks(token_bytes, row_bytes, _BLOCK_BYTES))
 
 
 class Muvera(_Encoder):
@@ -79,8 +79,9 @@ class Muvera(_Encoder):
         HarnessError
             If it is not fitted, or the texts have another dimension.
         """
+        blocks = self._blocks(texts, self._encoding.row_bytes if self._encoding else 0)
         encode = self._encoding.queries if is_query else self._encoding.documents
-        return np.concatenate([encode(block).numpy() for block in self._blocks(texts)])
+        return np.concatenate([encode(block).numpy() for block in blocks])
 
     def score(
         self, queries: Float[np.ndarray, "queries size"], documents: Float[np.ndarray, "docs size"]
@@ -124,8 +125,9 @@ class Smve(_Encoder):
         HarnessError
             If it is not fitted, or the texts have another dimension.
         """
+        blocks = self._blocks(texts)
         encode = self._encoding.queries if is_query else self._encoding.documents
-        codes = SparseCodes.joined([encode(block) for block in self._blocks(texts)], self._encoding.size)
+        codes = SparseCodes.joined([encode(block) for block in blocks], self._encoding.size)
         return sparse.csr_matrix((codes.weights, codes.anchors, codes.ends), (len(codes), codes.size))
 
     def score(self, queries: sparse.csr_matrix, documents: sparse.csr_matrix) -> Float[np.ndarray, "queries docs"]:

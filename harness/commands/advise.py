@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from harness.commands import arguments, selection
 from harness.commands import run as run_command
-from harness.commands import selection
 from harness.commands.command import Command
 from harness.config import compose, recommended
 from harness.system import streams
@@ -29,8 +29,7 @@ def advise(words: Sequence[str]) -> int:
     """Say which configuration to take, by what was measured."""
     overrides = selection.expand(words)
     options = compose.composed(overrides)
-    if options.format not in ("markdown", "json"):
-        raise HarnessError(f"format={options.format}: `advise` knows markdown and json.")
+    arguments.check_format("advise", options, ("markdown", "json"))
     failures = _measure_what_is_missing(overrides)
     selected = selection.measured(overrides, options)
     if not (advised := _advised(selected, options)):

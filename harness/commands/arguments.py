@@ -80,6 +80,18 @@ def report_failures(failures: Sequence[str]) -> int:
     return 1
 
 
+def check_format(command: str, options: DictConfig, known: Sequence[str] = ("markdown", "csv", "latex")) -> None:
+    """Refuse a format that a command does not write.
+
+    Raises
+    ------
+    HarnessError
+        With the formats that it does write.
+    """
+    if options.format not in known:
+        raise HarnessError(f"format={options.format}: `{command}` knows {', '.join(known[:-1])} and {known[-1]}.")
+
+
 def check_writable(option: str, folder: Path) -> None:
     """Find out before any work that a folder cannot be written."""
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from harness.commands import arguments
 from harness.commands.command import Command
 from harness.config import compose
 from harness.system.errors import HarnessError, unknown
@@ -39,8 +40,7 @@ def list_cache(words: Sequence[str]) -> int:
     options, folder, found = _read(words)
     from harness.cache import tables
 
-    if options.format == "latex":
-        raise HarnessError("format=latex: `cache ls` knows markdown and csv.")
+    arguments.check_format("cache ls", options, ("markdown", "csv"))
     text = tables.csv(found) if options.format == "csv" else f"{tables.listing(found)}\n\n{folder}\n"
     sys.stdout.write(text)
     return 0

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from harness.commands import arguments, selection, table
 from harness.commands.command import SHORT_FORMS, VECTORS, Command
+from harness.config import compose
 from harness.config.options import results_dir
 from harness.sweep import launch
 
@@ -22,6 +23,7 @@ def run(words: Sequence[str]) -> int:
         arguments.check_writable("results_dir", results_dir(options.results_dir))
 
     launcher, of_hydra, overrides = launch.launcher(overrides)
+    arguments.check_format("run", compose.composed([*overrides, *of_hydra]))
     if launcher == "basic":
         cells, failures = arguments.cells(flags, [*overrides, *of_hydra], check)
         from harness.run import run as measure

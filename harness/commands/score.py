@@ -27,6 +27,7 @@ def score(words: Sequence[str]) -> int:
         raise HarnessError("score needs the data set of the run: dataset=NAME, or dataset.path=FOLDER.")
     sweeps.cells(overrides, is_sweep=False)  # refuses several values
     config = compose.composed(overrides)
+    arguments.check_format("score", config)
     arguments.check_writable("results_dir", results_dir(config.results_dir))
     from harness.foreign.score import Run, with_model, without_model
 

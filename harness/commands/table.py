@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from harness.commands import selection
+from harness.commands import arguments, selection
 from harness.commands.command import VECTORS, Command
 from harness.config import compose, suites
 from harness.config.measures import NDCG10, Measure
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def table(words: Sequence[str]) -> int:
     """Print the table of what was measured."""
-    return show(selection.expand(words), only_measured=False)
+    overrides = selection.expand(words)
+    arguments.check_format("table", compose.composed(overrides))
+    return show(overrides, only_measured=False)
 
 
 def show(overrides: Sequence[str], only_measured: bool) -> int:
