@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.config.measures import Measure
 from harness.config.suites import Units
 from harness.records.draws import Draws
 from harness.records.record import Record
@@ -50,11 +51,10 @@ def pooled(name: str, records: Sequence[Record]) -> Record:
     counts = [len(record.per_query.get("queries", [])) for record in records]
     weights = [sum(counts) / len(counts) / max(count, 1) for count in counts]
     queries = [f"{record.dataset}/{query}" for record in records for query in record.per_query.get("queries", [])]
-    by_depth = {
-        depth: [w * value for r, w in zip(records, weights, strict=True) for value in r.per_query.get(depth, [])]
-        for depth in scores
+    measures = {
+        name: _weighted([record.measures[name] for record in records], weights)
+        for name in _in_all(record.measures for record in records)
     }
-    draws = _draws(records, weights, list(scores))
     return replace(
         first,
         dataset=name,
@@ -76,12 +76,26 @@ def pooled(name: str, records: Sequence[Record]) -> Record:
         host=_same([record.host for record in records]),
         commit=first.commit if len({record.commit for record in records}) == 1 else "",
         started=min(record.started for record in records),
-        per_query={"queries": queries, **by_depth},
-        draws=draws,
+        per_query={"queries": queries, **_weighted([_of_depths(record) for record in records], weights)},
+        measures=measures,
+        draws=_draws(records, weights, list(measures)),
     )
 
 
-def _draws(records: Sequence[Record], weights: Sequence[float], depths: Sequence[str]) -> Draws:
+def _of_depths(record: Record) -> dict[str, list[float]]:
+    """NDCG@10 of each query by depth; empty lists in a record without the scores of queries."""
+    return {depth: record.per_query.get(depth, []) for depth in record.ndcg10}
+
+
+def _weighted(scores: Sequence[Mapping[str, list[float]]], weights: Sequence[float]) -> dict[str, list[float]]:
+    """Depth -> the weighted scores of all data sets, one after the other; the depths that all have."""
+    return {
+        depth: [weight * value for own, weight in zip(scores, weights, strict=True) for value in own[depth]]
+        for depth in _in_all(scores)
+    }
+
+
+def _draws(records: Sequence[Record], weights: Sequence[float], measures: Sequence[str]) -> Draws:
     """The draws that all records have, if any of them has several."""
     if not any(record.draws.seeds for record in records):
         return Draws()
@@ -92,9 +106,13 @@ def _draws(records: Sequence[Record], weights: Sequence[float], depths: Sequence
         values = record.draws.ndcg10[depth] if record.draws.seeds else np.array([record.per_query[depth]])
         return values[[record.draw_seeds.index(seed) for seed in seeds]]
 
-    parts = list(zip(records, weights, strict=True))
-    scores = {depth: np.concatenate([w * chosen(r, depth) for r, w in parts], axis=1) for depth in depths}
-    return Draws(seeds, scores) if seeds else Draws()
+    def joined(views: Sequence[Record]) -> dict[str, np.ndarray]:
+        parts = list(zip(views, weights, strict=True))
+        depths = _in_all(view.ndcg10 for view in views)
+        return {depth: np.concatenate([w * chosen(one, depth) for one, w in parts], axis=1) for depth in depths}
+
+    seen = {name: [record.seen_by(Measure.of(name)) for record in records] for name in measures}
+    return Draws(seeds, joined(records), {name: joined(views) for name, views in seen.items()}) if seeds else Draws()
 
 
 def _in_all(mappings: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from harness import records, tables
 from harness.cli import main
 from harness.config import compose, entries, suites
+from harness.config.measures import Measure
 from harness.data import loading
 from harness.measure.grouping import selected
 from harness.report.cell_commands import Commands
@@ -118,6 +119,25 @@ def test_a_group_that_lacks_a_data_set_is_missing(measured):
     table = tables.long_form(records.with_groups(partial, UNITS), [ROW], list(UNITS), [0]).set_index("dataset")
     assert np.isnan(table["ndcg10"]["pair"]) and not np.isnan(table["plaid"]["pair"])
     assert records.with_groups(partial, {"scifact": ["scifact"]}) == partial
+
+
+def test_a_group_has_the_further_measures_that_all_its_data_sets_have(rng):
+    members = ("arguana", "nfcorpus")
+    first = {"arguana": [[0.2, 0.4], [0.6, 0.4]], "nfcorpus": [[1.0], [0.0]]}  # [draws][queries]
+    found = []
+    for name, values in first.items():
+        recall = np.array(values)
+        one = drawn("muvera", {"0": recall / 2}, (1, 2), dataset=name)
+        draws = replace(one.draws, measures={"recall@100": {"0": recall}})
+        mean = {"recall@100": {"0": recall.mean(axis=0).tolist()}}
+        found.append(
+            replace(one, draws=draws, measures={**mean, **({"map": mean["recall@100"]} if name == "arguana" else {})})
+        )
+    group = records.with_groups(found, {"pair": list(members)})[-1]
+    assert group.dataset == "pair" and group.measures.keys() == {"recall@100"}
+    seen = group.seen_by(Measure.of("recall@100"))
+    assert seen.ndcg10["0"] == pytest.approx((0.4 + 0.5) / 2)
+    assert seen.draws.means_at("0") == pytest.approx([(0.3 + 1) / 2, (0.5 + 0) / 2])
 
 
 def test_tests_and_costs_take_a_group_as_one_data_set(measured):
