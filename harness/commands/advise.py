@@ -114,5 +114,6 @@ COMMAND = Command(
     reads=("loss", "bytes", "ms", *(name for name in run_command.COMMAND.reads if name not in NOT_READ)),
     examples=("advise suite=beir3", "advise suite=offline8 loss=1 bytes=65536 format=json"),
     run=advise,
+    own=run_command.COMMAND.own,
 )
 """docs/advise.md explains how the choice is made."""

@@ -18,7 +18,7 @@ from harness.commands import arguments
 from harness.config import compose, documented, entries, sweeps
 
 CASES = {
-    "frobnicate": "unknown command 'frobnicate'. Known: bench, cache, check, geometry, ls, plot, report,",
+    "frobnicate": "unknown command 'frobnicate'. Known: advise, bench, cache, check, export, geometry, ls,",
     "cache": "cache needs a word: ls, verify or prune.",
     "cache list": "unknown word after cache 'list'; did you mean 'ls'? Known: ls, prune, verify.",
     "cache ls cache_dir=/nowhere": "cache_dir=/nowhere is not a folder: set cache_dir",
@@ -69,7 +69,7 @@ CASES = {
     "run model=lateon center=own center.fallback=scifact": "center.fallback=scifact: expected a list",
     "run model=lateon center=own center.max_queries=0": "center.max_queries=0: expected at least 1.",
     "run -m model=lateon method=glob(x*)": "matches nothing",
-    "table format=html": "format=html: expected one of markdown, csv, latex.",
+    "table format=html": "format=html: expected one of markdown, csv, latex, json.",
     "table significance=yes": "significance=yes: expected true or false.",
     "table cost=1": "cost=1: expected true or false.",
     "table model=lateon suite=beir8 results_dir=/nowhere": "nothing was measured on arguana",
@@ -202,8 +202,9 @@ def test_pages_show_the_defaults_and_comments_of_conf(capsys):
         return " ".join(capsys.readouterr().out.split())
 
     assert "memory_mb=512 what a block of documents may take while it is encoded and searched progress" in page("run")
-    assert "what=null rerank | muvera | smve | search | encode | grid | scale; null: all but scale runs" in page(
-        "bench"
+    assert (
+        "what=null rerank | muvera | smve | search | encode | grid | scale | gpu; null: all but scale and gpu"
+        in page("bench")
     )
     assert "what=null depth | spectrum | cosines | buckets | overlap | agreement | budget; null: all" in page("plot")
     assert "train.batch_size=32 queries, each with a positive" in page("train") and "older=" not in page("run")

@@ -105,7 +105,7 @@ def test_entries_are_complete():
 
 
 def test_a_model_that_is_none(tmp_path):
-    with pytest.raises(HarnessError, match="method.model=nothing: expected one of denseon, minilm, or the folder"):
+    with pytest.raises(HarnessError, match="method.model=nothing: expected one of denseon, denseon_unsup, minilm"):
         Dense("nothing").inputs(None)
     (tmp_path / "empty").mkdir()
     with pytest.raises(HarnessError):
