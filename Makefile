@@ -19,7 +19,7 @@ COMPILE = uv pip compile --universal --python-version 3.10 --generate-hashes --n
 WORKERS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-slow faults fuzz lint lock launchers results peers bench
+.PHONY: help install demo test test-all test-slow faults fuzz lint lock launchers databases results peers bench
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -57,15 +57,19 @@ lint: install  ## ruff and mypy
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-# The launchers' lock has what requirements.lock has not, or has for older Pythons or PyPy alone.
+# The other locks have what requirements.lock has not, or has for older Pythons or PyPy alone.
+BEYOND = $(shell sed -n "/< '3.11'\|== 'pypy'/!s/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p" requirements.lock)
 lock:  ## resolve requirements.lock anew (needs uv)
 	$(COMPILE) --extra demo --extra notebooks --extra dev pyproject.toml -o requirements.lock
-	$(COMPILE) --extra joblib --extra ray --extra submitit -c requirements.lock pyproject.toml \
-	  $(shell sed -n "/< '3.11'\|== 'pypy'/!s/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p" requirements.lock) -o requirements-launchers.lock
+	$(COMPILE) --extra joblib --extra ray --extra submitit -c requirements.lock pyproject.toml $(BEYOND) -o requirements-launchers.lock
+	$(COMPILE) --extra databases -c requirements.lock pyproject.toml $(BEYOND) -o requirements-databases.lock
 	$(COMPILE) --no-deps --group bench -o requirements-bench.lock
 
 launchers: install  ## joblib, Ray and submitit, for sweeps with many workers
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-launchers.lock
+
+databases: install  ## LanceDB, for the example that searches in a database
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-databases.lock
 
 peers: install  ## the peers of the benchmark (Linux x86-64 with glibc 2.34, or macOS)
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock

@@ -16,6 +16,7 @@ from typing import Any
 import lancedb
 import numpy as np
 import pyarrow as pa
+from lancedb.index import IvfPq
 from omegaconf import OmegaConf
 
 from harness.config import compose
@@ -27,6 +28,7 @@ from harness.ranking.ranks import Ranking, drop_self_matches, reorder
 from harness.vectors.store import TokenVectors
 
 RERANKED, FOUND = 100, 1000
+CENTROIDS = 256  # of each part of a vector: PQ needs as many documents
 DEFAULTS = ["model=demo", "dataset=docstrings", "center=recommended", "method=muvera"]
 
 
@@ -62,7 +64,9 @@ def reranked(testbed: Testbed, first: Ranking) -> dict[int, np.ndarray]:
 
 def main(words: list[str]) -> dict[str, dict[int, float]]:
     """Print, and return, NDCG@10 x 100 by search and rerank depth."""
-    options: Any = OmegaConf.to_container(compose.composed(compose.expand([*DEFAULTS, *words])), resolve=True)
+    named = {word.partition("=")[0].removesuffix(".path") for word in words}
+    words = [*(default for default in DEFAULTS if default.partition("=")[0] not in named), *words]
+    options: Any = OmegaConf.to_container(compose.composed(compose.expand(words)), resolve=True)
     method, center = MethodOptions.of(options.pop("method")), CenterOptions.of(options.pop("center"))
     testbed, ndcg10 = testbed_of(options, options["dataset"]), {}
     with TemporaryDirectory() as folder:
@@ -71,9 +75,9 @@ def main(words: list[str]) -> dict[str, dict[int, float]]:
         table = stored(Path(folder) / "database", encoder, testbed.docs)
         queries = testbed.seen_queries(center)
         searches = {"without an index": found(table, encoder, queries)}
-        size = encoder.document(testbed.docs[0]).size
-        table.create_index(metric="dot", index_type="IVF_PQ", num_partitions=16, num_sub_vectors=size // 40)
-        searches["IVF_PQ"] = found(table, encoder, queries, nprobes=8, refine_factor=1)
+        if len(testbed.docs) >= CENTROIDS:
+            table.create_index("vector", config=IvfPq(distance_type="dot", num_partitions=8, num_sub_vectors=256))
+            searches["IVF_PQ"] = found(table, encoder, queries, nprobes=4)
     for name, first in searches.items():
         rankings = reranked(testbed, first)
         ndcg10[name] = {depth: 100 * float(testbed.evaluator.ndcg10(rows).mean()) for depth, rows in rankings.items()}
