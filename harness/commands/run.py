@@ -23,7 +23,7 @@ def run(words: Sequence[str]) -> int:
         arguments.check_writable("results_dir", results_dir(options.results_dir))
 
     launcher, of_hydra, overrides = launch.launcher(overrides)
-    arguments.check_format("run", compose.composed([*overrides, *of_hydra]))
+    arguments.check_format("run", compose.composed(overrides))
     if launcher == "basic":
         cells, failures = arguments.cells(flags, [*overrides, *of_hydra], check)
         from harness.run import run as measure

@@ -88,10 +88,11 @@ def _distinct(requests: Sequence[Request]) -> tuple[list[Options], list[str]]:
     asked = [request for request in requests if request.asked]
     methods = {request.method.variant: request.method.identity() for request in asked}
     centers = {request.center.variant: request.center.name for request in asked}
+    stages = [name for name in registry.all_methods() if registry.is_centered(name)]
     for name in methods:
-        if registry.end_to_end(name):
-            expected = [known for known in registry.all_methods() if not registry.end_to_end(known)]
-            raise HarnessError(f"method={name} has no projections to look at: expected {' or '.join(expected)}.")
+        if registry.base_name(name) not in stages:
+            expected = " or ".join(stages)
+            raise HarnessError(f"method={name} is no first stage on token vectors: expected {expected}.")
     known = constant_kinds()
     for name, kind in centers.items():
         if name != kind or kind not in known:

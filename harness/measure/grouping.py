@@ -50,7 +50,7 @@ def by_model(configs: Sequence[DictConfig]) -> list[tuple[Options, list[Request]
         name, reference, sharded = request.method.name, options["reference"], not shards.parse(options["shard"]).is_full
         if sharded and not (registry.method_class(name).shardable and "index" not in request.method.given):
             raise HarnessError(
-                f"{request.method.variant} needs all documents at once: leave shard={options['shard']} out."
+                f"method={request.method.variant} needs all documents at once: leave shard={options['shard']} out."
             )
         if reference and not sharded and name != reference:
             requests.append(Request.of(entry("method", reference), entry("center", "none"), asked=False))

@@ -313,8 +313,9 @@ def test_few_documents_are_compared_without_recall(measured, tmp_path, capsys):
 
 
 BAD = {
-    "method=plaid center=none": "method=plaid has no projections to look at: expected muvera or smve.",
-    "-m method=exact,smve center=own": "method=exact has no projections to look at",
+    "method=plaid center=none": "method=plaid is no first stage on token vectors: expected muvera or smve or lemur",
+    "-m method=exact,smve center=own": "method=exact is no first stage on token vectors",
+    "method=bm25 center=none": "method=bm25 is no first stage on token vectors",
     "center=corpus center.renormalize=true": "center=corpus+renormalize=true: a geometry has no variants of",
     "center.renormalize=true": "center.renormalize=true: expected false where nothing",
     "method=smve center=own shard=1/2": "shard=1/2: a geometry describes a whole corpus, so leave shard out.",
