@@ -15,7 +15,7 @@ from statistics import fmean
 from harness.records import FINAL, Record
 from harness.tables import costs
 from harness.tables.differences import Difference, Differences
-from harness.tables.rows import PLAID, Row, by_row, row_of
+from harness.tables.rows import PLAID, Row, by_row
 from harness.tables.table import depths_of
 
 
@@ -46,11 +46,14 @@ def candidates(
         own = [found.get((row, name)) for name in datasets]
         plaid = [found.get((Row(row.model, "none", PLAID), name)) for name in datasets]
         pairs = [(record, other) for record, other in zip(own, plaid, strict=True) if record and other]
-        for depth in depths_of(row, depths) if len(pairs) == len(datasets) else []:
+        if len(pairs) < len(datasets):
+            continue
+        of_sets = costs.measured(records, [row], datasets)[row]
+        for depth in depths_of(row, depths):
             if any((depth or FINAL) not in record.ndcg10 for record, _ in pairs):
                 continue
             size = fmean(_bytes(record, depth) for record, _ in pairs)
-            time = fmean(_milliseconds(record, depth, records) for record, _ in pairs)
+            time = fmean(_milliseconds(record, depth, of_sets[record.dataset]) for record, _ in pairs)
             if math.isfinite(size + time):
                 differences = {one.dataset: Difference.of(one, depth or FINAL, other, FINAL) for one, other in pairs}
                 result.append(Candidate(row, depth, size, time, differences))
@@ -62,9 +65,7 @@ def _bytes(record: Record, depth: str) -> float:
     return float(sizes.get("index", math.nan) + (sizes.get("tokens", math.nan) if int(depth or 0) else 0)) / documents
 
 
-def _milliseconds(record: Record, depth: str, records: Sequence[Record]) -> float:
-    row = row_of(record)
-    cost = costs.measured(records, [row], [record.dataset])[row][record.dataset]
+def _milliseconds(record: Record, depth: str, cost: costs.Cost) -> float:
     if not int(depth or 0):
         return cost.first_stage_ms
     return cost.first_stage_ms + cost.rerank_ms * int(depth) / max(map(int, record.ndcg10))

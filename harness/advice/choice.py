@@ -51,7 +51,7 @@ def cheapest(found: Sequence[Judged], cost: str, loss: float) -> Judged | None:
 
 
 def next_cheaper(found: Sequence[Judged], chosen: Judged, cost: str) -> Judged | None:
-    """Of all that cost less than the chosen one, the one with the highest bound: what saving more would lose."""
+    """The one with the highest bound among those that cost less than the chosen one: it loses least."""
     price = getattr(chosen.candidate, cost)
     cheaper = [one for one in found if getattr(one.candidate, cost) < price]
     return max(cheaper, key=lambda one: one.bound) if cheaper else None

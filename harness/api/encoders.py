@@ -54,7 +54,7 @@ class Muvera(_Encoder):
     repetitions, bits, projection
         R, k and d of docs/definitions.md; `projection` None: no inner projection.
     seed
-        Of the hyperplanes and projections.
+        The seed of the hyperplanes and projections.
 
     Raises
     ------
@@ -98,7 +98,7 @@ class Smve(_Encoder):
     width, keep, repetitions, anchors
         w, k, the number of independent sets and the kind of anchors, as in docs/definitions.md.
     seed
-        Of the anchors.
+        The seed of the anchors.
 
     Raises
     ------

@@ -45,7 +45,8 @@ def advise(words: Sequence[str]) -> int:
 def _measure_what_is_missing(overrides: Sequence[str]) -> list[str]:
     """Ask whether to measure the methods that a named model lacks, each with its recommended centering.
 
-    Where nobody can be asked, a line says what is missing. Returns a sentence for each failure.
+    If standard input is not a terminal, nobody is asked, and a line lists what is missing. Returns a sentence for each
+    failure.
     """
     named = {override.key_or_group for override in compose.parse(overrides)}
     if not named & {"model", "model.path"}:
@@ -116,4 +117,3 @@ COMMAND = Command(
     run=advise,
     own=run_command.COMMAND.own,
 )
-"""docs/advise.md explains how the choice is made."""

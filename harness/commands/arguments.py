@@ -48,16 +48,24 @@ def print_configuration(flags: Sequence[str], overrides: Sequence[str]) -> bool:
 
 
 def cells(
-    flags: Sequence[str], overrides: Sequence[str], check: Callable[[DictConfig], None]
+    flags: Sequence[str], overrides: Sequence[str], check: Callable[[DictConfig], None], table_of: str | None = None
 ) -> tuple[list[DictConfig], list[str]]:
     """The configurations of a run or sweep, and one sentence for each that cannot be used.
+
+    Parameters
+    ----------
+    table_of
+        The command, if it prints a table of the cells.
 
     Raises
     ------
     HarnessError
-        If the first cell cannot be used, several values are no sweep, or cache_dir cannot be written.
+        If the first cell cannot be used, several values are no sweep, the table's format is unknown, or cache_dir
+        cannot be written.
     """
     first = compose.composed(overrides)
+    if table_of:
+        check_format(table_of, first)
     planned = sweeps.cells(overrides, is_sweep=bool(set(flags) & set(SWEEP)))
     check_writable("cache_dir", Path(first.cache_dir))
     failures: list[str] = []

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from harness.commands import arguments
 from harness.commands.command import SHORT_FORMS, Command
 from harness.config import compose, sweeps
-from harness.config.options import RunOptions
+from harness.config.options import CenterOptions, MethodOptions, RunOptions
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 
@@ -25,7 +25,6 @@ def export(words: Sequence[str]) -> int:
         missing = "output=FOLDER" if config.dataset else "dataset=NAME, whose documents give the means"
         raise HarnessError(f"export needs {missing}.")
     arguments.check_writable("output", user_path(config.output))
-    from harness.config.options import CenterOptions, MethodOptions
     from harness.export import codes
     from harness.measure.failing import Failures
     from harness.measure.testbed import Testbed

@@ -8,7 +8,6 @@ from omegaconf import DictConfig
 
 from harness.commands import arguments, selection, table
 from harness.commands.command import SHORT_FORMS, VECTORS, Command
-from harness.config import compose
 from harness.config.options import results_dir
 from harness.sweep import launch
 
@@ -23,15 +22,14 @@ def run(words: Sequence[str]) -> int:
         arguments.check_writable("results_dir", results_dir(options.results_dir))
 
     launcher, of_hydra, overrides = launch.launcher(overrides)
-    arguments.check_format("run", compose.composed(overrides))
     if launcher == "basic":
-        cells, failures = arguments.cells(flags, [*overrides, *of_hydra], check)
+        cells, failures = arguments.cells(flags, [*overrides, *of_hydra], check, "run")
         from harness.run import run as measure
 
         failures += measure(cells)  # all at once: what they have in common is computed once
     else:
         launched_by, options = launch.prepared(launcher, of_hydra, overrides)  # a wrong word is said before any work
-        cells, failures = arguments.cells(flags, overrides, check)
+        cells, failures = arguments.cells(flags, overrides, check, "run")
         failures += launch.run(launcher, launched_by, options, cells)
     if failures:
         return arguments.report_failures(failures)

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 def table(words: Sequence[str]) -> int:
     """Print the table of what was measured."""
-    overrides = selection.expand(words)
-    arguments.check_format("table", compose.composed(overrides))
-    return show(overrides, only_measured=False)
+    return show(selection.expand(words), only_measured=False)
 
 
 def show(overrides: Sequence[str], only_measured: bool) -> int:
@@ -31,6 +29,7 @@ def show(overrides: Sequence[str], only_measured: bool) -> int:
     from harness import tables
 
     options = compose.composed(overrides)
+    arguments.check_format("table", options)
     selected = selection.measured(overrides, options)
     selected.check()
     results, suite, units, _, found, rows = selected

@@ -106,7 +106,7 @@ def _keep(testbed: Testbed, cell: Cell, ranking: Ranking) -> None:
         "documents": len(docs),
         "tokens": int(docs.offsets[-1]),
         "token_bytes": docs.nbytes,
-        "index_bytes": None,  # nobody knows
+        "index_bytes": None,  # only the other engine knows it
         "self_matches_removed": dropped,
         "seconds": testbed.encode_seconds,
         "details": {},

@@ -5,7 +5,7 @@
     opq         the same after a rotation to `d_out` numbers that is learned, too (Ge et al., CVPR 2013)
     rabitq      each number by its sign, with two factors a vector, after a rotation (Gao and Long, SIGMOD 2024)
     hnsw        a graph over the vectors (Malkov and Yashunin, TPAMI 2018), which may be quantized (`storage`)
-    ivf         `nlist` clusters of vectors, of which the `nprobe` nearest are searched; may be quantized, too
+    ivf         `nlist` clusters of vectors; a search looks at the `nprobe` nearest; may be quantized, too
 
 One thread builds: a graph depends on the order in which threads add to it, and faiss trains the many small quantizers
 of PQ ten times slower with two threads than with one. Searches use as many threads as torch; a query has one of them.

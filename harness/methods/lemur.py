@@ -37,7 +37,7 @@ from harness.vectors.store import StoreInMemory, TokenVectors
 
 LEARN = ("documents", "pseudo_queries", "queries")
 TILE = 256  # documents in one product
-_TARGETS_OF = 256  # documents, evenly spaced, of which a and b are estimated
+_TARGETS_OF = 256  # documents, evenly spaced, whose targets give a and b
 _EPSILON = float(np.finfo(np.float32).eps)
 
 

@@ -28,7 +28,7 @@ def maxima(
     """The largest similarity of each query token of each pair; -inf for a document without tokens.
 
     Document i has the tokens ``offsets[i]`` to ``offsets[i + 1] - 1`` and the pairs ``bounds[i]`` to
-    ``bounds[i + 1] - 1``, of which pair p is with query ``wanted[p]``; for None, every query wants every document.
+    ``bounds[i + 1] - 1``, and pair p is with query ``wanted[p]``; for None, every query wants every document.
 
     float16 numbers are multiplied exactly and summed as float32. float32 numbers are multiplied by three TF32 products,
     which leave an error of about 2^-21 of each product, where float32 leaves 2^-24. Above 256 dimensions this is very

@@ -15,7 +15,7 @@ from harness.config.measures import AGREEMENT
 from harness.records import Record
 from harness.tables.layouts import Marks
 from harness.tables.rows import Row, by_row
-from harness.tables.table import KEY, MEAN, long_form, seen_by
+from harness.tables.table import KEY, MEAN, long_form, partial_means, seen_by
 
 NAMES = [f"maxsim{measure.cut}" for measure in AGREEMENT]
 
@@ -27,9 +27,7 @@ def columns(
     place = [*KEY, "dataset"]
     for measure, name in zip(AGREEMENT, NAMES, strict=True):
         seen = long_form(seen_by(records, measure), rows, datasets, depths)
-        missing = seen[seen["dataset"] != MEAN].groupby(KEY)["ndcg10"].agg(lambda values: values.isna().any())
-        partial = (seen["dataset"] == MEAN) & seen[KEY].apply(tuple, axis=1).map(missing).astype(bool)
-        seen.loc[partial, "ndcg10"] = math.nan
+        seen.loc[partial_means(seen), "ndcg10"] = math.nan
         found = seen[[*place, "ndcg10"]].rename(columns={"ndcg10": name})
         table = table.merge(found, how="left", on=place)
     return table

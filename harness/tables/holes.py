@@ -1,4 +1,4 @@
-"""Holes: documents among the first 10 that nobody judged, and that count as not relevant.
+"""Holes: documents among the first 10 without a judgement, which count as not relevant.
 
 Judgements are of what earlier systems found. A system that finds other documents has more holes, and a lower score,
 however good these documents are. So a difference between two systems is doubtful where their shares of holes differ by

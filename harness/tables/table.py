@@ -1,6 +1,6 @@
 """The long form of a table: mean NDCG@10 x 100 by rerank depth, with the difference to PLAID.
 
-Of another measure, the records are first `seen_by` it: all that follows, tests included, is the same.
+For another measure, pass the records through `seen_by` first; all that follows, tests included, is the same.
 
 A value that was not measured is missing, never zero and never a guess. A mean is over those data sets of the suite that
 were measured for the row. If some were not, the row says so, and PLAID's mean and the difference are over the same data
@@ -131,11 +131,15 @@ def csv(table: pd.DataFrame, measure: Measure | None = None, head: bool = True) 
     head
         Whether the names of the columns come first.
     """
-    missing_sets = table[table["dataset"] != MEAN].groupby(KEY, dropna=False)["ndcg10"].agg(lambda v: v.isna().any())
-    partial = (table["dataset"] == MEAN) & table[KEY].apply(tuple, axis=1).map(missing_sets).astype(bool)
     shown = table.assign(center=table["center"].map(center_label))
-    shown.loc[partial, ["ndcg10", "plaid", "delta", "sd"]] = math.nan
+    shown.loc[partial_means(table), ["ndcg10", "plaid", "delta", "sd"]] = math.nan
     return _labelled(shown, measure).to_csv(index=False, float_format="%.4f", header=head)
+
+
+def partial_means(table: pd.DataFrame) -> pd.Series:
+    """Whether each line of the long form is the mean of a row that lacks a data set."""
+    missing_sets = table[table["dataset"] != MEAN].groupby(KEY, dropna=False)["ndcg10"].agg(lambda v: v.isna().any())
+    return (table["dataset"] == MEAN) & table[KEY].apply(tuple, axis=1).map(missing_sets).astype(bool)
 
 
 def _labelled(lines: pd.DataFrame, measure: Measure | None) -> pd.DataFrame:
