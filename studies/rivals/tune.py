@@ -29,7 +29,13 @@ BUDGETS = (1, 4, 16, 40, 64)
 """KB (1,024 bytes) per document; a vector in float32 has 256 numbers per KB."""
 SEEDS = "method.seeds=[101,102,103]"
 """The seeds of the draws here. No reported result uses them."""
-CENTERS = ("center=none", "center=corpus", "center=corpus query_tokens=real", "center=text")
+CENTERS = (
+    "center=none",
+    "center=none query_tokens=real",
+    "center=corpus",
+    "center=corpus query_tokens=real",
+    "center=text",
+)
 LEARN = ("documents", "pseudo_queries")
 LEMUR = "method=lemur method.features=1024"
 SMVE = ((1024, 4), (4096, 4), (4096, 8), (16384, 8), (16384, 16), (65536, 4), (65536, 8), (65536, 16), (65536, 32))
