@@ -23,8 +23,9 @@ def options(method: str, of_vectors: bool = False) -> dict[str, Any]:
     of_vectors
         Whether the token vectors are given (``vectors=FOLDER``), so that no pseudo-query can be encoded.
     """
-    known = entry("center", NAME)["of_vectors" if of_vectors else "of"]
-    chosen = known.get(method.split("+")[0], {"name": "corpus"})
+    known = entry("center", NAME)
+    best = {**known["of"], **(known["of_vectors"] if of_vectors else {})}
+    chosen = best.get(method.split("+")[0], {"name": "corpus"})
     return {**entry("center", chosen["name"]), **chosen}
 
 

@@ -23,11 +23,6 @@ DEPTHS = "depths=[0,50,100]"
 FACTORS = (2, 4)
 
 
-def lemur_of(kb: int) -> str:
-    """LEMUR as chosen, with as many features as a size holds."""
-    return chosen("lemur").replace("method.features=1024", f"method.features={256 * kb}")
-
-
 def arms() -> dict[str, dict[str, str]]:
     """Kind -> arm -> its words."""
     codes = chosen("binary")
@@ -38,7 +33,7 @@ def arms() -> dict[str, dict[str, str]]:
         | {"1-bit codes, int8 queries": codes.replace("queries=float", "queries=int8")},
         "muvera": {"MUVERA, the card's size": "method=muvera center=recommended"}
         | {f"MUVERA, {kb} KB": chosen("muvera", kb) for kb in (1, 4, 16, 40, 64)},
-        "lemur": {f"LEMUR, {kb} KB": lemur_of(kb) for kb in (1, 4, 16)},
+        "lemur": {f"LEMUR, {kb} KB": chosen("lemur", kb) for kb in (1, 4, 16)},
         "pooled": {
             f"{name}, pooled by {factor}": f"{words} pool=hierarchical pool.factor={factor}"
             for factor in FACTORS

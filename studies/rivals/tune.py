@@ -38,6 +38,8 @@ CENTERS = (
 )
 LEARN = ("documents", "pseudo_queries")
 LEMUR = "method=lemur method.features=1024"
+LEMUR_SIZES = (256, 4096)
+"""Features that are tried under the best centering of 1,024 alone."""
 SMVE = ((1024, 4), (4096, 4), (4096, 8), (16384, 8), (16384, 16), (65536, 4), (65536, 8), (65536, 16), (65536, 32))
 """Width and keep: the better half of results/tables/smve_curve.md."""
 DEPTHS = (0, 50, 100)
@@ -55,6 +57,8 @@ def tried() -> Iterator[str]:
             yield f"{LEMUR} {center} method.learn={learn}"
         for queries in ("float", "int8"):
             yield f"method=binary {center} method.queries={queries}"
+    for features, learn in product(LEMUR_SIZES, LEARN):
+        yield f"method=lemur method.features={features} center=none query_tokens=real method.learn={learn}"
     for width, keep in SMVE:
         yield f"method=smve center=recommended method.width={width} method.keep={keep}"
 

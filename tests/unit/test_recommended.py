@@ -26,8 +26,12 @@ def test_it_stands_for_another_centering_of_each_method():
     assert dict(found["muvera"]) == entries.entry("center", "shrunk")
     assert dict(found["smve"]) == {**entries.entry("center", "corpus"), "query_tokens": "real"}
     assert dict(found["exact"]) == dict(found["plaid"]) == entries.entry("center", "corpus")
-    names = {name: recommended.name(name) for name in ("plaid", "exact", "lemur", "muvera", "muvera+bits=4", "smve")}
+    names = {name: recommended.name(name) for name in ("plaid", "exact", "muvera", "muvera+bits=4", "smve")}
     assert names == {**dict.fromkeys(names, "corpus"), "muvera": "shrunk", "muvera+bits=4": "shrunk", "smve": REAL}
+    assert (recommended.name("binary"), recommended.name("lemur")) == (REAL, "none+query_tokens=real")
+    of_vectors = {name: recommended.name(name, of_vectors=True) for name in ("plaid", "lemur", "muvera", "smve")}
+    text, raw = "text+query_tokens=real", "none+query_tokens=real"
+    assert of_vectors == {"plaid": "corpus", "lemur": raw, "muvera": text, "smve": REAL}
 
 
 def test_its_options_are_those_of_what_it_stands_for_and_cannot_be_changed():
