@@ -78,6 +78,21 @@ def test_what_does_not_fit_is_a_sentence(measured, caplog, capsys, more, sentenc
     assert sentence in caplog.text + capsys.readouterr().err
 
 
+def test_sparse_codes_in_their_inverted_index_have_the_scores_of_the_method(measured):
+    pytest.importorskip("pyvsag", reason="`make databases` installs it")
+    words, results, _ = measured
+    smve = ["method=smve", "method.width=512", "method.keep=4"]
+    assert main(["run", "-m", *words, *smve, "index=flat,sindi"]) == 0
+    assert main(["run", *words, *smve, "index=sindi", "index.query_prune_ratio=0.5"]) == 0
+    flat, exact, pruned = (
+        of(measured, f"smve+keep=4+width=512{name}")["corpus"]
+        for name in ("", "+index=sindi", "+index=sindi+query_prune_ratio=0.5")
+    )
+    assert exact.details["index_recall"] == {"10": 1.0} and pruned.details["index_recall"]["10"] < 1
+    assert exact.ndcg10 == pytest.approx(flat.ndcg10, abs=1e-6)
+    assert pruned.bytes["index"] == exact.bytes["index"] > 0
+
+
 def test_the_cache_lists_and_checks_indexes(measured, capsys):
     assert main(["cache", "ls", f"cache_dir={measured[2]}"]) == 0
     assert "| index " in capsys.readouterr().out
