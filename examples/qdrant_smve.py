@@ -3,9 +3,9 @@
     python examples/qdrant_smve.py [model=NAME] [dataset=NAME] [center=NAME] [option=value ...]
 
 Encodes a data set, exports the first stage, stores one sparse vector per document in a shard of Qdrant Edge (Qdrant's
-engine inside the process), searches its inverted index with weights of 32 and of 8 bits, and writes run files of what it
-found. `score` reranks 100 documents of each by MaxSim. Token vectors and the evaluation are the harness's; the codes
-are made by the exported reader, and the candidates are found by Qdrant. It needs `make databases`.
+engine inside the process), and searches its inverted index with weights of 32 and of 8 bits. `score` reads the run
+files of what it found, and reranks 100 documents by MaxSim. Token vectors and the evaluation are the harness's; the
+codes are made by the exported reader, and the candidates are found by Qdrant. It needs `make databases`.
 """
 
 import sys
