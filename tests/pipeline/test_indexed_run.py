@@ -39,6 +39,14 @@ def test_each_index_has_records_of_its_own_with_its_recall_and_its_bytes(measure
     assert graph.ndcg10["0"] == pytest.approx(flat["corpus"].ndcg10["0"], abs=0.02)
 
 
+def test_the_recall_of_a_cell_is_that_of_its_own_queries(measured, tmp_path):
+    """Cells that share their documents are searched at once; here one of them by itself."""
+    alone = [f"results_dir={tmp_path}", f"cache_dir={tmp_path}", *MUVERA, "method.seeds=2", "center=own", "index=fp16"]
+    assert main(["run", *measured[0][:2], "reference=null", "progress=false", "depths=[0,20]", *alone]) == 0
+    (record,) = records.read_all(tmp_path)
+    assert record.details == of(measured, f"{NAME}+index=fp16")["own"].details
+
+
 def test_each_draw_has_one_index_whatever_the_centering_of_queries_and_the_search(measured):
     names = [marker.parent.name for marker in measured[2].glob(f"indexes/*/{MARKER}")]
     assert sum("-fp16-" in name for name in names) == 2 and sum("-hnsw-" in name for name in names) == 2
