@@ -97,9 +97,7 @@ class SindiIndex(Index):
         Raises
         ------
         HarnessError
-            If there are negative weights, and pruning leaves out the smallest.
-        RuntimeError
-            If pyvsag did not search.
+            If there are negative weights, and pruning leaves out the smallest; or if pyvsag left places unfilled.
         """
         index, documents, place = opened
         self._refuse_negative("query_prune_ratio", queries.weights)
@@ -123,7 +121,10 @@ class SindiIndex(Index):
             )
             filled = np.sort(found, axis=1)
             if filled.min() < 0 or filled.max() >= 2 * documents or (np.diff(filled, axis=1) == 0).any():
-                raise RuntimeError(f"{self.engine} left places of its result uninitialized")
+                raise HarnessError(
+                    f"{self.engine} did not fill all places of its result, expected a document or a filler in each: "
+                    f"leave index={self.name} out, and report it."
+                )
             rows[asked] = np.where(found < documents, found, -1)
             scores[asked] = np.where(found < documents, 1 - distances, -np.inf)
         order = np.lexsort((rows, -scores), axis=1)

@@ -120,7 +120,7 @@ def test_impossible_options_are_refused(ratio):
 def test_places_that_nothing_fills_are_noticed(corpus, query_texts, resources, monkeypatch):
     found(corpus, query_texts, resources(), index(), k=10)
     monkeypatch.setattr(sindi_index, "_vsag", lambda: FakeVsag)
-    with pytest.raises(RuntimeError, match="left places of its result uninitialized"):
+    with pytest.raises(HarnessError, match="did not fill all places of its result"):
         found(corpus, query_texts, resources(), index(), k=10)
 
 
