@@ -68,7 +68,7 @@ lock:  ## resolve requirements.lock anew (needs uv)
 launchers: install  ## joblib, Ray and submitit, for sweeps with many workers
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-launchers.lock
 
-databases: install  ## LanceDB, for the example that searches in a database
+databases: install  ## LanceDB and Qdrant Edge, for the examples, and VSAG, for index=sindi
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-databases.lock
 
 peers: install  ## the peers of the benchmark (Linux x86-64 with glibc 2.34, or macOS)

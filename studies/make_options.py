@@ -107,15 +107,27 @@ def page() -> str:
     parts = [HEAD.strip(), "## Groups", groups(), "## Options", main_options()]
     for group, name in EXAMPLES.items():
         parts += [f"## Options of `{group}=`, as in `conf/{group}/{name}.yaml`", group_options(group, name)]
-    for group in _OWN:
-        for name in entries.choices(group):
-            if entries.entry(group, name).keys() - {"name", "seeds"}:  # nothing is drawn where these are all
-                parts += [f"## Options of `{group}={name}`", group_options(group, name)]
-    return "\n\n".join(parts) + "\n"
+    for name in entries.choices("method"):
+        if entries.entry("method", name).keys() - {"name", "seeds"}:  # nothing is drawn where these are all
+            parts += [f"## Options of `method={name}`", group_options("method", name)]
+    return "\n\n".join([*parts, "## Options of each `index=`", index_options()]) + "\n"
+
+
+def index_options() -> str:
+    """The options of all indexes in one table, each with its index in front."""
+    lines = [
+        f"| `{name}` {line}"
+        for name in entries.choices("index")
+        for line in group_options("index", name).splitlines()[_HEADER:]
+    ]
+    return "\n".join(["| index | option | default | meaning |", "|---|---|---|---|", *lines])
 
 
 def _names(group: str) -> list[str]:
     return [f"`{name}`" for name in entries.choices(group)]
+
+
+_HEADER = 2  # lines of a table
 
 
 def _table(lines: Iterator[str]) -> str:

@@ -111,6 +111,9 @@ def main() -> None:
     splice(DOCS / "speed.md", "scale", scale_table([row for row in rows if row.what == "scale"]))
     splice(RESULTS / "README.md", "smve curve", (TABLES / "smve_curve.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "phases", (TABLES / "phases.md").read_text(encoding="utf-8"))
+    for name, method in (("nfcorpus", "muvera"), ("cranfield", "smve")):
+        words = ("table", f"dataset={name}", f"model={MODEL}", "center=recommended", f"method={method}", "cost=true")
+        splice(RESULTS / "indexes" / "README.md", name, printed(*words, results=RESULTS / "indexes"))
     for study in ("query_side", "rivals"):
         for path in sorted((RESULTS / study).glob("*.md")):
             if path.stem != "README":

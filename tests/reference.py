@@ -195,6 +195,31 @@ def smve_document(tokens: np.ndarray, anchors: np.ndarray, keep: int) -> np.ndar
     return output
 
 
+def without_smallest_sum(code: np.ndarray, share: float) -> np.ndarray:
+    """A sparse code without its smallest numbers: as many as make up at most a share of the sum of them all.
+
+    The share is 0, or the code has no negative number.
+    """
+    left = [float(number) for number in code]
+    budget = share * sum(left)
+    for place in sorted((i for i in range(len(left)) if left[i] > 0.0), key=lambda i: left[i]):
+        if left[place] > budget:
+            break
+        budget -= left[place]
+        left[place] = 0.0
+    return np.array(left)
+
+
+def without_smallest_count(code: np.ndarray, share: float, more: int = 0) -> np.ndarray:
+    """A sparse code without its smallest numbers: of n (and `more` larger ones), (1 - share) n stay, rounded down."""
+    left = [float(number) for number in code]
+    places = sorted((i for i in range(len(left)) if left[i] != 0.0), key=lambda i: -left[i])
+    stay = math.floor((len(places) + more) * (1 - share) + 1e-9) - more
+    for place in places[max(0, stay) :]:
+        left[place] = 0.0
+    return np.array(left)
+
+
 def sigmoid(value: float) -> float:
     """1 / (1 + exp(-value))."""
     return 1.0 / (1.0 + math.exp(-value))

@@ -47,7 +47,8 @@ class Reader:
     def _smve(self, x: np.ndarray, is_document: bool) -> np.ndarray:
         code, held = np.zeros((2, *self.arrays["anchors"].shape[:2]), np.float32)
         for r, anchors in enumerate(self.arrays["anchors"]):
-            kept = np.argsort(-(x @ anchors.T), axis=1, kind="stable")[:, : self.options["keep"]]
-            np.add.at(code[r], kept, np.take_along_axis(x @ anchors.T, kept, axis=1))
+            projections, keep = x @ anchors.T, self.options["keep"]
+            kept = np.argpartition(-projections, keep - 1, axis=1)[:, :keep]
+            np.add.at(code[r], kept, np.take_along_axis(projections, kept, axis=1))
             np.add.at(held[r], kept, 1)
         return code / np.maximum(held, 1) if is_document else code

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.indexes.faiss_index import FaissIndex
 from harness.indexes.index import Index
+from harness.indexes.sindi_index import SindiIndex
 
 
 def make(options: Mapping[str, Any]) -> Index:
@@ -21,4 +22,4 @@ def make(options: Mapping[str, Any]) -> Index:
     HarnessError
         For options that it cannot have.
     """
-    return FaissIndex(**options)
+    return SindiIndex(**options) if options["name"] == "sindi" else FaissIndex(**options)

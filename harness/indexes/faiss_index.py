@@ -52,12 +52,12 @@ class FaissIndex(Index):
         for key, value in options.items():
             may_be_null = key in ("nlist", "d_out")
             if key == "storage":
-                self._expect(value in STORAGES, key, f"one of {', '.join(STORAGES)}")
+                self.expect(value in STORAGES, key, f"one of {', '.join(STORAGES)}")
             elif not isinstance(value, bool):
                 least = 0 if key == "qb" else 1
-                self._expect(value is None and may_be_null or (value or 0) >= least, key, f"at least {least}")
-        self._expect(options.get("nbits", 8) <= 16, "nbits", "1 to 16 bits")
-        self._expect(options.get("qb", 0) <= 8, "qb", "0 (not quantized) to 8 bits")
+                self.expect(value is None and may_be_null or (value or 0) >= least, key, f"at least {least}")
+        self.expect(options.get("nbits", 8) <= 16, "nbits", "1 to 16 bits")
+        self.expect(options.get("qb", 0) <= 8, "qb", "0 (not quantized) to 8 bits")
 
     def refuse(self, k: int) -> None:
         """Refuse more documents than a graph's search keeps in sight."""
@@ -122,15 +122,11 @@ class FaissIndex(Index):
         if self.name in ("pq", "opq"):
             size = min(options.get("d_out") or codes.size, codes.size)
             dsub, nbits = options["dsub"], options["nbits"]
-            self._expect(size % dsub == 0, "dsub", f"a divisor of the {size} numbers of a vector")
+            self.expect(size % dsub == 0, "dsub", f"a divisor of the {size} numbers of a vector")
             self._expect_documents(documents, 1 << nbits, "centroids")
             rotated = f"OPQ{size // dsub}_{size}," if self.name == "opq" else ""
             return f"{rotated}PQ{size // dsub}x{nbits}np"  # np: without minutes of annealing that only filters use
         return STORAGES[self.name]
-
-    def _expect(self, right: bool, option: str, expected: str) -> None:
-        if not right:
-            raise HarnessError(f"index.{option}={self.options[option]} of index={self.name}: expected {expected}.")
 
     def _expect_documents(self, documents: int, parts: int, what: str) -> None:
         """Refuse fewer documents than there is to learn, and warn where they are few."""

@@ -19,9 +19,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from harness.ranking.ranks import Ranking
+from harness.system.errors import HarnessError
 from harness.vectors.store import StoreInMemory, TokenVectors
 
 VECTORS, SPARSE = "dense vectors", "sparse codes"
+
+
+def _nothing(rows: Int[np.ndarray, " some"]) -> Any:
+    raise NotImplementedError("no index learns from these codes")
 
 
 @dataclass(frozen=True)
@@ -32,16 +37,17 @@ class Codes:
     ----------
     size : numbers of a code
     rows : the documents that can be found, ascending
-    documents : the codes of these documents, in blocks, in order: float32 [block, size], or sparse
-    some : the codes of some documents, given their rows, as one block
+    documents : the codes of these documents, in blocks, in order: float32 [block, size], or
+        `harness.methods.smve_codes.SparseCodes`
     queries : the queries' codes, in parts that are searched separately
+    some : the codes of some documents, given their rows, as one block, for an index that learns; not of sparse codes
     """
 
     size: int
     rows: Int[np.ndarray, " found"]
     documents: Callable[[], Iterator[Any]]
-    some: Callable[[Int[np.ndarray, " some"]], Any]
     queries: Callable[[], Sequence[Any]]
+    some: Callable[[Int[np.ndarray, " some"]], Any] = _nothing
 
     @classmethod
     def of_tokens(
@@ -70,7 +76,7 @@ class Codes:
             tokens = np.concatenate([docs[int(row)] for row in chosen])
             return np.concatenate([*encode(StoreInMemory(tokens, docs.lengths[chosen]))])
 
-        return cls(size, rows, documents, some, queries)
+        return cls(size, rows, documents, queries, some)
 
 
 class Index(ABC):
@@ -79,6 +85,7 @@ class Index(ABC):
     Attributes
     ----------
     name : the entry
+    options : the options of the entry, as the library calls them
     takes : the kind of codes that it takes: `VECTORS` or `SPARSE`
     built_by : what its files depend on, beside the codes; options of the search alone are not among them
     engine : the library that makes it, and its version
@@ -86,6 +93,7 @@ class Index(ABC):
 
     takes: ClassVar[str]
     name: str
+    options: dict[str, Any]
     built_by: dict[str, Any]
     engine: str
 
@@ -104,3 +112,8 @@ class Index(ABC):
     def refuse(self, k: int) -> None:
         """Refuse a number of documents that a search with these options cannot return, with a `HarnessError`."""
         return
+
+    def expect(self, right: bool, option: str, expected: str) -> None:
+        """Refuse the value of an option, with a `HarnessError`, unless it is right."""
+        if not right:
+            raise HarnessError(f"index.{option}={self.options[option]} of index={self.name}: expected {expected}.")

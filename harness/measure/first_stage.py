@@ -86,8 +86,9 @@ def _documents(testbed: Testbed, cell: Cell) -> str:
 
 def keep_each(testbed: Testbed, centered: Centered, found: SearchResult) -> None:
     """Write the candidates of each cell of one search, whose queries stood side by side."""
-    for cell, ranking in zip(centered.cells, found.ranking.split(len(centered.cells)), strict=True):
-        keep(testbed, cell, found, ranking, centered.seconds)
+    count = len(centered.cells)
+    for cell, ranking, own in zip(centered.cells, found.ranking.split(count), found.parts or [{}] * count, strict=True):
+        keep(testbed, cell, replace(found, details={**found.details, **own}), ranking, centered.seconds)
 
 
 def keep(testbed: Testbed, cell: Cell, found: SearchResult, ranking: Ranking, seconds: dict[str, float]) -> None:

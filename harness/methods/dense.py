@@ -74,4 +74,4 @@ class Dense(Method):
         def some(rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some size"]:
             return model.encode([docs[row] for row in rows], False, device)
 
-        return Codes(asked.shape[1], np.arange(len(docs)), documents, some, lambda: [asked])
+        return Codes(asked.shape[1], np.arange(len(docs)), documents, lambda: [asked], some)

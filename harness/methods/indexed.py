@@ -93,10 +93,14 @@ class Indexed(Method):
         rows = np.concatenate([part.rows for part in found])
         ranking = Ranking(np.where(rows < 0, -1, codes.rows[rows]), np.concatenate([part.scores for part in found]))
         exact = self._exact(docs, queries, k, resources)
-        recalls = {str(depth): recall(ranking, exact, depth) for depth in RECALLED if depth <= ranking.rows.shape[1]}
+        recalls = [
+            {str(depth): recall(of_part, wanted, depth) for depth in RECALLED if depth <= ranking.rows.shape[1]}
+            for of_part, wanted in zip(ranking.split(len(parts)), exact.split(len(parts)), strict=True)
+        ]
         seconds = {"encode_documents": marker["seconds"], **watch.seconds}
-        details = {**marker["details"], "engine": self.index.engine, "index_recall": recalls}
-        return SearchResult(ranking, seconds, folders.size(marker), details)
+        details = {**marker["details"], "engine": self.index.engine}
+        own = [{"index_recall": recall_of_part} for recall_of_part in recalls]
+        return SearchResult(ranking, seconds, folders.size(marker), details, own)
 
     def _exact(self, docs: Any, queries: Any, k: int, resources: Resources) -> Ranking:
         """What the method finds without an index."""

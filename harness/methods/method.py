@@ -36,12 +36,14 @@ class SearchResult:
     seconds : phase -> seconds
     index_bytes : bytes of the index that the method searches (as it would be kept, where it is not)
     details : anything else worth a line in the record
+    parts : such details of each part of the queries, where queries of several centerings were searched at once
     """
 
     ranking: Ranking
     seconds: dict[str, float]
     index_bytes: int
     details: dict[str, Any] = field(default_factory=dict)
+    parts: Sequence[Mapping[str, Any]] = ()
 
 
 class Method(ABC):

@@ -12,6 +12,7 @@ transform projects on the last. Documents are encoded, inverted and searched in 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -19,9 +20,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from harness.indexes.index import SPARSE, Codes
 from harness.methods import smve_anchors as anchor_sets
 from harness.methods import smve_cpu, smve_gpu
 from harness.methods.method import Method, SearchResult
+from harness.methods.smve_codes import SparseCodes
 from harness.methods.smve_cpu import TOKENS
 from harness.ranking.resources import Resources
 from harness.system.device import twin
@@ -95,6 +98,7 @@ class Smve(Method):
     title = "SMVE"
     order = 2
     symbols = {"width": "w", "keep": "k", "repetitions": "R"}
+    gives = SPARSE
 
     def __init__(self, width: int, keep: int, repetitions: int, anchors: str, seed: int) -> None:
         if anchors not in anchor_sets.KINDS or min(keep, repetitions) < 1 or keep > width:
@@ -130,6 +134,23 @@ class Smve(Method):
         # An inverted index keeps a 4-byte document number and a 4-byte value for each kept number.
         details = {"kept_per_document": kept / max(1, len(docs))}
         return SearchResult(ranking, watch.seconds, kept * 8, details)
+
+    def codes(self, docs: TokenVectors, queries: TokenVectors, resources: Resources) -> Codes:
+        """The sparse codes."""
+        encoding = SparseEncoding(docs.dim, *self.options, resources.device)
+
+        def blocks(texts: TokenVectors) -> Iterator[Block]:
+            return texts.blocks(12 * docs.dim + encoding.token_bytes, 0, resources.block_bytes)
+
+        def documents() -> Iterator[SparseCodes]:
+            return (encoding.documents(block).cpu().with_numbers() for block in blocks(docs))
+
+        def asked() -> list[SparseCodes]:
+            return [
+                encoding.joined([encoding.queries(block) for block in blocks(part)]).cpu() for part in queries.parts
+            ]
+
+        return Codes(encoding.size, np.flatnonzero(docs.lengths), documents, asked)
 
     def anchors(self, dim: int, device: torch.device) -> SparseEncoding:
         """The anchors of all repetitions."""

@@ -34,6 +34,15 @@ class SparseCodes:
         anchors = np.concatenate([part.anchors for part in parts] or [np.empty(0, np.int32)])
         return cls(ends, anchors, np.concatenate([part.weights for part in parts] or [np.empty(0, np.float32)]), size)
 
+    def cpu(self) -> SparseCodes:
+        """The same in NumPy, as its twin for a GPU has it."""
+        return self
+
+    def with_numbers(self) -> SparseCodes:
+        """The codes that are not empty."""
+        counts = np.diff(self.ends)
+        return SparseCodes(np.concatenate([[0], np.cumsum(counts[counts > 0])]), self.anchors, self.weights, self.size)
+
     def dense(self) -> Float[np.ndarray, "texts size"]:
         """The same as rows with zeros."""
         rows = np.zeros((len(self), self.size), dtype=np.float32)

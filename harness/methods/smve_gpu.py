@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Float, Int
 
+from harness.methods import smve_codes
 from harness.system.device import sent
 from harness.system.threads import chunks
 from harness.vectors.store import Block
@@ -60,6 +61,11 @@ class SparseCodes:
         lengths = torch.cat([part.ends.diff() for part in parts])
         ends = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
         return cls(ends, torch.cat([part.anchors for part in parts]), torch.cat([part.weights for part in parts]), size)
+
+    def cpu(self) -> smve_codes.SparseCodes:
+        """The same in NumPy."""
+        anchors = self.anchors.int().cpu().numpy()
+        return smve_codes.SparseCodes(self.ends.cpu().numpy(), anchors, self.weights.cpu().numpy(), self.size)
 
     def rows(self, start: int, stop: int) -> SparseCodes:
         """The codes of consecutive texts."""

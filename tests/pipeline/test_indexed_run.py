@@ -39,6 +39,14 @@ def test_each_index_has_records_of_its_own_with_its_recall_and_its_bytes(measure
     assert graph.ndcg10["0"] == pytest.approx(flat["corpus"].ndcg10["0"], abs=0.02)
 
 
+def test_the_recall_of_a_cell_is_that_of_its_own_queries(measured, tmp_path):
+    """Cells that share their documents are searched at once; here one of them by itself."""
+    alone = [f"results_dir={tmp_path}", f"cache_dir={tmp_path}", *MUVERA, "method.seeds=2", "center=own", "index=fp16"]
+    assert main(["run", *measured[0][:2], "reference=null", "progress=false", "depths=[0,20]", *alone]) == 0
+    (record,) = records.read_all(tmp_path)
+    assert record.details == of(measured, f"{NAME}+index=fp16")["own"].details
+
+
 def test_each_draw_has_one_index_whatever_the_centering_of_queries_and_the_search(measured):
     names = [marker.parent.name for marker in measured[2].glob(f"indexes/*/{MARKER}")]
     assert sum("-fp16-" in name for name in names) == 2 and sum("-hnsw-" in name for name in names) == 2
@@ -76,6 +84,21 @@ def test_a_record_is_reproduced_in_its_index(measured, capsys):
 def test_what_does_not_fit_is_a_sentence(measured, caplog, capsys, more, sentence, code):
     assert main(["run", *measured[0], *more]) == code
     assert sentence in caplog.text + capsys.readouterr().err
+
+
+def test_sparse_codes_in_their_inverted_index_have_the_scores_of_the_method(measured):
+    pytest.importorskip("pyvsag", reason="`make databases` installs it")
+    words, results, _ = measured
+    smve = ["method=smve", "method.width=512", "method.keep=4"]
+    assert main(["run", "-m", *words, *smve, "index=flat,sindi"]) == 0
+    assert main(["run", *words, *smve, "index=sindi", "index.query_prune_ratio=0.5"]) == 0
+    flat, exact, pruned = (
+        of(measured, f"smve+keep=4+width=512{name}")["corpus"]
+        for name in ("", "+index=sindi", "+index=sindi+query_prune_ratio=0.5")
+    )
+    assert exact.details["index_recall"] == {"10": 1.0} and pruned.details["index_recall"]["10"] < 1
+    assert exact.ndcg10 == pytest.approx(flat.ndcg10, abs=1e-6)
+    assert pruned.bytes["index"] == exact.bytes["index"] > 0
 
 
 def test_the_cache_lists_and_checks_indexes(measured, capsys):

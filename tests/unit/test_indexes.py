@@ -72,7 +72,7 @@ def test_pq_with_a_centroid_for_each_vector_is_exact_search(corpus, query_texts,
     exact = found(few, query_texts, resources(), None, k=16).ranking
     result = found(few, query_texts, resources(), index("pq", dsub=32, nbits=4), k=16)
     same(result.ranking, exact)
-    assert result.details["index_recall"] == {"10": pytest.approx(recall(result.ranking, exact, 10))}
+    assert result.parts[0]["index_recall"] == {"10": pytest.approx(recall(result.ranking, exact, 10))}
     assert result.details["code_bytes"] == 1 and result.details["training_vectors"] == 16
 
 
