@@ -35,7 +35,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: install  ## the main job on embedded models and a corpus: 3 minutes
+demo: install  ## the main job on an embedded model and corpus: 1 to 2 minutes
 	$(PY) -m harness run
 
 test: install  ## the short tests: 3 minutes on 2 cores
