@@ -15,8 +15,10 @@ endif
 
 COMPILE = uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-# Two processes, each with whole files of tests: fixtures of a module are made once.
-WORKERS ?= -n 2 --dist loadfile
+# Two processes, each with whole files of tests: fixtures of a module are made once. Long files come first.
+WORKERS ?= -n 2 --dist loadfile --no-loadscope-reorder
+# Further words for pytest, such as TESTS="-k plaid".
+TESTS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all test-slow faults fuzz lint lock launchers databases results peers bench
@@ -33,14 +35,14 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: install  ## the main job on embedded models and a corpus: 3 minutes
+demo: install  ## the main job on an embedded model and corpus: 1 to 2 minutes
 	$(PY) -m harness run
 
 test: install  ## the short tests: 3 minutes on 2 cores
-	$(PY) -m pytest $(WORKERS)
+	$(PY) -m pytest $(WORKERS) $(TESTS)
 
 test-all: install  ## all tests but the slow ones, the faults and the fuzz: 12 minutes
-	$(PY) -m pytest $(WORKERS) -m "not slow and not faults and not fuzz"
+	$(PY) -m pytest $(WORKERS) -m "not slow and not faults and not fuzz" $(TESTS)
 
 test-slow: install  ## the slow tests on real data: minutes
 	$(PY) -m pytest -m slow

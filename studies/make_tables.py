@@ -119,7 +119,7 @@ def main() -> None:
             if path.stem != "README":
                 splice(RESULTS / study / "README.md", path.stem, path.read_text(encoding="utf-8"))
     geometry()
-    if (RESULTS / "records" / "docstrings").exists():  # after `make demo`; these records are not kept in git
+    if (RESULTS / "records" / "docstrings").exists():  # after `run experiment=demo_trained`; git has none
         splice(DOCS / "results.md", "demo", printed("table", "suite=demo"))
 
 

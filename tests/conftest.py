@@ -21,6 +21,7 @@ from harness.ranking.resources import Resources
 from harness.vectors.build import build_store
 from harness.vectors.store import TokenStore
 
+pytest_plugins = ["passed"]
 LONG = ("slow", "faults", "fuzz", "notebooks", "training", "launchers", "browser", "pipeline")
 """Markers of what the short run leaves out. A case counts under the first that it has."""
 FOLDERS = {"browser": "browser", "pipeline": "pipeline", "real": "pipeline", "robustness": "pipeline"}
@@ -45,11 +46,12 @@ def _marker(item: pytest.Item) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder, before anything is selected by marker."""
+    """Mark by folder, before anything is selected by marker; long tests first, so that no process ends alone."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in FOLDERS and not _marker(item):
             item.add_marker(FOLDERS[folder])
+    items.sort(key=lambda item: (*LONG, None).index(_marker(item)))
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

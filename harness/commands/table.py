@@ -75,13 +75,16 @@ def _print_csv(
 ) -> None:
     """The long form of a measure, with the columns that were asked for."""
     from harness import tables
-    from harness.tables import agreement, costs, paired_tests
+    from harness.tables import agreement, costs
 
     depths, found = list(options.depths), tables.seen_by(every, measure)
     long = tables.long_form(found, rows, datasets, depths)
     wide = costs.columns(long, costs.measured(found, rows, datasets), datasets) if options.cost else long
     wide = agreement.columns(wide, every, rows, datasets, depths) if options.agreement else wide
-    wide = paired_tests.columns(wide, found, rows, datasets, depths) if options.significance else wide
+    if options.significance:
+        from harness.tables import paired_tests  # it loads scipy's statistics
+
+        wide = paired_tests.columns(wide, found, rows, datasets, depths)
     sys.stdout.write(tables.csv(wide, label, head))
     if missing := tables.missing(long):
         streams.say(f"note: {missing} cells were not measured; means that lack a data set are empty.\n")
@@ -92,13 +95,15 @@ def _print_page(
 ) -> None:
     """The table of a measure as Markdown or LaTeX, what must be known of it, and the further tables asked for."""
     from harness import tables
-    from harness.tables import agreement, costs, formats, holes, paired_tests, paired_tests_text
+    from harness.tables import agreement, costs, formats, holes
 
     depths, found = list(options.depths), tables.seen_by(every, measure)
     long, marks = tables.long_form(found, rows, datasets, depths), None
     sections: list[Section] = []
     tested: list[str] = []
     if options.significance:
+        from harness.tables import paired_tests, paired_tests_text  # they load scipy's statistics
+
         plaid = paired_tests.tested(paired_tests.to_plaid(rows, depths), found, datasets)
         methods = paired_tests.tested(paired_tests.between_methods(rows, depths), found, datasets)
         marks, tested = paired_tests_text.marks(plaid), [paired_tests_text.remark(plaid, datasets)]

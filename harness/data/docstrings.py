@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -58,10 +59,19 @@ def _documented(package: str) -> Iterator[tuple[str, str, str]]:
         module = path.relative_to(root.parent).with_suffix("")
         if any(part.startswith("test") for part in module.parts):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in _statements(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
                 summary, _, rest = (ast.get_docstring(node) or "").partition("\n\n")
                 yield ".".join([*module.parts, node.name]), " ".join(summary.split()), " ".join(rest.split())
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """A file's statements in the order of `ast.walk`, without expressions: most nodes, and no definition in them."""
+    waiting: deque[ast.AST] = deque([tree])
+    while waiting:
+        node = waiting.popleft()
+        waiting.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
+        yield node
 
 
 def _masked(text: str, name: str) -> str:

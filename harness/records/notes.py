@@ -9,6 +9,7 @@ mu_Q: ...      the queries whose mean a centering subtracts
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from harness.records.record import Record
 
@@ -23,6 +24,7 @@ def sentences(records: Iterable[Record], title: Callable[[str], str], center: Ca
     title, center
         Give the name of a model and of a centering in tables.
     """
+    title = cache(title)  # it may read files, and many notes are of one model
     found = {_placed(record, note, title, center) for record in records for note in record.notes}
     return [line for _, line in sorted(found)]
 

@@ -1,4 +1,7 @@
-"""Many workers: whatever launches them, the records are those of one process; what is left undone is done or said."""
+"""Many workers: whatever launches them, the records are those of one process; what is left undone is done or said.
+
+Most sweeps are of given token vectors: a worker then need not import what encodes, which takes longer than its work.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import killers
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from tiny import WORDS, write_dataset
+from tiny import WORDS, unit, write_dataset
+from vectors_folder import write_side
 
 from harness import records
 from harness.cli import main
 from harness.config.entries import ROOT
+from harness.data import beir
 from harness.measure import testbed
 from harness.sweep import launch
 from harness.system.errors import HarnessError
@@ -41,16 +47,35 @@ def needs(extra):
 
 
 @pytest.fixture(scope="module")
-def sweep(lateon_like, tiny_dataset):
-    """The words of a sweep, without folders."""
+def encoded(lateon_like, tiny_dataset):
+    """The words of a sweep whose texts a model encodes, without folders."""
     return [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", "progress=false", *SWEEP]
+
+
+@pytest.fixture(scope="module")
+def sweep(tiny_dataset, tmp_path_factory):
+    """The words of the same sweep on given token vectors."""
+    vectors = write_vectors(tmp_path_factory.mktemp("vectors") / "given", tiny_dataset)
+    return [f"vectors={vectors}", f"dataset.path={tiny_dataset}", "progress=false", *SWEEP]
 
 
 @pytest.fixture(scope="module")
 def alone(sweep, tmp_path_factory):
     """What one process measured."""
-    folder = tmp_path_factory.mktemp("alone")
-    assert main(["run", *sweep, *places(folder)]) == 0
+    return measured(sweep, tmp_path_factory.mktemp("alone"))
+
+
+def write_vectors(folder, dataset):
+    """Random token vectors of a data set's documents and of all its queries."""
+    texts, rng = beir.read_folder("tiny", dataset, "test", None), np.random.default_rng(5)
+    sides = {"documents": texts.docs, "queries": {**texts.queries, **texts.other_queries}}
+    for side, ids in sides.items():
+        write_side(folder / side, {name: unit(rng, int(rng.integers(3, 9)), 16, cone=0.3) for name in ids})
+    return folder
+
+
+def measured(words, folder):
+    assert main(["run", *words, *places(folder)]) == 0
     return found(folder)
 
 
@@ -69,14 +94,20 @@ def same(one, other):
             assert getattr(record, field) == getattr(other[name], field), (name, field)
 
 
+@pytest.fixture(scope="module")
+def alone_encoded(encoded, tmp_path_factory):
+    """What one process measured of what it encoded."""
+    return measured(encoded, tmp_path_factory.mktemp("alone"))
+
+
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in LAUNCHERS])
-def test_records_do_not_depend_on_the_launcher(name, sweep, alone, tmp_path, capfd):
-    assert main(["run", *sweep, *places(tmp_path), *LAUNCHERS[name]]) == 0
-    same(found(tmp_path), alone)
+def test_records_do_not_depend_on_the_launcher(name, encoded, alone_encoded, tmp_path, capfd):
+    assert main(["run", *encoded, *places(tmp_path), *LAUNCHERS[name]]) == 0
+    same(found(tmp_path), alone_encoded)
     assert len(list((tmp_path / "r" / "runs").rglob("*.trec.gz"))) == 6 * 3 + 2
     said = capfd.readouterr()
     assert "encode: 1 job\n" in said.err and "search: 5 jobs\n" in said.err and "measure: 1 job\n" in said.err
-    assert main(["run", *sweep, *places(tmp_path), *LAUNCHERS[name]]) == 0  # finished before: no worker is started
+    assert main(["run", *encoded, *places(tmp_path), *LAUNCHERS[name]]) == 0  # finished before: no worker is started
     assert "measure: " not in capfd.readouterr().err
 
 
@@ -104,7 +135,7 @@ def test_a_failing_cell_is_said_and_the_others_are_measured(sweep, tmp_path, cap
     words += [*places(tmp_path), "method=plaid", "method.n_full_scores=16,400", "hydra/launcher=joblib"]
     assert main(["run", *words, "reference=null"]) == 1
     said = capfd.readouterr().err
-    assert "tiny  lateon-like  none  plaid+n_full_scores=16: PLAID with n_full_scores=16" in said
+    assert "tiny  given  none  plaid+n_full_scores=16: PLAID with n_full_scores=16" in said
     assert found(tmp_path).keys() == {"noneplaid+n_full_scores=400"}
 
 
@@ -118,14 +149,14 @@ def test_what_a_killed_worker_left_undone_is_done_by_the_next_wave(sweep, alone,
 
 @needs("joblib")
 def test_cells_that_no_worker_lived_to_measure_are_listed(sweep, alone, tmp_path, monkeypatch, capfd):
-    before = tmp_path / "r" / "failures" / "tiny" / "lateon-like" / "none"
+    before = tmp_path / "r" / "failures" / "tiny" / "given" / "none"
     before.mkdir(parents=True)
     (before / "smve.txt").write_text("the disk was full\n")
     with monkeypatch.context() as patched:
         patched.setattr(launch, "_Work", killers.KilledAlways)
         assert main(["run", *sweep, *places(tmp_path), "hydra/launcher=joblib"]) == 1
     said = capfd.readouterr().err
-    assert "8 failed:" in said and "tiny  lateon-like  own  smve: its worker ended before it was measured" in said
+    assert "8 failed:" in said and "tiny  given  own  smve: its worker ended before it was measured" in said
     assert "the disk was full" not in said  # of an earlier time
     assert main(["run", *sweep, *places(tmp_path), "hydra/launcher=joblib"]) == 0
     same(found(tmp_path), alone)
@@ -156,7 +187,7 @@ def test_units_that_no_worker_survives_take_none_of_the_others_along(five, tmp_p
     monkeypatch.setattr(launch, "_Work", killers.KilledByTwo)
     assert main(["run", *five, *LAUNCHERS["joblib"]]) == 1
     said = capfd.readouterr().err
-    assert "2 failed:" in said and "set0  lateon-like  corpus  smve: its worker ended" in said
+    assert "2 failed:" in said and "set0  given  corpus  smve: its worker ended" in said
     assert sorted(record.dataset for record in records.read_all(tmp_path / "r")) == ["set2", "set3", "set4"]
 
 
@@ -181,20 +212,31 @@ def states(folder):
 
 
 @pytest.fixture
-def sharded(tmp_path, lateon_like, rng):
-    """The words of a cell on a corpus of two shards."""
+def two_chunks(tmp_path, rng):
+    """A corpus of two shards."""
     corpus = {f"d{i}": " ".join(rng.choice(WORDS, 3)) for i in range(1100)}
-    dataset = write_dataset(tmp_path / "two", corpus, {"q": "alpha beta"}, {"q": {"d1": 1}})
-    words = [f"model.path={lateon_like}", f"dataset.path={dataset}", "progress=false", "center=none", "method=smve"]
-    return ["run", *words, "depths=[0,20]", "reference=null", *places(tmp_path)]
+    return write_dataset(tmp_path / "two", corpus, {"q": "alpha beta"}, {"q": {"d1": 1}})
+
+
+def cell(dataset, folder):
+    """The words of a cell, without a model."""
+    words = [f"dataset.path={dataset}", "progress=false", "center=none", "method=smve", "depths=[0,20]"]
+    return ["run", *words, "reference=null", *places(folder)]
+
+
+@pytest.fixture
+def sharded(two_chunks, tmp_path):
+    """The words of a cell on a corpus of two shards, with given token vectors."""
+    return [*cell(two_chunks, tmp_path), f"vectors={write_vectors(tmp_path / 'given', two_chunks)}"]
 
 
 @needs("joblib")
-def test_a_corpus_of_several_chunks_is_encoded_by_several_workers(sharded, tmp_path, capfd):
-    assert main([*sharded, *LAUNCHERS["joblib"]]) == 0
+def test_a_corpus_of_several_chunks_is_encoded_by_several_workers(two_chunks, lateon_like, tmp_path, capfd):
+    words = [*cell(two_chunks, tmp_path), f"model.path={lateon_like}"]
+    assert main([*words, *LAUNCHERS["joblib"]]) == 0
     assert "encode: 2 jobs\n" in capfd.readouterr().err
     (shared,) = found(tmp_path).values()
-    assert main([*sharded, *places(tmp_path / "alone")]) == 0
+    assert main([*words, *places(tmp_path / "alone")]) == 0
     (alone,) = found(tmp_path / "alone").values()
     assert all(getattr(shared, field) == getattr(alone, field) for field in SCORES)
 

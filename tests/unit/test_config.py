@@ -78,12 +78,11 @@ def test_vectors_stand_for_a_model():
         compose.composed(compose.expand(["vectors=x", "model.dtype=bfloat16"]))
 
 
-def test_the_demo_is_a_sweep_over_heads_methods_and_centers():
-    assert entries.entry("experiment", "demo")["hydra"]["sweeper"]["params"] == {
-        "model": "demo,demo_contrastive,demo_ste_muvera,demo_ste_smve",
-        "center": "none,corpus,recommended",
-        "method": "plaid,muvera,smve",
-    }
+def test_the_demo_is_a_sweep_over_methods_and_centers_and_another_one_over_heads():
+    swept = {name: entries.entry("experiment", name)["hydra"]["sweeper"]["params"] for name in ("demo", "demo_trained")}
+    assert swept["demo"] == {"center": "none,corpus,recommended", "method": "plaid,muvera,smve"}
+    heads = {"model": "demo,demo_contrastive,demo_ste_muvera,demo_ste_smve"}
+    assert swept["demo_trained"] == {**heads, **swept["demo"]}
 
 
 def test_variants_have_names_of_their_own():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import hashlib
 import http.server
@@ -12,7 +13,7 @@ import pytest
 from tiny import write_dataset
 
 from harness.config import entries
-from harness.data import beir, download, loading, plausible
+from harness.data import beir, docstrings, download, loading, plausible
 from harness.system.errors import HarnessError
 
 DOCS = {"a": "one", "b": "two", "c10": "three", "c9": "four"}
@@ -300,3 +301,12 @@ def test_docstrings_are_deterministic_and_masked(changes):
 def test_real_data_sets_have_the_documented_counts(real_data, tmp_path, name):
     dataset = loading.load(entries.entry("dataset", name), str(real_data), tmp_path)
     assert list(dataset.docs) == sorted(dataset.docs, reverse=True)
+
+
+def test_definitions_of_a_file_are_in_the_order_of_a_walk():
+    tree = ast.parse(
+        "class A:\n  def f(self):\n    try:\n      def g(): pass\n    except E:\n      def h(): pass\ndef i(): pass"
+    )
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    found = [node for node in docstrings._statements(tree) if isinstance(node, kinds)]
+    assert found == [node for node in ast.walk(tree) if isinstance(node, kinds)] and len(found) == 5
