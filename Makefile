@@ -19,7 +19,7 @@ COMPILE = uv pip compile --universal --python-version 3.10 --generate-hashes --n
 WORKERS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-slow faults fuzz lint lock launchers databases results peers bench
+.PHONY: help install demo test test-all test-slow faults fuzz lint lock launchers databases oracle results peers bench
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -64,12 +64,21 @@ lock:  ## resolve requirements.lock anew (needs uv)
 	$(COMPILE) --extra joblib --extra ray --extra submitit -c requirements.lock pyproject.toml $(BEYOND) -o requirements-launchers.lock
 	$(COMPILE) --extra databases -c requirements.lock pyproject.toml $(BEYOND) -o requirements-databases.lock
 	$(COMPILE) --no-deps --group bench -o requirements-bench.lock
+	$(subst 3.10,3.11,$(COMPILE)) --group oracle -o requirements-oracle.lock
 
 launchers: install  ## joblib, Ray and submitit, for sweeps with many workers
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-launchers.lock
 
 databases: install  ## LanceDB, for the example that searches in a database
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-databases.lock
+
+ORACLE = .venv-oracle
+oracle: $(ORACLE)/installed  ## .venv-oracle: sentence-transformers 6, mteb and MUVERA of others, to compare with (Python 3.11)
+
+$(ORACLE)/installed: requirements-oracle.lock
+	$(PYTHON) -m venv $(ORACLE)
+	$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-oracle.lock
+	touch $@
 
 peers: install  ## the peers of the benchmark (Linux x86-64 with glibc 2.34, or macOS)
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock

@@ -96,7 +96,7 @@ RULES: dict[str, Kind] = {
     "depths": (_is_depths, "whole numbers from 0 up, increasing, such as [0,50,100]"),
     "metrics": (_are_metrics, measures.EXPECTED),
     "device": _one_of("auto", "cpu", "cuda"),
-    "format": _one_of("markdown", "csv", "latex", "json"),
+    "format": _one_of("markdown", "csv", "latex", "json", "mteb"),
     "loss": (lambda found: _number(found, 0), "a number of points from 0 up"),
     **dict.fromkeys(("bytes", "ms"), (lambda found: found is None or _number(found, 0), "a number from 0 up, or null")),
     "reference": _one_of(None, "plaid"),
