@@ -89,7 +89,7 @@ COMMAND = Command(
     ),
     examples=(
         "export model=lateon_reg dataset=scifact method=muvera center=recommended output=encoder",
-        "export format=mteb model=lateon_reg suite=beir8 method=plaid,muvera depths=[100] output=mteb",
+        "export format=mteb model=lateon_reg suite=beir8 method=muvera depths=[100] output=mteb",
     ),
     run=export,
     own={**SHORT_FORMS, **VECTORS},
