@@ -21,7 +21,7 @@ WORKERS ?= -n 2 --dist loadfile --no-loadscope-reorder
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-slow faults fuzz lint lock launchers databases results peers bench
+.PHONY: help install demo test test-all test-slow faults fuzz lint lock launchers databases oracle results peers bench
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -66,12 +66,21 @@ lock:  ## resolve requirements.lock anew (needs uv)
 	$(COMPILE) --extra joblib --extra ray --extra submitit -c requirements.lock pyproject.toml $(BEYOND) -o requirements-launchers.lock
 	$(COMPILE) --extra databases -c requirements.lock pyproject.toml $(BEYOND) -o requirements-databases.lock
 	$(COMPILE) --no-deps --group bench -o requirements-bench.lock
+	$(subst 3.10,3.11,$(COMPILE)) --group oracle -o requirements-oracle.lock
 
 launchers: install  ## joblib, Ray and submitit, for sweeps with many workers
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-launchers.lock
 
 databases: install  ## LanceDB and Qdrant Edge, for the examples, and VSAG, for index=sindi
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-databases.lock
+
+ORACLE = .venv-oracle
+oracle: $(ORACLE)/installed  ## .venv-oracle: sentence-transformers 6, mteb and MUVERA of others, to compare with (Python 3.11)
+
+$(ORACLE)/installed: requirements-oracle.lock
+	$(PYTHON) -m venv $(ORACLE)
+	$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-oracle.lock
+	touch $@
 
 peers: install  ## the peers of the benchmark (Linux x86-64 with glibc 2.34, or macOS)
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock

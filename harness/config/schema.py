@@ -96,10 +96,11 @@ RULES: dict[str, Kind] = {
     "depths": (_is_depths, "whole numbers from 0 up, increasing, such as [0,50,100]"),
     "metrics": (_are_metrics, measures.EXPECTED),
     "device": _one_of("auto", "cpu", "cuda"),
-    "format": _one_of("markdown", "csv", "latex", "json"),
+    "format": _one_of("markdown", "csv", "latex", "json", "mteb"),
     "loss": (lambda found: _number(found, 0), "a number of points from 0 up"),
     **dict.fromkeys(("bytes", "ms"), (lambda found: found is None or _number(found, 0), "a number from 0 up, or null")),
     "reference": _one_of(None, "plaid"),
+    "by": _one_of(None, "query_length", "judged", "relevant"),
     **dict.fromkeys(("memory_mb", "geometry.documents", "geometry.queries"), COUNT),
     **dict.fromkeys(("batch_tokens", "threads"), _or_null(COUNT)),
     **dict.fromkeys(("overwrite", "save_runs", "progress", "strict", "agreement"), SWITCH),
@@ -197,6 +198,7 @@ def _check_each(config: DictConfig, rules: Mapping[str, Kind]) -> None:
 def _check_together(config: DictConfig) -> None:
     """Options that exclude each other, and those that only some entries have."""
     alone = config.format != "latex" and not config.significance and not config.cost
+    _expect(not config.by or not (config.per_query or config.cost), "by", config.by, "no per_query or cost beside it")
     _expect(alone or not config.per_query, "per_query", True, "no format=latex, significance or cost beside it")
     center, objective = config.center, config.objective
     if center.name == "none":

@@ -23,7 +23,7 @@ from harness.config.entries import EXPECTED_DIR
 from harness.figures import Inputs
 from harness.methods.registry import end_to_end
 from harness.records import Record
-from harness.report import glance, origins, pictures, published
+from harness.report import glance, measures, origins, pictures, published
 from harness.report.cell_commands import Commands
 from harness.report.rows import COST_COLUMNS, Block, blocks
 from harness.system.errors import HarnessError
@@ -91,6 +91,7 @@ def page(inputs: Inputs, all_records: Sequence[Record]) -> tuple[str, list[str]]
         cost_columns=COST_COLUMNS,
         remarks=[first, paired_tests_text.remark(plaid, datasets), *_not_in_card(inputs), *others, *doubtful],
         tests=paired_tests_text.sections(plaid, methods, datasets),
+        measures=list(measures.sections(inputs.records, inputs.rows, inputs.suite, datasets, depths)),
         costs=costs.sections(costs.measured(inputs.records, inputs.rows, datasets), inputs.records, datasets),
         published=list(published.compared(EXPECTED, all_records)),
         pictures=list(pictures.drawn(inputs, notes)),

@@ -1,7 +1,7 @@
 """Tables of records: the results, their costs, tests of their differences, and published values."""
 
 from harness.tables.layouts import Marks, Section, latex, markdown, not_in_card, remarks
-from harness.tables.rows import RECOMMENDED, Row, block_of, by_row, check_consistent, row_of, rows_of
+from harness.tables.rows import PLAID, RECOMMENDED, Row, block_of, by_row, check_consistent, row_of, rows_of
 from harness.tables.table import (
     COLUMNS,
     KEY,
@@ -21,6 +21,7 @@ __all__ = [
     "KEY",
     "MEAN",
     "Marks",
+    "PLAID",
     "RECOMMENDED",
     "Row",
     "Section",

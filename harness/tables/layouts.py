@@ -74,6 +74,11 @@ def latex(table: pd.DataFrame, datasets: Sequence[str], marks: Marks | None = No
     return "" if lines.empty else tabular(lines, columns)
 
 
+def lines(table: pd.DataFrame, datasets: Sequence[str]) -> pd.DataFrame:
+    """The lines of the card's layout as strings, all in one table."""
+    return _layout(table, datasets, {}, {})[0]
+
+
 def _layout(
     table: pd.DataFrame, datasets: Sequence[str], marks: Marks, beside: Marks
 ) -> tuple[pd.DataFrame, list[int]]:

@@ -119,7 +119,7 @@ def has_differences(table: pd.DataFrame) -> bool:
     return bool(table.loc[table["method"] != PLAID, "delta"].notna().any())
 
 
-def csv(table: pd.DataFrame, measure: Measure | None = None, head: bool = True) -> str:
+def csv(table: pd.DataFrame, measure: Measure | None = None, head: bool = True, group: str = "") -> str:
     """The long form as CSV, in percentage points with four decimals.
 
     A field is empty where nothing was measured, and so is the mean of a row that lacks a data set.
@@ -130,10 +130,15 @@ def csv(table: pd.DataFrame, measure: Measure | None = None, head: bool = True) 
         It stands in a first column, ``metric``, and its values in ``value``; None: the values are ``ndcg10``.
     head
         Whether the names of the columns come first.
+    group
+        If there is one, a group of queries, which stands in a column before all others.
     """
     shown = table.assign(center=table["center"].map(center_label))
     shown.loc[partial_means(table), ["ndcg10", "plaid", "delta", "sd"]] = math.nan
-    return _labelled(shown, measure).to_csv(index=False, float_format="%.4f", header=head)
+    labelled = _labelled(shown, measure)
+    if group:
+        labelled.insert(0, "group", group)
+    return labelled.to_csv(index=False, float_format="%.4f", header=head)
 
 
 def partial_means(table: pd.DataFrame) -> pd.Series:

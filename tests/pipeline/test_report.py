@@ -100,6 +100,23 @@ def test_every_value_of_the_table_is_in_the_page(some):
     assert ["LateOn", "PLAID", "45.00", "–", "–", "–"] in lines(Parsed(paged(some)), "mean")
 
 
+def test_other_measures_and_agreement_have_tables_of_their_own(some):
+    assert not Parsed(paged(some)).all("section", id="measures")
+    shares = {"maxsim@100": 0.5, "maxsim@10": 0.75, "judged@10": 0.25}
+
+    def with_measures(record):
+        lists = {depth: [1.0] * len(values) for depth, values in record.per_query.items() if depth in record.ndcg10}
+        scored = {name: {d: [share * v for v in own] for d, own in lists.items()} for name, share in shares.items()}
+        return replace(record, measures=scored) if record.dataset == "scifact" else record
+
+    parsed = Parsed(paged([with_measures(record) for record in some]))
+    titles = ["judged@10", "recall of exact MaxSim's first 10", "recall of exact MaxSim's first 100"]
+    (section,) = parsed.all("section", id="measures")
+    assert [text for _, _, text in parsed.all("summary") if text in titles] == titles
+    assert "75.00" in section[2] and "PLAID, LateOn: 50.00" in section[2] and "over scifact (scifact)" in section[2]
+    assert parsed.all("a", href="#measures")
+
+
 def test_every_value_of_a_single_data_set_is_in_the_page(some):
     table = tables.long_form(some, [Row("lateon", "corpus", "smve")], SETS, [0, 50, 100])
     shown = [line for line in lines(Parsed(paged(some)), "set") if line[0] == "nfcorpus"]
