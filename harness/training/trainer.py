@@ -8,20 +8,25 @@ from typing import Any
 
 import numpy as np
 
+from harness.models import adapter, heads
+from harness.models.layers import LastLayers
 from harness.ranking.resources import Resources
 from harness.system.errors import HarnessError
 from harness.system.files import write_text
 from harness.system.progress import Progress, bar, on_terminal
 from harness.training import codes
-from harness.training.encoding import Encoding, HeadEncoding, ModelEncoding, in_memory
+from harness.training.encoding import Encoding, HeadEncoding, LayersEncoding, ModelEncoding, in_memory
 from harness.training.folder import CHECKPOINTS, LOG, RunFolder
 from harness.training.loss import STEContrastive, TokenMeans
 from harness.training.pairs import TrainingData, Triple
+from harness.training.queries import CodesMask
 from harness.training.validate import Stores, Validation, mean_queries
 from harness.vectors.encode import Encoder
 
 log = logging.getLogger(__name__)
 Options = dict[str, Any]
+ALL = "all"
+"""What is trained, if not a head (`harness.models.heads`): every weight."""
 
 
 class TrainingRun:
@@ -47,16 +52,24 @@ class TrainingRun:
         self, config: Options, encoder: Encoder, data: TrainingData, resources: Resources, folder: RunFolder
     ) -> None:
         self.options, self.folder, self.show, self.steps = config["train"], folder, config["progress"], 0
-        query_length, head_only = config["model"]["query_length"], self.options["trainable"] == "head"
-        self.model = _trainable(encoder.pylate(query_length), head_only)
-        self.means, self.loss = _loss(config, self.model)
-        self.encoding: Encoding = (
-            HeadEncoding(encoder, data, query_length) if head_only else ModelEncoding(encoder, self.model)
-        )
+        query_length, trainable = config["model"]["query_length"], self.options["trainable"]
+        self.model, last = _trainable(encoder.pylate(query_length), trainable, self.options["seed"])
+        self.means, self.loss = _loss(config, self.model, last)
+        self.encoding: Encoding
+        if last:
+            self.encoding = LayersEncoding(encoder, self.model, data, query_length, heads.layers(trainable))
+        elif trainable == ALL:
+            self.encoding = ModelEncoding(encoder, self.model, data.query_lengths)
+        else:
+            self.encoding = HeadEncoding(encoder, data, query_length)
+        self._collator: Any = self.encoding.collator
+        part = config["objective"]["query_tokens"]
+        if part != "all" and self.loss.codes is not None:
+            self._collator = CodesMask(self._collator, self.model, part, data.query_lengths)
         self._held_out, self._mean_queries = data.validation, mean_queries(data)
         self.validation = Validation(data.validation, self._validation_stores, resources)
         self.trained_on = _filling_batches(data, self.options["batch_size"])
-        self._bf16 = config["model"]["dtype"] == "bfloat16" and not head_only
+        self._bf16 = config["model"]["dtype"] == "bfloat16" and trainable not in (heads.HEAD, heads.ADAPTER)
 
     def fit(self, before: dict[str, float]) -> None:
         """Train, from the last checkpoint if there is one.
@@ -81,7 +94,7 @@ class TrainingRun:
                 self._arguments(),
                 train_dataset=_datasets(self.trained_on, self.options["seed"]),
                 loss=self.loss,
-                data_collator=self.encoding.collator,
+                data_collator=self._collator,
                 evaluator=_evaluator(self.validation),
                 callbacks=[_callback(self, before, progress)],
             )
@@ -148,20 +161,27 @@ def alpha(config: Options) -> float:
     return float(config["objective"]["alpha"] if config["alpha"] is None else config["alpha"])
 
 
-def _trainable(model: Any, head_only: bool) -> Any:
-    """The model, its backbone frozen if only the head is trained."""
-    for parameter in model[0].parameters():
-        parameter.requires_grad_(not head_only)
-    return model
+def _trainable(model: Any, what: str, seed: int) -> tuple[Any, LastLayers | None]:
+    """The model, all frozen but what is trained of it; its last layers, if these are trained on frozen ones."""
+    if what == ALL:
+        return model, None
+    if what == heads.ADAPTER:
+        adapter.insert(model, seed)
+    count = heads.layers(what)
+    last = LastLayers(model, count) if count else None
+    trained = heads.parameters(model, what)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained)
+    return model, last
 
 
-def _loss(config: Options, model: Any) -> tuple[TokenMeans, STEContrastive]:
+def _loss(config: Options, model: Any, last: LastLayers | None) -> tuple[TokenMeans, STEContrastive]:
     """The loss, and the running means that it uses."""
     objective, dim = config["objective"], model[-1].out_features
     means = TokenMeans(dim, objective["center"], objective["momentum"])
     projections = codes.make(objective, dim)
     temperatures = config["train"]["temperature"], objective["temperature"]
-    return means, STEContrastive(model, projections, means, alpha(config), *temperatures)
+    return means, STEContrastive(model, projections, means, alpha(config), *temperatures, last)
 
 
 def _filling_batches(data: TrainingData, size: int) -> dict[str, list[Triple]]:

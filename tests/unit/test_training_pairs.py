@@ -11,7 +11,7 @@ from tiny import write_dataset
 from harness.config import entries
 from harness.data import download
 from harness.system.errors import HarnessError
-from harness.training import pairs
+from harness.training import excluded, pairs
 
 LETTERS = list("abcdefghijklmnopqrstuvwxyz")
 
@@ -245,7 +245,7 @@ def test_documents_without_text_are_not_used(tmp_path, source):
 
 def test_grams_are_runs_of_eight_words():
     words = "one two three four five six seven eight nine ten"
-    assert len(pairs.grams(words)) == 3 and len(pairs.grams("One, two.")) == 1
-    assert pairs.grams("ONE  two!") == pairs.grams("one two") != pairs.grams("two one")
-    assert pairs.grams(words) > pairs.grams("two three four five six seven eight nine")
-    assert np.unique([len(pairs.grams(" ".join(words.split()[:n]))) for n in range(9)]).tolist() == [1]
+    assert len(excluded.grams(words)) == 3 and len(excluded.grams("One, two.")) == 1
+    assert excluded.grams("ONE  two!") == excluded.grams("one two") != excluded.grams("two one")
+    assert excluded.grams(words) > excluded.grams("two three four five six seven eight nine")
+    assert np.unique([len(excluded.grams(" ".join(words.split()[:n]))) for n in range(9)]).tolist() == [1]
