@@ -142,7 +142,9 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
     "train.max_steps": _or_null(_at_least(1, "at least 1 step, or null")),
     **dict.fromkeys(("train.epochs", "train.learning_rate", "train.temperature", "objective.temperature"), POSITIVE),
     "train_data.validation_share": (SHARE[0], "0 to 1"),
-    **dict.fromkeys(("train_data.validation_queries", "train_data.validation_documents"), COUNT),
+    **dict.fromkeys(
+        ("train_data.negatives", "train_data.validation_queries", "train_data.validation_documents"), COUNT
+    ),
     "train_data.exclude": (
         lambda found: isinstance(found, ListConfig),
         "a list of data sets, such as [scifact,nfcorpus], or []",

@@ -3,6 +3,7 @@
     L = (1 - alpha) * contrastive(MaxSim) + alpha * contrastive(dot products of projected codes)
 
 pairs       training data, without what `excluded` finds of the suite's test sets
+datasets    the pairs as the trainer reads them
 codes       the projections of `harness.methods`, made differentiable
 loss        both terms
 queries     their lengths, and what the codes see of them

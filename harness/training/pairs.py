@@ -1,7 +1,7 @@
 """Training pairs from data sets in the BEIR layout, without the test sets of the suite.
 
-A pair is a query, one relevant document, and one negative: a document judged not relevant if there is one, else another
-document of the same source. Test queries and their relevant documents are removed (`harness.training.excluded`).
+A pair is a query, one relevant document, and one or more negatives: documents judged not relevant, then others of the
+same source. Test queries and their relevant documents are removed (`harness.training.excluded`).
 
 The validation split is by document. A share of the documents, drawn by hash, is held out: neither these documents nor
 others with the same text are positives or negatives in training. The validation queries are those whose relevant
@@ -29,8 +29,8 @@ from harness.training.excluded import Excluded
 
 log = logging.getLogger(__name__)
 _DRAWS = 100  # attempts to draw a negative, before a query is skipped
-Triple = tuple[str, str, str]
-"""The texts of a query, a relevant document and a negative."""
+Triple = tuple[str, ...]
+"""The texts of a query, a relevant document and a negative, or as many negatives as ``train_data.negatives`` says."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TrainingData:
     @property
     def queries(self) -> dict[str, str]:
         """All query texts; the id of a text is the text."""
-        trained = (query for triples in self.triples.values() for query, _, _ in triples)
+        trained = (query for triples in self.triples.values() for query, *_ in triples)
         return {text: text for text in sorted({*trained, *self.validation.queries.values()})}
 
     @property
@@ -142,7 +142,7 @@ class _Source:
         return {self.docs[doc] for doc in self.held if doc in self.docs}
 
     def triples(self, most: int, held_texts: set[str]) -> list[Triple]:
-        """At most `most` queries with a relevant document and a negative; no document has a held-out text."""
+        """At most `most` queries with a relevant document and negatives; no document has a held-out text."""
         trainable = {doc: text for doc, text in self.docs.items() if text not in held_texts}
         names = list(trainable)
         rng = np.random.default_rng([self.options["seed"], *self.name.encode()])
@@ -153,15 +153,19 @@ class _Source:
                 continue
             relevant = {self.docs[doc] for doc in positives}
             judged = [doc for doc, score in self.qrels[query].items() if score < 1]
-            negatives = [trainable[doc] for doc in judged if doc in trainable and trainable[doc] not in relevant]
-            for _ in range(_DRAWS):
-                if negatives:
-                    break
-                drawn = trainable[names[rng.integers(len(names))]]
-                negatives = [drawn] if drawn not in relevant else []
-            if negatives:
-                negative = negatives[rng.integers(len(negatives))]
-                found.append((self.texts[query], self.docs[positives[0]], negative))
+            judged_texts = [trainable[doc] for doc in judged if doc in trainable and trainable[doc] not in relevant]
+            negatives: list[str] = []
+            for _ in range(self.options["negatives"]):
+                left = [text for text in judged_texts if text not in negatives]
+                for _ in range(_DRAWS):
+                    if left:
+                        break
+                    drawn = trainable[names[rng.integers(len(names))]]
+                    left = [drawn] if drawn not in relevant and drawn not in negatives else []
+                if left:
+                    negatives.append(left[rng.integers(len(left))])
+            if len(negatives) == self.options["negatives"]:
+                found.append((self.texts[query], self.docs[positives[0]], *negatives))
             if len(found) == most:
                 break
         return found

@@ -6,8 +6,6 @@ import json
 import logging
 from typing import Any
 
-import numpy as np
-
 from harness.models import adapter, heads
 from harness.models.layers import LastLayers
 from harness.ranking.resources import Resources
@@ -15,10 +13,11 @@ from harness.system.errors import HarnessError
 from harness.system.files import write_text
 from harness.system.progress import Progress, bar, on_terminal
 from harness.training import codes
+from harness.training.datasets import datasets_of, filling_batches
 from harness.training.encoding import Encoding, HeadEncoding, LayersEncoding, ModelEncoding, in_memory
 from harness.training.folder import CHECKPOINTS, LOG, RunFolder
 from harness.training.loss import STEContrastive, TokenMeans
-from harness.training.pairs import TrainingData, Triple
+from harness.training.pairs import TrainingData
 from harness.training.queries import CodesMask
 from harness.training.validate import Stores, Validation, mean_queries
 from harness.vectors.encode import Encoder
@@ -68,7 +67,7 @@ class TrainingRun:
             self._collator = CodesMask(self._collator, self.model, part, data.query_lengths)
         self._held_out, self._mean_queries = data.validation, mean_queries(data)
         self.validation = Validation(data.validation, self._validation_stores, resources)
-        self.trained_on = _filling_batches(data, self.options["batch_size"])
+        self.trained_on = filling_batches(data, self.options["batch_size"])
         self._bf16 = config["model"]["dtype"] == "bfloat16" and trainable not in (heads.HEAD, heads.ADAPTER)
 
     def fit(self, before: dict[str, float]) -> None:
@@ -92,7 +91,7 @@ class TrainingRun:
             trainer = SentenceTransformerTrainer(
                 self.model,
                 self._arguments(),
-                train_dataset=_datasets(self.trained_on, self.options["seed"]),
+                train_dataset=datasets_of(self.trained_on, self.options["seed"]),
                 loss=self.loss,
                 data_collator=self._collator,
                 evaluator=_evaluator(self.validation),
@@ -182,29 +181,6 @@ def _loss(config: Options, model: Any, last: LastLayers | None) -> tuple[TokenMe
     projections = codes.make(objective, dim)
     temperatures = config["train"]["temperature"], objective["temperature"]
     return means, STEContrastive(model, projections, means, alpha(config), *temperatures, last)
-
-
-def _filling_batches(data: TrainingData, size: int) -> dict[str, list[Triple]]:
-    """The sources with at least `size` pairs: all pairs of a batch come from one source."""
-    small = [source for source, triples in data.triples.items() if len(triples) < size]
-    if small:
-        log.info("left out, because they have fewer than the %d pairs of a batch: %s", size, ", ".join(small))
-    if len(small) == len(data.triples):
-        raise HarnessError(f"no source has the {size} training pairs of a batch: set train.batch_size to fewer.")
-    return {source: triples for source, triples in data.triples.items() if source not in small}
-
-
-def _datasets(sources: dict[str, list[Triple]], seed: int) -> dict[str, Any]:
-    """The training pairs, shuffled with our seed, because the trainer draws batches with a fixed one."""
-    from datasets import Dataset
-
-    shuffled = {}
-    for source, triples in sources.items():
-        order = np.random.default_rng(seed).permutation(len(triples))
-        columns = zip(*(triples[i] for i in order), strict=True)
-        names = ("query", "positive", "negative")
-        shuffled[source] = Dataset.from_dict(dict(zip(names, map(list, columns), strict=True)))
-    return shuffled
 
 
 def _evaluator(validation: Validation) -> Any:

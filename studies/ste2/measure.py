@@ -37,7 +37,7 @@ def records() -> Path:
 def evaluate(name: str, dataset: str) -> list[str]:
     """Measure a model on a data set; what failed, in sentences."""
     failures = _measured(name, [f"dataset={dataset}"], [*_cells(dataset)], records())
-    if dataset in PLAID_SETS and not list(records().glob(f"geometry/*{dataset}*head={name}*")):
+    if dataset in PLAID_SETS and not list(records().glob(f"geometry/{dataset}/*head={name}.json")):
         words = [*_base(name), f"dataset={dataset}", f"results_dir={records()}", "center=corpus"]
         if cli.main(["geometry", *words]):
             failures.append(f"{dataset}: the geometry of {name} failed")

@@ -1,6 +1,9 @@
-"""From records to results/ste2: scores.npz, comparisons.csv and README.md."""
+"""From records to results/ste2: scores.npz and geometry.csv, then comparisons.csv, means.csv and README.md."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,8 +23,21 @@ _OF_STUDY = {"anchors=hadamard", *(f"{name}={value}" for name, value in SMVE_MAI
 
 
 def collect() -> None:
-    """Put the scores of all records into one file: ``data set/model/recipe/method/depth`` -> [queries]."""
+    """Write scores.npz (``data set/model/recipe/method/depth`` -> [queries]) and geometry.csv."""
     write_arrays(ARRAYS, **scores(records.read_all(folder(), DATASETS)))
+    found = [json.loads(path.read_text()) for path in sorted(folder().glob("geometry/*/*.json"))]
+    write_text(RESULTS / "geometry.csv", shapes(found).to_csv(index=False, float_format="%.6g"))
+
+
+def shapes(found: list[dict[str, Any]]) -> pd.DataFrame:
+    """How the document tokens of each model lie, on each data set and under each centering that was measured."""
+    lines = [
+        {"Model": one["model"].rpartition("head=")[2], "Data set": one["dataset"], "Space": space, **measures}
+        for one in found
+        for space, measures in one["documents"].items()
+        if isinstance(measures, dict)
+    ]
+    return pd.DataFrame(lines)
 
 
 def scores(found: list[records.Record]) -> dict[str, np.ndarray]:
@@ -72,6 +88,7 @@ those of a trained arm over its control, in points of NDCG@10 x 100, of the firs
 
 {formats.pipes(primary(arrays))}
 
-All other gains are exploratory: [comparisons.csv](comparisons.csv). Means of every model: [means.csv](means.csv).
+All other gains are exploratory: [comparisons.csv](comparisons.csv). Means of every model: [means.csv](means.csv); how
+its vectors lie: [geometry.csv](geometry.csv).
 """
     write_text(RESULTS / "README.md", text)

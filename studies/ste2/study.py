@@ -4,7 +4,7 @@
     python studies/ste2/study.py train [CAPACITY ...]     every arm, with the recipe that was chosen
     python studies/ste2/study.py evaluate [CAPACITY ...] [DATASET ...]
                                                           every cell of the untrained model and of the trained arms
-    python studies/ste2/study.py collect                  records to scores.npz, plaid and geometry beside it
+    python studies/ste2/study.py collect                  records to scores.npz, geometries to geometry.csv
     python studies/ste2/study.py report                   scores.npz to comparisons.csv and README.md
 
 Every command goes on where it was stopped; a capacity is head, adapter, layers:1 or layers:4, and without one all are

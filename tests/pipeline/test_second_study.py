@@ -102,3 +102,10 @@ def test_the_report_works_on_what_has_been_measured(study):
     one = others[(others["Trained"] == "ste_muvera") & (others["Measured"] == "muvera") & (others["Sets"] == 8)]
     assert (one["Runs"] == 1).all() and one["Points"].astype(float).to_numpy() == pytest.approx(3, abs=0.5)
     assert study.comparisons.primary({})["Verdict"].str.startswith("not measured").all()
+
+
+def test_geometries_become_a_table(study):
+    raw = {"stable_rank": 1.5, "mean_pairwise_cosine": 0.7}
+    made = [{"model": "m+head=head-out-ste_muvera-1", "dataset": "nfcorpus", "documents": {"raw": raw, "n": 3}}]
+    (line,) = study.report.shapes(made).to_dict("records")
+    assert line == {"Model": "head-out-ste_muvera-1", "Data set": "nfcorpus", "Space": "raw", **raw}
