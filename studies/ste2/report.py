@@ -19,7 +19,7 @@ from harness.system.files import read_arrays, write_arrays, write_text
 from harness.tables import formats
 
 ARRAYS = RESULTS / "scores.npz"
-_OF_STUDY = {"anchors=hadamard", *(f"{name}={value}" for name, value in SMVE_MAIN.items())}
+_MAIN = {f"{name}={value}" for name, value in SMVE_MAIN.items()}
 
 
 def collect() -> None:
@@ -45,13 +45,20 @@ def scores(found: list[records.Record]) -> dict[str, np.ndarray]:
     arrays = {}
     for record in found:
         model = record.model.rpartition("head=")[2]
-        name, *options = record.method.split("+")
-        method = "+".join([name, *(one for one in options if one not in _OF_STUDY)])
         for depth, values in record.per_query.items():
             at = "0" if depth == records.FINAL else depth
-            key = f"{record.dataset}/{model}/{_recipe(record.center)}/{method}/{at}"
+            key = f"{record.dataset}/{model}/{_recipe(record.center)}/{method_of(record.method)}/{at}"
             arrays[key] = np.array(values, dtype=np.float32)
     return arrays
+
+
+def method_of(variant: str) -> str:
+    """A method, with the options in which it differs from the study's own: the harness's default SMVE is no such."""
+    name, *options = variant.split("+")
+    others = [one for one in options if one != "anchors=hadamard"]
+    if name == "smve":
+        others = [] if set(others) == _MAIN else others or ["default"]
+    return "+".join([name, *others])
 
 
 def _recipe(center: str) -> str:

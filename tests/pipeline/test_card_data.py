@@ -78,7 +78,7 @@ def test_negatives_are_mined_as_the_authors_report(card_data, download):
 
 def test_a_source_is_a_folder_in_the_beir_layout(card_data, download, tmp_path):
     count = card_data.convert(download, tmp_path, "fiqa")
-    data = beir.read_folder("card-fiqa", tmp_path / "card-fiqa", "train")
+    data = beir.read_folder("card-fiqa", tmp_path / "card-fiqa", "train", None)
     assert len(data.queries) == count == len(card_data.pairs(download, "fiqa"))
     for query, judged in data.qrels.items():
         assert sorted(judged.values()) == [0] * 7 + [1]

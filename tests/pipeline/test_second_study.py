@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ import pytest
 
 from harness import records
 from harness.config import compose
+from harness.evaluation.significance import compare
+from harness.system.files import write_arrays
 
 FOLDER = Path(__file__).parents[2] / "studies" / "ste2"
 
@@ -24,6 +27,7 @@ def study(monkeypatch, tmp_path):
     found = SimpleNamespace(**{name: import_module(name) for name in ("arms", "rule", "comparisons", "report")})
     monkeypatch.setattr(found.report, "RESULTS", tmp_path)
     monkeypatch.setattr(found.report, "ARRAYS", tmp_path / "scores.npz")
+    monkeypatch.setattr(found.comparisons, "compare", partial(compare, resamples=400))  # as many as a test needs
     return found
 
 
@@ -84,8 +88,6 @@ def test_the_report_finds_what_was_made_up(study, tmp_path):
     assert found["Verdict"]["3"] != "holds" and found["Verdict"]["4"] != "holds"  # no capacity or domain gains more
     assert found["Verdict"]["6"] == "does not hold"  # PLAID fell by two points
     assert float(found["Points"]["1"]) == pytest.approx(3, abs=0.3) and (found["Runs"] == "3").all()
-    from harness.system.files import write_arrays
-
     write_arrays(study.report.ARRAYS, **arrays)
     study.report.write()
     assert "| 6 | PLAID does not fall |" in (tmp_path / "README.md").read_text()
@@ -102,6 +104,16 @@ def test_the_report_works_on_what_has_been_measured(study):
     one = others[(others["Trained"] == "ste_muvera") & (others["Measured"] == "muvera") & (others["Sets"] == 8)]
     assert (one["Runs"] == 1).all() and one["Points"].astype(float).to_numpy() == pytest.approx(3, abs=0.5)
     assert study.comparisons.primary({})["Verdict"].str.startswith("not measured").all()
+
+
+def test_a_methods_name_says_how_it_differs_from_the_studys_own(study):
+    own = {"smve+anchors=hadamard+keep=16+width=16384": "smve", "muvera": "muvera", "plaid": "plaid"}
+    others = {
+        "smve+anchors=hadamard": "smve+default",
+        "smve+anchors=hadamard+keep=64+width=16384": "smve+keep=64+width=16384",
+        "muvera+bits=6": "muvera+bits=6",
+    }
+    assert {name: study.report.method_of(name) for name in {**own, **others}} == {**own, **others}
 
 
 def test_geometries_become_a_table(study):
