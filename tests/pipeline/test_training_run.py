@@ -394,7 +394,7 @@ def test_what_was_trained_is_measured_and_reproduced(runs, words, lateon_like, t
         given = [word for word in said if "model.path" in word or "model.head" in word]
         data = f"dataset.path={tiny_dataset}"
         assert main(["reproduce", str(record), *given, data, f"cache_dir={tmp_path / 'other'}", "progress=false"]) == 0
-        weights.add(json.loads(record.read_text())["inputs"]["weights"])
+        weights.add(json.loads(record.read_text())["identity"]["weights"])
     assert len(weights) == 3
 
 
