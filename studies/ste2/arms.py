@@ -61,6 +61,11 @@ class Arm:
         return f"{self.capacity.replace(':', '')}-{self.domain}-{self.objective}{control}-{self.run}"
 
     @property
+    def meets_plaid(self) -> bool:
+        """Whether PLAID is measured on it: its indexes take as long as all other cells together."""
+        return self.domain == "out" and self.judge == "ste_muvera"
+
+    @property
     def control(self) -> Arm:
         """The same training without codes: as many steps, at the same learning rate, in the same order."""
         return Arm(self.capacity, self.domain, CONTROL, self.judge, self.run)

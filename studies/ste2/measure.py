@@ -34,9 +34,9 @@ def records() -> Path:
     return runs() / "results"
 
 
-def evaluate(name: str, dataset: str) -> list[str]:
-    """Measure a model on a data set; what failed, in sentences."""
-    failures = _measured(name, [f"dataset={dataset}"], [*_cells(dataset)], records())
+def evaluate(name: str, dataset: str, with_plaid: bool) -> list[str]:
+    """Measure a model on a data set, and PLAID on it if that is asked for; what failed, in sentences."""
+    failures = _measured(name, [f"dataset={dataset}"], [*_cells(dataset, with_plaid)], records())
     if dataset in PLAID_SETS and not list(records().glob(f"geometry/{dataset}/*head={name}.json")):
         words = [*_base(name), f"dataset={dataset}", f"results_dir={records()}", "center=corpus"]
         if cli.main(["geometry", *words]):
@@ -58,7 +58,7 @@ def on_left_out(name: str) -> list[str]:
     return failures
 
 
-def _cells(dataset: str) -> Iterator[list[str]]:
+def _cells(dataset: str, with_plaid: bool) -> Iterator[list[str]]:
     """The overrides of each cell on a data set."""
     yield ["method=exact"]
     yield ["method=binary"]
@@ -69,7 +69,7 @@ def _cells(dataset: str) -> Iterator[list[str]]:
         for method, variants in ((MUVERA, MUVERA_OPTIONS), (SMVE, SMVE_OPTIONS)):
             for options in variants:
                 yield [*method, *changed(options), CARD, f"method.seeds={TRANSFER_DRAWS}"]
-    if dataset in PLAID_SETS:
+    if with_plaid and dataset in PLAID_SETS:
         yield ["method=plaid"]
 
 

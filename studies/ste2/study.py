@@ -75,8 +75,8 @@ def train(capacities: Sequence[str]) -> list[str]:
 def measure(capacities: Sequence[str], datasets: Sequence[str]) -> list[str]:
     """Measure the untrained model and every arm; what failed, in sentences."""
     own_head.write(head(UNTRAINED))
-    names = [UNTRAINED, *(arm.name for arm in arms(capacities))]
-    return [failure for name in names for dataset in datasets for failure in evaluate(name, dataset)]
+    models = [(UNTRAINED, True), *((arm.name, arm.meets_plaid) for arm in arms(capacities))]
+    return [failure for model, plaid in models for dataset in datasets for failure in evaluate(model, dataset, plaid)]
 
 
 def _trained(name: str, words: list[str]) -> list[str]:
