@@ -46,7 +46,7 @@ def train(words: Sequence[str]) -> int:
 
 
 def _trained(options: DictConfig, output: Path) -> str:
-    """The overrides that evaluate a trained model: its head on the backbone that stayed, or all of it."""
+    """The overrides that evaluate a trained model: what was trained on the layers that stayed, or all of it."""
     from harness.training.folder import HEAD, MODEL
 
     if options.train.trainable == "all":
@@ -60,8 +60,8 @@ def _trained(options: DictConfig, output: Path) -> str:
 COMMAND = Command(
     name="train",
     words="[-m] [OPTION=VALUE ...]",
-    about="""Train a model, or its last projection, so that its vectors survive the projections of MUVERA or SMVE;
-    with -m, once per objective. It prints where the result is and the command that evaluates it.""",
+    about="""Train a model, or its last layers or projection, so that its vectors survive the projections of MUVERA or
+    SMVE; with -m, once per objective. It prints where the result is and the command that evaluates it.""",
     reads=(
         *("objective", "train_data", "model", "experiment", "alpha", "train.", "overwrite"),
         *("device", "threads", "batch_tokens", "memory_mb", "progress", "data_dir", "models_dir", "cache_dir"),

@@ -132,14 +132,20 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
     "objective.center": _one_of("none", "corpus", "own"),
     **dict.fromkeys(("objective.alpha", "objective.momentum"), SHARE),
     "objective.slope": _or_null((lambda found: _number(found, 0), "a number from 0 up, or null for hard")),
-    "train.trainable": _one_of("head", "all", expected="head or all"),
+    "train.trainable": (
+        lambda found: bool(re.fullmatch(r"head|adapter|layers:[1-9]\d?|all", str(found))),
+        "head, adapter, layers:N or all",
+    ),
+    "objective.query_tokens": _one_of("all", "real", "words"),
     "train.output": _or_null((_is_path, "a folder, or null")),
     **dict.fromkeys(("train.batch_size", "train.validate_every", "train.save_every", "train.log_every"), COUNT),
     **dict.fromkeys(("train.warmup", "train.seed", "train_data.seed"), FROM_0),
     "train.max_steps": _or_null(_at_least(1, "at least 1 step, or null")),
     **dict.fromkeys(("train.epochs", "train.learning_rate", "train.temperature", "objective.temperature"), POSITIVE),
     "train_data.validation_share": (SHARE[0], "0 to 1"),
-    **dict.fromkeys(("train_data.validation_queries", "train_data.validation_documents"), COUNT),
+    **dict.fromkeys(
+        ("train_data.negatives", "train_data.validation_queries", "train_data.validation_documents"), COUNT
+    ),
     "train_data.exclude": (
         lambda found: isinstance(found, ListConfig),
         "a list of data sets, such as [scifact,nfcorpus], or []",
@@ -216,6 +222,8 @@ def _check_together(config: DictConfig) -> None:
     for name, source in (config.train_data.sources or {}).items():
         right = isinstance(source, DictConfig) and isinstance(source.get("split"), str)
         _expect(right and _whole(source.get("pairs"), 1), f"train_data.sources.{name}", source, expected)
+        length = source.get("query_length")
+        _expect(LENGTH[0](length), f"train_data.sources.{name}.query_length", length, LENGTH[1])
 
 
 def _check_like(group: str, key: str, found: Any, default: Any) -> None:

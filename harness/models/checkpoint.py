@@ -35,6 +35,7 @@ class Checkpoint:
     sha256 : hash of the folder's files and of the head
     head : file with a projection that replaces the folder's (`harness.models.heads`); None: the folder's own
     backbone : hash of the folder's files alone
+    trained : what the file of the head holds (`harness.models.heads.trained`)
     inspection : what the folder says about the model
     """
 
@@ -43,6 +44,7 @@ class Checkpoint:
     head: Path | None
     backbone: str
     inspection: Inspection = field(compare=False, repr=False)
+    trained: str = heads.HEAD
 
 
 def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
@@ -71,7 +73,7 @@ def locate(model: dict[str, Any], models_dir: str | None) -> Checkpoint:
     if not model.get("head"):
         return Checkpoint(folder, weights, None, weights, inspection)
     head = heads.find(model["head"])
-    return Checkpoint(folder, digest([weights, _digest(head)]), head, weights, inspection)
+    return Checkpoint(folder, digest([weights, _digest(head)]), head, weights, inspection, heads.trained(head))
 
 
 @lru_cache(maxsize=8)

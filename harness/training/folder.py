@@ -2,7 +2,7 @@
 
 started.json        everything that the result depends on; marks the folder as belonging to a training run
 checkpoints/        the last two checkpoints, to resume from; deleted when the run is finished
-head.safetensors    the trained projection (train.trainable=head), for model.head=FILE
+head.safetensors    what was trained, for model.head=FILE (unless train.trainable=all)
 model/              the complete model as PyLate saves it, for model.path=FOLDER (unless train.save_model=false)
 log.jsonl           loss, both terms, learning rate, validation
 training.json       options, data, validation before and after, versions, host; written last, as the completion marker

@@ -6,7 +6,8 @@ tokens, so that a temperature means the same for short and long queries.
 
 MaxSim uses the model's own unit vectors. Codes use centered vectors: ``corpus`` subtracts the documents' mean from both
 sides, ``own`` subtracts from each side its own mean. These are running means over batches, each of which comes from one
-source; the evaluation has the means of one corpus.
+source; the evaluation has the means of one corpus. What the codes see of a query, and with it their mean of queries,
+may be a part of its tokens (`harness.training.queries`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from jaxtyping import Bool, Float
 from torch import nn
 
 from harness.models import heads
+from harness.models.layers import HIDDEN, LastLayers
 from harness.training.codes import Codes
+from harness.training.queries import MASK
+from harness.vectors.forward import kept
 
 _PIECE = 1 << 26  # similarities held at once: 256 MiB of float32
 
@@ -87,6 +91,8 @@ class STEContrastive(nn.Module):
         Weight of the codes' term.
     temperature, code_temperature
         Temperatures of the two cross-entropies.
+    last
+        The layers that are trained on the output of frozen ones; None: the batches have other features.
 
     Source: the model card of lightonai/LateOn-regularized, which gives the loss but not its temperatures.
     """
@@ -99,10 +105,12 @@ class STEContrastive(nn.Module):
         alpha: float,
         temperature: float,
         code_temperature: float,
+        last: LastLayers | None = None,
     ) -> None:
         super().__init__()
         self.model, self.codes, self.means = model, codes, means
         self.alpha, self.temperature, self.code_temperature = alpha, temperature, code_temperature
+        self.last = last
 
     def forward(
         self, sentence_features: Iterable[dict[str, torch.Tensor]], labels: torch.Tensor | None = None
@@ -121,7 +129,8 @@ class STEContrastive(nn.Module):
         queries, query_mask = self._tokens(query_features, is_query=True)
         documents, document_mask = _joined([self._tokens(group, is_query=False) for group in groups])
         with torch.autocast(queries.device.type, enabled=False):  # scores and codes in float32, as in the evaluation
-            return self._terms(queries, query_mask, documents, document_mask)
+            seen = query_features.get(MASK, query_mask)
+            return self._terms(queries, query_mask, documents, document_mask, seen)
 
     def _terms(
         self,
@@ -129,19 +138,19 @@ class STEContrastive(nn.Module):
         query_mask: Bool[torch.Tensor, "queries length"],
         documents: Float[torch.Tensor, "docs tokens dim"],
         document_mask: Bool[torch.Tensor, "docs tokens"],
+        seen: Bool[torch.Tensor, "queries length"],
     ) -> dict[str, torch.Tensor]:
-        lengths = query_mask.sum(dim=1, keepdim=True)
         terms = {}
         if self.alpha < 1:
-            scores = maxsim(queries, query_mask, documents, document_mask) / lengths
+            scores = maxsim(queries, query_mask, documents, document_mask) / query_mask.sum(dim=1, keepdim=True)
             terms["maxsim"] = (1 - self.alpha) * _contrastive(scores / self.temperature)
         if self.codes is not None and self.alpha > 0:
             if self.training:
-                self.means.update(queries, query_mask, documents, document_mask)
+                self.means.update(queries, seen, documents, document_mask)
             query_mean, document_mean = self.means.shifts()
-            query_codes = self.codes(queries - query_mean, query_mask, True)
+            query_codes = self.codes(queries - query_mean, seen, True)
             document_codes = self.codes(documents - document_mean, document_mask, False)
-            scores = query_codes @ document_codes.T / (self.codes.unit * lengths)
+            scores = query_codes @ document_codes.T / (self.codes.unit * seen.sum(dim=1, keepdim=True))
             terms["codes"] = self.alpha * _contrastive(scores / self.code_temperature)
         return terms
 
@@ -154,12 +163,11 @@ class STEContrastive(nn.Module):
             tokens = heads.forward(model, features["token_embeddings"])
             mask = features["attention_mask"].bool()
         else:
-            tokens = self.model(dict(features))["token_embeddings"]
-            mask = features["attention_mask"].bool()
-            if is_query and model.do_query_expansion:
-                mask = torch.ones_like(mask)
-            if not is_query:
-                mask = mask & model.skiplist_mask(features["input_ids"], model.skiplist)
+            if self.last is not None and HIDDEN in features:
+                tokens = heads.forward(model, self.last.above(features))
+            else:
+                tokens = self.model(dict(features))["token_embeddings"]
+            mask = kept(model, features, is_query)
         return nn.functional.normalize(tokens.float(), dim=-1), mask
 
 

@@ -1,11 +1,7 @@
 """Training pairs from data sets in the BEIR layout, without the test sets of the suite.
 
-A pair is a query, one relevant document, and one negative: a document judged not relevant if there is one, else another
-document of the same source. Two things are removed from every source:
-
-- queries with the text of a test query of an excluded data set;
-- documents that equal or largely repeat a document judged relevant for such a query: at least half of their 8-grams of
-  words occur in relevant documents (a text of fewer than 8 words is compared as a whole).
+A pair is a query, one relevant document, and one or more negatives: documents judged not relevant, then others of the
+same source. Test queries and their relevant documents are removed (`harness.training.excluded`).
 
 The validation split is by document. A share of the documents, drawn by hash, is held out: neither these documents nor
 others with the same text are positives or negatives in training. The validation queries are those whose relevant
@@ -15,8 +11,7 @@ documents are all held out.
 from __future__ import annotations
 
 import logging
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +25,12 @@ from harness.system.errors import HarnessError
 from harness.system.messages import warn_once
 from harness.system.paths import user_path
 from harness.system.progress import bar
+from harness.training.excluded import Excluded
 
 log = logging.getLogger(__name__)
-_GRAM = 8
 _DRAWS = 100  # attempts to draw a negative, before a query is skipped
-Triple = tuple[str, str, str]
-"""The texts of a query, a relevant document and a negative."""
+Triple = tuple[str, ...]
+"""The texts of a query, a relevant document and a negative, or as many negatives as ``train_data.negatives`` says."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +43,27 @@ class TrainingData:
     validation : held-out queries, with their documents and others of the same sources
     removed : source -> {"queries": ..., "documents": ...}, the numbers that were removed because of excluded data sets
     checked : names of the excluded data sets that were available
+    lengths : source -> tokens per query, for the sources that name a number
     """
 
     triples: dict[str, list[Triple]]
     validation: Dataset
     removed: dict[str, dict[str, int]]
     checked: list[str]
+    lengths: dict[str, int] = field(default_factory=dict)
 
     @property
     def queries(self) -> dict[str, str]:
         """All query texts; the id of a text is the text."""
-        trained = (query for triples in self.triples.values() for query, _, _ in triples)
+        trained = (query for triples in self.triples.values() for query, *_ in triples)
         return {text: text for text in sorted({*trained, *self.validation.queries.values()})}
+
+    @property
+    def query_lengths(self) -> dict[str, int]:
+        """Query -> its number of tokens, for the queries of the sources in `lengths`."""
+        held_out = ((name.split("/")[0], text) for name, text in self.validation.queries.items())
+        trained = ((source, triple[0]) for source, triples in self.triples.items() for triple in triples)
+        return {text: self.lengths[source] for source, text in (*held_out, *trained) if source in self.lengths}
 
     @property
     def documents(self) -> dict[str, str]:
@@ -71,44 +75,6 @@ class TrainingData:
     def count(self) -> int:
         """Number of training pairs."""
         return sum(map(len, self.triples.values()))
-
-
-class Excluded:
-    """The test queries of data sets, and the documents that are relevant for them.
-
-    Attributes
-    ----------
-    queries : the words of the test queries (`normal`)
-    grams : the 8-grams of the relevant documents (`grams`)
-    """
-
-    def __init__(self, tests: list[Dataset]) -> None:
-        self.queries = {normal(text) for test in tests for text in test.queries.values()}
-        self.grams: set[int] = set()
-        for test in tests:
-            relevant = {doc for judged in test.qrels.values() for doc, score in judged.items() if score >= 1}
-            for doc in relevant & test.docs.keys():
-                self.grams |= grams(test.docs[doc])
-
-    def has_query(self, text: str) -> bool:
-        """Whether the text is that of a test query."""
-        return normal(text) in self.queries
-
-    def has_document(self, text: str) -> bool:
-        """Whether at least half of the text's 8-grams occur in relevant documents."""
-        found = grams(text)
-        return 2 * len(found & self.grams) >= len(found)
-
-
-def normal(text: str) -> str:
-    """The words of a text in lower case, without punctuation."""
-    return " ".join(re.findall(r"\w+", text.lower()))
-
-
-def grams(text: str) -> set[int]:
-    """Hashes of the runs of `_GRAM` words in a text; one hash of all words if there are fewer."""
-    words = normal(text).split()
-    return {hash(tuple(words[i : i + _GRAM])) for i in range(max(1, len(words) - _GRAM + 1))}
 
 
 def load(options: dict[str, Any], data_dir: str | None, cache: Path, show: bool = False) -> TrainingData:
@@ -138,7 +104,9 @@ def load(options: dict[str, Any], data_dir: str | None, cache: Path, show: bool 
     held_out = [query for source in read for query in source.held_out]
     rest = {name: text for source in read for name, text in source.others.items()}
     removed = {source.name: source.removed for source in read}
-    data = TrainingData(triples, _validation(held_out, rest, options), removed, [test.name for test in tests])
+    lengths = {name: source["query_length"] for name, source in sources.items() if source.get("query_length")}
+    checked = [test.name for test in tests]
+    data = TrainingData(triples, _validation(held_out, rest, options), removed, checked, lengths)
     if not data.count or not data.validation.queries:
         raise HarnessError(
             f"train_data={options['name']} has {data.count} training pairs and {len(data.validation.queries)} "
@@ -174,7 +142,7 @@ class _Source:
         return {self.docs[doc] for doc in self.held if doc in self.docs}
 
     def triples(self, most: int, held_texts: set[str]) -> list[Triple]:
-        """At most `most` queries with a relevant document and a negative; no document has a held-out text."""
+        """At most `most` queries with a relevant document and negatives; no document has a held-out text."""
         trainable = {doc: text for doc, text in self.docs.items() if text not in held_texts}
         names = list(trainable)
         rng = np.random.default_rng([self.options["seed"], *self.name.encode()])
@@ -185,15 +153,19 @@ class _Source:
                 continue
             relevant = {self.docs[doc] for doc in positives}
             judged = [doc for doc, score in self.qrels[query].items() if score < 1]
-            negatives = [trainable[doc] for doc in judged if doc in trainable and trainable[doc] not in relevant]
-            for _ in range(_DRAWS):
-                if negatives:
-                    break
-                drawn = trainable[names[rng.integers(len(names))]]
-                negatives = [drawn] if drawn not in relevant else []
-            if negatives:
-                negative = negatives[rng.integers(len(negatives))]
-                found.append((self.texts[query], self.docs[positives[0]], negative))
+            judged_texts = [trainable[doc] for doc in judged if doc in trainable and trainable[doc] not in relevant]
+            negatives: list[str] = []
+            for _ in range(self.options["negatives"]):
+                left = [text for text in judged_texts if text not in negatives]
+                for _ in range(_DRAWS):
+                    if left:
+                        break
+                    drawn = trainable[names[rng.integers(len(names))]]
+                    left = [drawn] if drawn not in relevant and drawn not in negatives else []
+                if left:
+                    negatives.append(left[rng.integers(len(left))])
+            if len(negatives) == self.options["negatives"]:
+                found.append((self.texts[query], self.docs[positives[0]], *negatives))
             if len(found) == most:
                 break
         return found

@@ -1,4 +1,4 @@
-"""The command `train`: trains the head of a model, or all its weights, with one objective.
+"""The command `train`: trains the head of a model, an adapter, its last layers or all its weights, with one objective.
 
 The data comes from `pairs`, `trainer` runs the training, and `folder` keeps its result.
 """
@@ -18,13 +18,14 @@ from harness.models.inspection import refuse_lengths
 from harness.ranking.resources import Resources
 from harness.system import provenance
 from harness.system.device import device
+from harness.system.errors import HarnessError
 from harness.system.files import digest
 from harness.system.messages import warn_once
 from harness.system.paths import user_path
 from harness.training import pairs
 from harness.training.folder import HEAD, MODEL, RunFolder
 from harness.training.pairs import TrainingData
-from harness.training.trainer import Options, TrainingRun, alpha
+from harness.training.trainer import ALL, Options, TrainingRun, alpha
 from harness.vectors.encode import Encoder
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,11 @@ def train(config: Options) -> Path:
     refuse_lengths(checkpoint.inspection, model["document_length"], model["query_length"])
     for line in untrained.notes(model, checkpoint):
         warn_once(log, "%s: %s", model["name"], line)
+    if checkpoint.trained != heads.HEAD:
+        raise HarnessError(
+            f"model.head={model['head']} holds {checkpoint.trained}, expected a head to train on: set model.path to "
+            "the folder model/ of that run instead."
+        )
     data = pairs.load(config["train_data"], config["data_dir"], cache, show)
     folder = _folder(config, cache, _identity(config, checkpoint, data))
     if folder.finished:
@@ -66,8 +72,8 @@ def train(config: Options) -> Path:
     run.fit(before)
     after = run.validation.measure(run.model)
     log.info("after training: %s", _scores(after))
-    if config["train"]["trainable"] == "head":
-        heads.write(run.model, folder.path / HEAD)
+    if config["train"]["trainable"] != ALL:
+        heads.write(run.model, folder.path / HEAD, config["train"]["trainable"])
     if config["train"]["save_model"]:
         run.model.save(str(folder.path / MODEL), create_model_card=False)
     facts = {
@@ -88,16 +94,20 @@ def train(config: Options) -> Path:
 
 
 def _identity(config: Options, checkpoint: Checkpoint, data: TrainingData) -> dict[str, Any]:
-    """Everything that the trained weights depend on."""
+    """Everything that the trained weights depend on.
+
+    Options that came after the first runs are part of it only where they are set: those runs stay what they are.
+    """
     options = ("document_length", "query_length", "query_expansion", "dtype", "attention", "seed")
     model = {name: config["model"].get(name) for name in options}
     not_training = ("output", "save_model", "save_every", "log_every", "validate_every")
+    objective = {name: value for name, value in config["objective"].items() if (name, value) != ("query_tokens", "all")}
     return {
         "weights": checkpoint.sha256,
         "model": {"name": config["model"]["name"], **model},
-        "data": digest([data.triples, data.validation.sha256]),
+        "data": digest([data.triples, data.validation.sha256, *([data.lengths] if data.lengths else [])]),
         "train_data": config["train_data"]["name"],
-        "objective": config["objective"],
+        "objective": objective,
         "alpha": alpha(config),
         "train": {name: value for name, value in config["train"].items() if name not in not_training},
     }

@@ -6,22 +6,26 @@ import json
 import logging
 from typing import Any
 
-import numpy as np
-
+from harness.models import adapter, heads
+from harness.models.layers import LastLayers
 from harness.ranking.resources import Resources
 from harness.system.errors import HarnessError
 from harness.system.files import write_text
 from harness.system.progress import Progress, bar, on_terminal
 from harness.training import codes
-from harness.training.encoding import Encoding, HeadEncoding, ModelEncoding, in_memory
+from harness.training.datasets import datasets_of, filling_batches
+from harness.training.encoding import Encoding, HeadEncoding, LayersEncoding, ModelEncoding, in_memory
 from harness.training.folder import CHECKPOINTS, LOG, RunFolder
 from harness.training.loss import STEContrastive, TokenMeans
-from harness.training.pairs import TrainingData, Triple
+from harness.training.pairs import TrainingData
+from harness.training.queries import CodesMask
 from harness.training.validate import Stores, Validation, mean_queries
 from harness.vectors.encode import Encoder
 
 log = logging.getLogger(__name__)
 Options = dict[str, Any]
+ALL = "all"
+"""What is trained, if not a head (`harness.models.heads`): every weight."""
 
 
 class TrainingRun:
@@ -47,16 +51,24 @@ class TrainingRun:
         self, config: Options, encoder: Encoder, data: TrainingData, resources: Resources, folder: RunFolder
     ) -> None:
         self.options, self.folder, self.show, self.steps = config["train"], folder, config["progress"], 0
-        query_length, head_only = config["model"]["query_length"], self.options["trainable"] == "head"
-        self.model = _trainable(encoder.pylate(query_length), head_only)
-        self.means, self.loss = _loss(config, self.model)
-        self.encoding: Encoding = (
-            HeadEncoding(encoder, data, query_length) if head_only else ModelEncoding(encoder, self.model)
-        )
+        query_length, trainable = config["model"]["query_length"], self.options["trainable"]
+        self.model, last = _trainable(encoder.pylate(query_length), trainable, self.options["seed"])
+        self.means, self.loss = _loss(config, self.model, last)
+        self.encoding: Encoding
+        if last:
+            self.encoding = LayersEncoding(encoder, self.model, data, query_length, heads.layers(trainable))
+        elif trainable == ALL:
+            self.encoding = ModelEncoding(encoder, self.model, data.query_lengths)
+        else:
+            self.encoding = HeadEncoding(encoder, data, query_length)
+        self._collator: Any = self.encoding.collator
+        part = config["objective"]["query_tokens"]
+        if part != "all" and self.loss.codes is not None:
+            self._collator = CodesMask(self._collator, self.model, part, data.query_lengths)
         self._held_out, self._mean_queries = data.validation, mean_queries(data)
         self.validation = Validation(data.validation, self._validation_stores, resources)
-        self.trained_on = _filling_batches(data, self.options["batch_size"])
-        self._bf16 = config["model"]["dtype"] == "bfloat16" and not head_only
+        self.trained_on = filling_batches(data, self.options["batch_size"])
+        self._bf16 = config["model"]["dtype"] == "bfloat16" and trainable not in (heads.HEAD, heads.ADAPTER)
 
     def fit(self, before: dict[str, float]) -> None:
         """Train, from the last checkpoint if there is one.
@@ -79,9 +91,9 @@ class TrainingRun:
             trainer = SentenceTransformerTrainer(
                 self.model,
                 self._arguments(),
-                train_dataset=_datasets(self.trained_on, self.options["seed"]),
+                train_dataset=datasets_of(self.trained_on, self.options["seed"]),
                 loss=self.loss,
-                data_collator=self.encoding.collator,
+                data_collator=self._collator,
                 evaluator=_evaluator(self.validation),
                 callbacks=[_callback(self, before, progress)],
             )
@@ -148,43 +160,27 @@ def alpha(config: Options) -> float:
     return float(config["objective"]["alpha"] if config["alpha"] is None else config["alpha"])
 
 
-def _trainable(model: Any, head_only: bool) -> Any:
-    """The model, its backbone frozen if only the head is trained."""
-    for parameter in model[0].parameters():
-        parameter.requires_grad_(not head_only)
-    return model
+def _trainable(model: Any, what: str, seed: int) -> tuple[Any, LastLayers | None]:
+    """The model, all frozen but what is trained of it; its last layers, if these are trained on frozen ones."""
+    if what == ALL:
+        return model, None
+    if what == heads.ADAPTER:
+        adapter.insert(model, seed)
+    count = heads.layers(what)
+    last = LastLayers(model, count) if count else None
+    trained = heads.parameters(model, what)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained)
+    return model, last
 
 
-def _loss(config: Options, model: Any) -> tuple[TokenMeans, STEContrastive]:
+def _loss(config: Options, model: Any, last: LastLayers | None) -> tuple[TokenMeans, STEContrastive]:
     """The loss, and the running means that it uses."""
     objective, dim = config["objective"], model[-1].out_features
     means = TokenMeans(dim, objective["center"], objective["momentum"])
     projections = codes.make(objective, dim)
     temperatures = config["train"]["temperature"], objective["temperature"]
-    return means, STEContrastive(model, projections, means, alpha(config), *temperatures)
-
-
-def _filling_batches(data: TrainingData, size: int) -> dict[str, list[Triple]]:
-    """The sources with at least `size` pairs: all pairs of a batch come from one source."""
-    small = [source for source, triples in data.triples.items() if len(triples) < size]
-    if small:
-        log.info("left out, because they have fewer than the %d pairs of a batch: %s", size, ", ".join(small))
-    if len(small) == len(data.triples):
-        raise HarnessError(f"no source has the {size} training pairs of a batch: set train.batch_size to fewer.")
-    return {source: triples for source, triples in data.triples.items() if source not in small}
-
-
-def _datasets(sources: dict[str, list[Triple]], seed: int) -> dict[str, Any]:
-    """The training pairs, shuffled with our seed, because the trainer draws batches with a fixed one."""
-    from datasets import Dataset
-
-    shuffled = {}
-    for source, triples in sources.items():
-        order = np.random.default_rng(seed).permutation(len(triples))
-        columns = zip(*(triples[i] for i in order), strict=True)
-        names = ("query", "positive", "negative")
-        shuffled[source] = Dataset.from_dict(dict(zip(names, map(list, columns), strict=True)))
-    return shuffled
+    return means, STEContrastive(model, projections, means, alpha(config), *temperatures, last)
 
 
 def _evaluator(validation: Validation) -> Any:

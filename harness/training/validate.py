@@ -68,5 +68,5 @@ class Validation:
 
 def mean_queries(data: TrainingData) -> list[str]:
     """The training queries whose mean token vector is mu_Q in the validation: at most 500, chosen by hash."""
-    trained = {query for triples in data.triples.values() for query, _, _ in triples}
+    trained = {query for triples in data.triples.values() for query, *_ in triples}
     return sorted(trained, key=digest)[:_MEAN_QUERIES]

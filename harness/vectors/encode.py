@@ -6,7 +6,8 @@ that encode, and `VERSION`. The batch size and the device are not part of it: th
 only, and the record names them.
 
 Models that differ in the head alone (`harness.models.heads`) share one store of the backbone's vectors, in float16.
-Each head then projects these vectors.
+Each head then projects these vectors. Models that differ in their last N layers, too, share a store of what lies below
+these. The cut is 0 for the first, N for the second, and None for a model without a head of its own.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from harness.vectors.build import Encode, build_store, fill
 from harness.vectors.forward import vectors
 from harness.vectors.query_tokens import REAL, only, places
 from harness.vectors.store import TokenStore, TokenVectors, is_complete
+from harness.vectors.texts import Texts
 
 log = logging.getLogger(__name__)
 VERSION = 1
@@ -42,36 +44,6 @@ VERSION = 1
 
 Later steps are repeated after any change of the harness's code. Encoding is not, because a large corpus takes days.
 """
-
-
-@dataclass(frozen=True)
-class Texts:
-    """What a token store is made from: queries or documents, in order.
-
-    Attributes
-    ----------
-    texts : id -> text
-    name : readable part of the store's name
-    query_length : number of tokens per query; None: the checkpoint's own
-    shard : which of the texts are encoded
-    """
-
-    texts: Mapping[str, str]
-    name: str
-    is_query: bool
-    query_length: int | None
-    shard: Shard = WHOLE
-
-    @property
-    def side(self) -> str:
-        """``queries`` or ``documents``."""
-        return "queries" if self.is_query else "documents"
-
-    @property
-    def part(self) -> dict[str, str]:
-        """The texts of the shard: id -> text."""
-        rows = self.shard.rows(len(self.texts))
-        return dict(list(self.texts.items())[rows.start : rows.stop])
 
 
 @dataclass
@@ -105,7 +77,7 @@ class Encoder:
             If a query has no token vectors, or the dimension is not the configured one.
         """
         source = Texts(texts, name, is_query, query_length, shard)
-        rows_of = self._rows_from_backbone if self.checkpoint.head else self._rows_from_model
+        rows_of = self._rows_from_model if self._cut is None else self._rows_from_below
         with rows_of(source) as encode_rows:
             store = build_store(*self._store_spec(source, encode_rows))
         self._check(store, list(texts), is_query)
@@ -134,25 +106,29 @@ class Encoder:
     def is_encoded(self, texts: Mapping[str, str], name: str, query_length: int | None) -> bool:
         """Whether all documents are encoded, so that `help_encode` would do nothing."""
         source = Texts(texts, name, False, query_length)
-        kinds = {False, self.checkpoint.head is not None}
-        return any(is_complete(self._named(source, upto_head)[0]) for upto_head in kinds)
+        return any(is_complete(self._named(source, cut)[0]) for cut in {None, self._cut})
 
     def help_encode(self, texts: Mapping[str, str], name: str, query_length: int | None) -> None:
         """Encode chunks of documents that no other process is encoding, until all are encoded or taken.
 
-        For a model with a head, only the backbone's vectors are encoded; projecting them is cheap.
+        For a model with a head, only the vectors below it are encoded; the rest is cheap.
         """
-        source, upto_head = Texts(texts, name, False, query_length), self.checkpoint.head is not None
-        with self._rows_from_model(source, upto_head) as encode_rows:
-            fill(*self._store_spec(source, encode_rows, upto_head))
+        source = Texts(texts, name, False, query_length)
+        with self._rows_from_model(source, self._cut) as encode_rows:
+            fill(*self._store_spec(source, encode_rows, self._cut))
 
-    def backbone(self, source: Texts) -> TokenStore:
-        """The vectors that the head projects: the backbone's, not of unit length, for the tokens that `encode` keeps.
+    def backbone(self, source: Texts, cut: int = 0) -> TokenStore:
+        """The vectors below the last `cut` layers and the head, not of unit length (`harness.vectors.forward`).
 
-        All models that differ in the head alone share this store.
+        All models that differ above the cut alone share this store.
         """
-        with self._rows_from_model(source, upto_head=True) as encode_rows:
-            return build_store(*self._store_spec(source, encode_rows, upto_head=True))
+        with self._rows_from_model(source, cut) as encode_rows:
+            return build_store(*self._store_spec(source, encode_rows, cut))
+
+    @property
+    def _cut(self) -> int | None:
+        """Where texts are cut from what the file of a head replaces; None: there is none."""
+        return heads.layers(self.checkpoint.trained) if self.checkpoint.head else None
 
     @property
     def limit(self) -> int:
@@ -172,7 +148,7 @@ class Encoder:
         return self._loaded[query_length]
 
     @contextmanager
-    def _rows_from_model(self, source: Texts, upto_head: bool = False) -> Iterator[Encode]:
+    def _rows_from_model(self, source: Texts, cut: int | None = None) -> Iterator[Encode]:
         """Gives a function that encodes rows of a store from their texts.
 
         Its progress covers all chunks of the block, and is shown once there is one to encode.
@@ -182,7 +158,7 @@ class Encoder:
 
             @cache
             def shown() -> Progress:
-                what = "backbone vectors of " if upto_head else ""
+                what = "" if cut is None else "backbone vectors of "
                 text = f"encode {what}{source.name} {source.side}"
                 return stack.enter_context(bar(text, len(contents), self.show, source.side, self.device))
 
@@ -190,36 +166,43 @@ class Encoder:
                 shown().move_to(start)
                 model, texts = self.pylate(source.query_length), contents[start:stop]
                 tick = shown().update
-                return vectors(model, texts, source.is_query, self.limit, self.dtype, tick, upto_head)
+                return vectors(model, texts, source.is_query, self.limit, self.dtype, tick, cut)
 
             yield encode_rows
 
     @contextmanager
-    def _rows_from_backbone(self, source: Texts) -> Iterator[Encode]:
-        """Gives a function that encodes rows of a store from the backbone's vectors."""
+    def _rows_from_below(self, source: Texts) -> Iterator[Encode]:
+        """Gives a function that encodes rows of a store from the vectors below the cut."""
+        cut, contents = self._cut or 0, list(source.part.values())
 
         @cache
-        def backbone() -> TokenStore:  # opened only if a row is missing
-            return self.backbone(source)
+        def below() -> TokenStore:  # opened only if a row is missing
+            return self.backbone(source, cut)
 
         def encode_rows(start: int, stop: int) -> list[np.ndarray]:
-            block = backbone().rows(start, stop)
-            return np.split(heads.project(self.pylate(source.query_length), block.tokens), block.offsets[1:-1])
+            block, model = below().rows(start, stop), self.pylate(source.query_length)
+            if not cut:
+                return np.split(heads.project(model, block.tokens), block.offsets[1:-1])
+            given = np.split(block.tokens, block.offsets[1:-1])
+            texts = contents[start:stop]
+            return vectors(model, texts, source.is_query, self.limit, self.dtype, cut=cut, given=given)
 
         yield encode_rows
 
     def _store_spec(
-        self, source: Texts, encode_rows: Encode, upto_head: bool = False
+        self, source: Texts, encode_rows: Encode, cut: int | None = None
     ) -> tuple[Path, list[str], Encode, dict[str, Any], int]:
         """The arguments of `harness.vectors.build.build_store`."""
-        path, identity = self._named(source, upto_head)
+        path, identity = self._named(source, cut)
         return path, list(source.part), encode_rows, identity, CHUNK
 
-    def _named(self, source: Texts, upto_head: bool) -> tuple[Path, dict[str, Any]]:
+    def _named(self, source: Texts, cut: int | None) -> tuple[Path, dict[str, Any]]:
         """Folder and identity of a store."""
-        sha256 = self.checkpoint.backbone if upto_head else self.checkpoint.sha256
-        prefix = f"backbone-{sha256[:8]}" if upto_head else self.model["name"]
-        weights = {"backbone": sha256} if upto_head else {"weights": sha256, "seed": self.model.get("seed")}
+        sha256 = self.checkpoint.sha256 if cut is None else self.checkpoint.backbone
+        if cut is None:
+            prefix, weights = self.model["name"], {"weights": sha256, "seed": self.model.get("seed")}
+        else:
+            prefix, weights = f"backbone-{sha256[:8]}", {"backbone": sha256, **({"below": cut} if cut else {})}
         identity = {**self._identity(source), **weights}
         folder = f"{prefix}-{source.name}-{source.side}-{digest(identity)[:16]}{source.shard.suffix}"
         if not source.shard.is_full:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from harness.system.errors import HarnessError
+from harness.vectors.forward import prompted
 from harness.vectors.store import StoreInMemory, TokenVectors
 
 if TYPE_CHECKING:
@@ -30,10 +31,9 @@ def places(model: ColBERT, texts: Sequence[str], part: str) -> Bool[np.ndarray, 
     HarnessError
         If expansion tokens stand elsewhere than at the end.
     """
-    prompt = model.prompts.get(model.default_prompt_name, "") if model.default_prompt_name else ""
     attends, model.attend_to_expansion_tokens = model.attend_to_expansion_tokens, False
     try:
-        tokens = model.tokenize([prompt + text for text in texts], is_query=True)
+        tokens = model.tokenize(prompted(model, texts), is_query=True)
     finally:
         model.attend_to_expansion_tokens = attends
     real = tokens["attention_mask"].numpy().astype(bool)

@@ -20,8 +20,9 @@ from harness.ranking.resources import Resources
 from harness.system.files import write_text
 from harness.training import pairs
 from harness.training.validate import Validation, mean_queries
-from harness.vectors.encode import Encoder, Texts
+from harness.vectors.encode import Encoder
 from harness.vectors.store import StoreInMemory
+from harness.vectors.texts import Texts
 
 
 def measure_sources() -> int:

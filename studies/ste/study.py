@@ -26,10 +26,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import own_head  # beside this file, as are recipe, remedies, settings and sources
 import pandas as pd
-import recipe  # beside this file, as are remedies, settings and sources
+import recipe
 import remedies as tables
-import torch
 from omegaconf import OmegaConf
 from settings import (
     ARMS,
@@ -55,9 +55,6 @@ from harness.config.options import CenterOptions
 from harness.data import loading
 from harness.geometry.moments import Moments
 from harness.measure.testbed import testbed_of
-from harness.models import heads
-from harness.models.checkpoint import load as load_model
-from harness.models.checkpoint import locate
 from harness.run import run
 from harness.system.files import write_json, write_text
 from harness.vectors import centering
@@ -65,12 +62,7 @@ from harness.vectors import centering
 
 def train() -> int:
     """Train what is not trained yet; ``untrained`` is the model's own head as a file, to go the same way."""
-    options = compose.composed(MODEL)
-    own = head("untrained", 0)
-    if not own.exists():
-        plain = OmegaConf.to_container(options.model)
-        checkpoint = locate(plain, options.models_dir)
-        heads.write(load_model(plain, checkpoint, torch.device("cpu"), None), own)
+    own_head.write(head("untrained", 0))
     failed = 0
     for seed, arm in itertools.product(SEEDS, ARMS):
         output = f"train.output={head(arm, seed).parent}"

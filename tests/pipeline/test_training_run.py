@@ -21,7 +21,14 @@ from harness.vectors.encode import Encoder
 pytestmark = pytest.mark.training
 CPU = torch.device("cpu")
 SMALL = "batch_size=4 max_steps=6 warmup=1 learning_rate=1e-3 log_every=1 validate_every=3 save_every=2".split()
-RUNS = {"contrastive": "head", "ste_muvera": "head", "ste_smve": "head", "ste_muvera all": "all"}
+RUNS = {
+    "contrastive": "head",
+    "ste_muvera": "head",
+    "ste_smve": "head",
+    "ste_muvera adapter": "adapter",
+    "ste_muvera layers": "layers:1",
+    "ste_muvera all": "all",
+}
 TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
 
 
@@ -82,7 +89,7 @@ EVERY = pytest.mark.parametrize("name", RUNS)
 @EVERY
 def test_a_run_leaves_these_files(runs, name):
     names = {path.name for path in runs[name].iterdir()}
-    head = {"head.safetensors"} if RUNS[name] == "head" else set()
+    head = {"head.safetensors"} if RUNS[name] != "all" else set()
     assert names == {"model", "training.json", "log.jsonl", "started.json"} | head
 
 
@@ -94,7 +101,11 @@ def test_the_head_is_trained_and_the_backbone_if_asked(runs, lateon_like, tmp_pa
     if RUNS[name] == "head":
         assert all(torch.equal(v, after[part]) for part, v in load_file(runs[name] / "head.safetensors").items())
     moved = {part.split(".")[0] for part in before if not torch.equal(before[part], after[part])}
-    assert moved == ({"0", "1", "2", "3"} if RUNS[name] == "all" else {"1", "2", "3"})
+    whole = RUNS[name] in ("all", "layers:1")
+    assert moved == ({"0", "1", "2", "3"} if whole else {"1", "2", "3"})
+    if RUNS[name] == "layers:1":
+        frozen = [part for part in before if "layers.0." in part or "embeddings" in part]
+        assert frozen and all(torch.equal(before[part], after[part]) for part in frozen)
 
 
 @EVERY
@@ -130,7 +141,7 @@ def test_a_run_says_what_was_done(runs, words, name):
     assert found["after"] == pytest.approx({key: last[f"eval_validation_{key}"] for key in found["after"]})
 
 
-@pytest.mark.parametrize("name", [name for name, trainable in RUNS.items() if trainable == "head"])
+@pytest.mark.parametrize("name", [name for name, trainable in RUNS.items() if trainable != "all"])
 def test_the_head_gives_what_the_whole_model_gives(runs, lateon_like, tmp_path, name):
     for is_query, length in ((True, 12), (False, None)):
         whole = encoder(runs[name] / "model", tmp_path).encode(TEXTS, "x", is_query, length)
@@ -247,7 +258,7 @@ def kill(monkeypatch):
     return at_the_second_call
 
 
-@pytest.mark.parametrize("trainable", ["head", "all"])
+@pytest.mark.parametrize("trainable", ["head", "adapter", "layers:1", "all"])
 def test_a_killed_run_goes_on_to_the_same_weights(words, sources, tmp_path, kill, capsys, trainable):
     """A batch comes from one of two sources; the means run over the batches."""
     both = [f"+train_data.sources.{path.name}={{split: test, pairs: 99, path: '{path}'}}" for path in sources]
@@ -325,9 +336,11 @@ FAILING = {
     "objective=ste_smve objective.codes.keep=0": "keep",
     "objective=ste_mvuera": "unknown objective 'ste_mvuera'; did you mean 'ste_muvera'?",
     "objective.center=mean": "objective.center=mean: expected one of none, corpus, own.",
+    "objective.query_tokens=none": "objective.query_tokens=none: expected one of all, real, words.",
+    "train.trainable=layers:3": "layers:3 are more layers than the 2 of this model",
     "alpha=1.5": "alpha=1.5: expected a number from 0 to 1",
     "objective=contrastive alpha=0.5": "alpha=0.5: expected 0 with objective=contrastive",
-    "train.trainable=heads": "train.trainable=heads: expected head or all.",
+    "train.trainable=heads": "train.trainable=heads: expected head, adapter, layers:N or all.",
     "model.head=/nowhere.safetensors": "the head /nowhere.safetensors does not exist",
 }
 
@@ -355,4 +368,50 @@ def test_heads_of_a_run_are_those_of_its_model(runs, tmp_path):
         if RUNS[name] == "all":
             continue
         model = encoder(run / "model", tmp_path).pylate(None)
-        assert heads.parameters(model).keys() == load_file(run / "head.safetensors").keys(), name
+        what = "layers:1" if RUNS[name] == "layers:1" else "head"  # an adapter is part of its model's head
+        assert heads.parameters(model, what).keys() == load_file(run / "head.safetensors").keys(), name
+
+
+def test_what_is_not_a_head_is_not_trained_on(runs, words, tmp_path, capsys):
+    for name in ("ste_muvera adapter", "ste_muvera layers"):
+        head = f"model.head={runs[name] / 'head.safetensors'}"
+        assert command(words, tmp_path / "more", "objective=ste_smve", head) == 2
+        assert f"holds {RUNS[name]}, expected a head to train on" in capsys.readouterr().err
+
+
+def test_what_was_trained_is_measured_and_reproduced(runs, words, lateon_like, tiny_dataset, tmp_path, capsys):
+    """Of every kind, as `train` says it: `run`, `geometry` and `reproduce` read the same weights."""
+    place = [f"cache_dir={tmp_path / 'cache'}", f"results_dir={tmp_path}", "progress=false"]
+    more = ["method=muvera", "reference=null", "depths=[0,20]", f"dataset.path={tiny_dataset}", *place]
+    weights = set()
+    for name in ("ste_muvera adapter", "ste_muvera layers", "ste_muvera all"):
+        assert command(words, runs[name], "objective=ste_muvera", f"train.trainable={RUNS[name]}") == 0
+        said = shlex.split(capsys.readouterr().out.splitlines()[-1])[4:]
+        said.append(f"model.name={name.replace(' ', '-')}")
+        assert main(["run", *said, *more]) == 0
+        assert main(["geometry", *said, f"dataset.path={tiny_dataset}", "geometry.queries=5", *place]) == 0
+        (record,) = (tmp_path / "records").glob(f"*/{name.replace(' ', '-')}*/corpus/muvera.json")
+        given = [word for word in said if "model.path" in word or "model.head" in word]
+        data = f"dataset.path={tiny_dataset}"
+        assert main(["reproduce", str(record), *given, data, f"cache_dir={tmp_path / 'other'}", "progress=false"]) == 0
+        weights.add(json.loads(record.read_text())["identity"]["weights"])
+    assert len(weights) == 3
+
+
+def test_query_lengths_and_what_codes_see_are_another_run(words, runs, sources, tmp_path):
+    """Each only where it is set; `real` changes nothing where a model does not expand its queries."""
+    source = f"+train_data.sources.one={{split: test, pairs: 99, path: '{sources[0]}'"
+    identities = {}
+    for name, more in {"plain": "", "long": ", query_length: 40"}.items():
+        assert command(words, tmp_path / name, "objective=ste_smve", source + more + "}") == 0
+        identities[name] = facts(tmp_path / name)["identity"]
+    assert same(tmp_path / "plain", runs["ste_smve"]) and not same(tmp_path / "long", tmp_path / "plain")
+    assert identities["plain"] == facts(runs["ste_smve"])["identity"]
+    assert {key for key in identities["plain"] if identities["plain"][key] != identities["long"][key]} == {"data"}
+    real = ["objective=ste_smve", "objective.query_tokens=real"]
+    assert command(words, tmp_path / "real", *real) == 0
+    assert command(words, tmp_path / "unexpanded", *real, "model.query_expansion=false") == 0
+    assert command(words, tmp_path / "all", "objective=ste_smve", "model.query_expansion=false") == 0
+    assert not same(tmp_path / "real", runs["ste_smve"]) and same(tmp_path / "unexpanded", tmp_path / "all")
+    assert "query_tokens" in facts(tmp_path / "real")["identity"]["objective"]
+    assert "query_tokens" not in facts(tmp_path / "all")["identity"]["objective"]

@@ -14,7 +14,8 @@ from harness.models import heads
 from harness.models.checkpoint import load as load_model
 from harness.models.checkpoint import locate
 from harness.system.errors import HarnessError
-from harness.vectors.encode import Encoder, Texts
+from harness.vectors.encode import Encoder
+from harness.vectors.texts import Texts
 
 CPU = torch.device("cpu")
 TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}

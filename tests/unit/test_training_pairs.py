@@ -11,7 +11,7 @@ from tiny import write_dataset
 from harness.config import entries
 from harness.data import download
 from harness.system.errors import HarnessError
-from harness.training import pairs
+from harness.training import excluded, pairs
 
 LETTERS = list("abcdefghijklmnopqrstuvwxyz")
 
@@ -245,7 +245,23 @@ def test_documents_without_text_are_not_used(tmp_path, source):
 
 def test_grams_are_runs_of_eight_words():
     words = "one two three four five six seven eight nine ten"
-    assert len(pairs.grams(words)) == 3 and len(pairs.grams("One, two.")) == 1
-    assert pairs.grams("ONE  two!") == pairs.grams("one two") != pairs.grams("two one")
-    assert pairs.grams(words) > pairs.grams("two three four five six seven eight nine")
-    assert np.unique([len(pairs.grams(" ".join(words.split()[:n]))) for n in range(9)]).tolist() == [1]
+    assert len(excluded.grams(words)) == 3 and len(excluded.grams("One, two.")) == 1
+    assert excluded.grams("ONE  two!") == excluded.grams("one two") != excluded.grams("two one")
+    assert excluded.grams(words) > excluded.grams("two three four five six seven eight nine")
+    assert np.unique([len(excluded.grams(" ".join(words.split()[:n]))) for n in range(9)]).tolist() == [1]
+
+
+def test_pairs_have_as_many_negatives_as_asked_for(tmp_path):
+    """Judged ones first, then others of the source; with one, the pairs are what they were."""
+    docs = {f"d{i}": f"text of document {i}" for i in range(30)}
+    qrels = {f"q{i}": {f"d{i}": 1, f"d{i + 1}": 0, f"d{i + 2}": 0} for i in range(6)}
+    path = write_dataset(tmp_path / "data", docs, {name: f"question {name}" for name in qrels}, qrels)
+    options = {**entries.entry("train_data", "local"), "path": str(path), "split": "test", "validation_share": 0.3}
+    found = {n: pairs.load({**options, "negatives": n}, None, tmp_path).triples["data"] for n in (1, 2, 4)}
+    for n, triples in found.items():
+        for query, positive, *negatives in triples:
+            number = int(query.removeprefix("question q"))
+            judged = {docs[f"d{number + 1}"], docs[f"d{number + 2}"]}
+            assert positive == docs[f"d{number}"] and len(set(negatives)) == n and positive not in negatives
+            assert set(negatives) <= judged if n == 1 else set(negatives[:1]) <= judged
+    assert [triple[:2] for triple in found[1]] == [triple[:2] for triple in found[4]]

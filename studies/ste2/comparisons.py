@@ -1,0 +1,186 @@
+"""The comparisons of the study, on whatever has been measured (plan.md numbers the primary ones).
+
+A comparison is of gains: the trained arm's NDCG@10 less its control's, for each query in each training run, means over
+the draws of the evaluation. Tests are over queries and training runs (`harness.evaluation.significance`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from arms import CAPACITIES, DOMAINS, OBJECTIVES, RUNS, Arm  # beside this file
+from measure import DATASETS, PLAID_SETS, RECIPES, TRANSFER_SETS
+from shared import not_worse, rises
+
+from harness.evaluation.significance import Comparison, compare, deviations, holm
+from harness.tables import formats
+
+CARD, BEST = RECIPES
+IN_DOMAIN = DOMAINS["out"]
+"""Data sets whose training pairs the domain ``in`` trains on."""
+Arrays = Mapping[str, np.ndarray]
+Gain = dict[str, np.ndarray]
+"""Data set -> difference of NDCG@10, [runs, queries]."""
+Make = Callable[[Sequence[int]], Gain]
+"""Makes a gain over some training runs."""
+
+
+class Missing(Exception):
+    """Not all that a comparison needs has been measured."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A comparison, before it is tested.
+
+    Attributes
+    ----------
+    verdict : how the test decides
+    gain : runs -> what is compared with 0; raises `Missing`
+    """
+
+    number: str
+    text: str
+    verdict: Callable[[Comparison, float], str]
+    gain: Make
+
+
+def questions(arrays: Arrays) -> list[Question]:
+    """The primary comparisons, in the order of plan.md."""
+    top, base = "layers:1", "head"
+    muvera = partial(gain, arrays, top, "out", "ste_muvera")
+    small = partial(gain, arrays, base, "out", "ste_muvera", CARD, "muvera", DATASETS)
+    inside, outside = (
+        partial(gain, arrays, top, domain, "ste_muvera", CARD, "muvera", IN_DOMAIN) for domain in ("in", "out")
+    )
+    smve = partial(gain, arrays, top, "out", "ste_smve", CARD, "smve", DATASETS)
+
+    def less(left: Make, right: Make) -> Make:
+        def differences(runs: Sequence[int]) -> Gain:
+            a, b = left(runs), right(runs)
+            return {name: a[name] - b[name] for name in a}
+
+        return differences
+
+    card = partial(muvera, CARD, "muvera", DATASETS)
+    return [
+        Question("1", "MUVERA gains, card's recipe", rises, card),
+        Question("2", "MUVERA gains, center=recommended", rises, partial(muvera, BEST, "muvera", DATASETS)),
+        Question("3", "a layer gains more than the head alone", rises, less(card, small)),
+        Question("4", "pairs of the collection add to the gain", rises, less(inside, outside)),
+        Question("5", "SMVE gains, card's recipe", rises, smve),
+        Question("6", "PLAID does not fall", not_worse, partial(muvera, "none", "plaid", PLAID_SETS)),
+    ]
+
+
+def gain(
+    arrays: Arrays,
+    capacity: str,
+    domain: str,
+    judge: str,
+    recipe: str,
+    method: str,
+    sets: Sequence[str],
+    runs: Sequence[int],
+    depth: int = 0,
+) -> Gain:
+    """Trained arms less their controls.
+
+    Raises
+    ------
+    Missing
+        If a cell of one of the runs was not measured.
+    """
+    found = {}
+    for dataset in sets:
+        pairs = []
+        for run in runs:
+            arm = Arm(capacity, domain, judge, judge, run)
+            keys = [f"{dataset}/{one.name}/{recipe}/{method}/{depth}" for one in (arm, arm.control)]
+            if missing := [key for key in keys if key not in arrays]:
+                raise Missing(missing[0])
+            trained, control = (arrays[key].astype(np.float64) for key in keys)
+            pairs.append(trained - control)
+        found[dataset] = np.stack(pairs)
+    return found
+
+
+def measured(make: Make) -> tuple[Gain, int]:
+    """A gain over as many training runs as were measured, the first ones; how many these are.
+
+    Raises
+    ------
+    Missing
+        If not even the first was.
+    """
+    for count in range(len(RUNS), 1, -1):
+        try:
+            return make(RUNS[:count]), count
+        except Missing:
+            continue
+    return make(RUNS[:1]), 1
+
+
+def tested(found: Gain) -> Comparison:
+    """Whether a gain differs from 0, over queries and training runs; one run stands for itself alone."""
+    draws = {name: (tuple(range(len(values))), values) for name, values in found.items()}
+    return compare({name: values.mean(axis=0) for name, values in found.items()}, moved_by=deviations(draws))
+
+
+def primary(arrays: Arrays) -> pd.DataFrame:
+    """A line for each primary comparison; p values are Holm's over the gains that were measured."""
+    lines, results = [], []
+    for question in questions(arrays):
+        line = {"No.": question.number, "Question": question.text}
+        try:
+            found, runs = measured(question.gain)
+        except Missing as missing:
+            lines.append({**line, "Verdict": f"not measured ({missing})"})
+            continue
+        results.append((line, question, tested(found), runs))
+    gains = [one for one in results if one[1].verdict is rises]
+    corrected = dict(zip([one[1].number for one in gains], holm([one[2].p for one in gains]), strict=True))
+    for line, question, found, runs in results:
+        p = corrected.get(question.number, found.p)
+        lines.append(
+            {**line, **_shown(found, runs), "p": formats.decimals(p, 4), "Verdict": question.verdict(found, p)}
+        )
+    return pd.DataFrame(lines).sort_values("No.", ignore_index=True).fillna("").astype(str)
+
+
+def exploratory(arrays: Arrays) -> pd.DataFrame:
+    """Gains of every capacity and domain: of the trained method and of others, exact MaxSim and PLAID, uncorrected."""
+    lines = []
+    for capacity in CAPACITIES:
+        for domain in DOMAINS:
+            for judge in OBJECTIVES:
+                for method, recipe, depth, sets in _cells(arrays):
+                    make = partial(gain, arrays, capacity, domain, judge, recipe, method, sets, depth=depth)
+                    try:
+                        found, runs = measured(make)
+                    except Missing:
+                        continue
+                    names = {"Capacity": capacity, "Domain": domain, "Trained": judge, "Measured": method}
+                    where = {"Center": recipe, "rk": depth, "Sets": len(sets)}
+                    lines.append({**names, **where, **_shown(tested(found), runs)})
+    return pd.DataFrame(lines)
+
+
+def _cells(arrays: Arrays) -> Iterator[tuple[str, str, int, Sequence[str]]]:
+    """Method, recipe, depth and data sets of each kind of cell that was measured."""
+    kinds = sorted({tuple(key.split("/")[2:]) for key in arrays})
+    for recipe, method, depth in kinds:
+        few = PLAID_SETS if method == "plaid" else TRANSFER_SETS if "+" in method else None
+        outside = tuple(name for name in DATASETS if name not in IN_DOMAIN)
+        for sets in [few] if few else [DATASETS, outside, IN_DOMAIN]:
+            yield method, recipe, int(depth), sets
+
+
+def _shown(found: Comparison, runs: int) -> dict[str, str | int]:
+    """A comparison in points of NDCG@10 x 100."""
+    low, high = (formats.signed(100 * value, 2) for value in (found.ci_low, found.ci_high))
+    return {"Points": formats.signed(100 * found.delta, 2), "95 % interval": f"{low} to {high}", "Runs": runs}

@@ -1,0 +1,101 @@
+"""From records to results/ste2: scores.npz and geometry.csv, then comparisons.csv, means.csv and README.md."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from arms import RESULTS  # beside this file
+from comparisons import exploratory, primary
+from measure import CARD, DATASETS
+from measure import records as folder
+from shared import SMVE_MAIN
+
+from harness import records
+from harness.config import recommended
+from harness.system.files import read_arrays, write_arrays, write_text
+from harness.tables import formats
+
+ARRAYS = RESULTS / "scores.npz"
+_MAIN = {f"{name}={value}" for name, value in SMVE_MAIN.items()}
+
+
+def collect() -> None:
+    """Write scores.npz (``data set/model/recipe/method/depth`` -> [queries]) and geometry.csv."""
+    write_arrays(ARRAYS, **scores(records.read_all(folder(), DATASETS)))
+    found = [json.loads(path.read_text()) for path in sorted(folder().glob("geometry/*/*.json"))]
+    write_text(RESULTS / "geometry.csv", shapes(found).to_csv(index=False, float_format="%.6g"))
+
+
+def shapes(found: list[dict[str, Any]]) -> pd.DataFrame:
+    """How the document tokens of each model lie, on each data set and under each centering that was measured."""
+    lines = [
+        {"Model": one["model"].rpartition("head=")[2], "Data set": one["dataset"], "Space": space, **measures}
+        for one in found
+        for space, measures in one["documents"].items()
+        if isinstance(measures, dict)
+    ]
+    return pd.DataFrame(lines)
+
+
+def scores(found: list[records.Record]) -> dict[str, np.ndarray]:
+    """The scores of records, means over their draws; those without depths stand at depth 0."""
+    arrays = {}
+    for record in found:
+        model = record.model.rpartition("head=")[2]
+        for depth, values in record.per_query.items():
+            at = "0" if depth == records.FINAL else depth
+            key = f"{record.dataset}/{model}/{_recipe(record.center)}/{method_of(record.method)}/{at}"
+            arrays[key] = np.array(values, dtype=np.float32)
+    return arrays
+
+
+def method_of(variant: str) -> str:
+    """A method, with the options in which it differs from the study's own: the harness's default SMVE is no such."""
+    name, *options = variant.split("+")
+    others = [one for one in options if one != "anchors=hadamard"]
+    if name == "smve":
+        others = [] if set(others) == _MAIN else others or ["default"]
+    return "+".join([name, *others])
+
+
+def _recipe(center: str) -> str:
+    """What the study calls a centering."""
+    return center if center in ("none", CARD.removeprefix("center=")) else recommended.NAME
+
+
+def means(arrays: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Every model in every cell that was measured on all eight sets: the mean, in points."""
+    by_cell: dict[tuple[str, ...], dict[str, float]] = {}
+    for key, values in arrays.items():
+        dataset, *cell = key.split("/")
+        by_cell.setdefault(tuple(cell), {})[dataset] = 100 * float(values.mean())
+    lines = [
+        {"Model": model, "Center": recipe, "Method": method, "rk": int(depth), "NDCG@10": np.mean(list(sets.values()))}
+        for (model, recipe, method, depth), sets in sorted(by_cell.items())
+        if set(sets) == set(DATASETS)
+    ]
+    return pd.DataFrame(lines)
+
+
+def write() -> None:
+    """Write the tables of what has been measured."""
+    arrays = read_arrays(ARRAYS)
+    others = exploratory(arrays)
+    write_text(RESULTS / "comparisons.csv", others.to_csv(index=False))
+    write_text(RESULTS / "means.csv", means(arrays).to_csv(index=False, float_format="%.2f"))
+    text = f"""# Straight-through training: capacity and domain
+
+Written by `python studies/ste2/study.py report`; the design is in [plan.md](../../studies/ste2/plan.md). Gains are
+those of a trained arm over its control, in points of NDCG@10 x 100, of the first stage alone.
+
+## Primary comparisons
+
+{formats.pipes(primary(arrays))}
+
+All other gains are exploratory: [comparisons.csv](comparisons.csv). Means of every model: [means.csv](means.csv); how
+its vectors lie: [geometry.csv](geometry.csv).
+"""
+    write_text(RESULTS / "README.md", text)

@@ -1,0 +1,123 @@
+"""The second training study: its words compose, its rule chooses, and its report works on what has been measured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from harness import records
+from harness.config import compose
+from harness.evaluation.significance import compare
+from harness.system.files import write_arrays
+
+FOLDER = Path(__file__).parents[2] / "studies" / "ste2"
+
+
+@pytest.fixture
+def study(monkeypatch, tmp_path):
+    """Its modules, with results in a temporary folder."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    found = SimpleNamespace(**{name: import_module(name) for name in ("arms", "rule", "comparisons", "report")})
+    monkeypatch.setattr(found.report, "RESULTS", tmp_path)
+    monkeypatch.setattr(found.report, "ARRAYS", tmp_path / "scores.npz")
+    monkeypatch.setattr(found.comparisons, "compare", partial(compare, resamples=400))  # as many as a test needs
+    return found
+
+
+def test_it_starts():
+    found = subprocess.run([sys.executable, FOLDER / "study.py"], capture_output=True, text=True)
+    assert found.returncode == 2 and "studies/ste2/study.py choose" in found.stderr, found.stderr
+
+
+def test_every_arm_has_a_name_a_control_and_words_that_compose(study):
+    arms = study.arms.arms()
+    assert len({arm.name for arm in arms}) == len(arms) == 3 * 4 * 2 * 2 * 2
+    assert {arm.run for arm in arms[: len(arms) // 3]} == {0}
+    for arm in arms[:: len(arms) // 6]:
+        recipe = study.arms.candidates(arm.judge)[0]
+        left_out = study.arms.DOMAINS[arm.domain]
+        options = compose.composed(study.arms.training(arm.capacity, arm.objective, recipe, 1, left_out))
+        assert options.train.trainable == arm.capacity and not set(left_out) & set(options.train_data.sources)
+        assert options.train.seed == 1 and options.objective.get("codes", {}).get("seed", 1001) == 1001
+
+
+def test_the_rule_keeps_exact_maxsim(study):
+    measured = study.rule.Measured
+    start = measured(0.500, 0.30)
+    candidates = {"slow": measured(0.499, 0.32), "good": measured(0.498, 0.34), "fast": measured(0.49, 0.50)}
+    assert study.rule.choose(candidates, start) == "good"
+    candidates["good"] = candidates["slow"]
+    assert study.rule.choose(candidates, start) == "slow"
+    assert study.rule.choose({"fast": measured(0.45, 0.6), "mad": measured(0.4, 0.7)}, start) == "fast"
+
+
+def made_up(study, capacities, runs, gains):
+    """Scores of made-up records; `gains`: (judge, method) -> what training adds for every query."""
+    rng, found = np.random.default_rng(4), []
+    for arm in study.arms.arms(capacities):
+        if arm.run not in runs:
+            continue
+        for dataset in study.comparisons.DATASETS:
+            queries = np.random.default_rng(len(dataset)).uniform(0.2, 0.6, 40)
+            for method, center, depth in (
+                ("muvera", "corpus", "0"),
+                ("muvera", "shrunk+query_tokens=words", "0"),
+                ("smve+anchors=hadamard+keep=16+width=16384", "corpus", "0"),
+                ("plaid", "none", records.FINAL),
+            ):
+                added = gains.get((arm.objective, method.split("+")[0]), 0.0)
+                values = queries + added + rng.normal(0, 0.02, 40)
+                more = {"per_query": {depth: values.tolist()}, "dataset": dataset, "center": center}
+                model = f"answerai_colbert_small+dtype=bfloat16+head={arm.name}"
+                found.append(SimpleNamespace(model=model, method=method, **more))
+    return study.report.scores(found)
+
+
+def test_the_report_finds_what_was_made_up(study, tmp_path):
+    gains = {("ste_muvera", "muvera"): 0.03, ("ste_smve", "smve"): 0.02, ("ste_muvera", "plaid"): -0.02}
+    arrays = made_up(study, ("head", "layers:1"), (0, 1, 2), gains)
+    found = study.comparisons.primary(arrays).set_index("No.")
+    assert found["Verdict"].tolist()[:2] == ["holds", "holds"] and found["Verdict"]["5"] == "holds"
+    assert found["Verdict"]["3"] != "holds" and found["Verdict"]["4"] != "holds"  # no capacity or domain gains more
+    assert found["Verdict"]["6"] == "does not hold"  # PLAID fell by two points
+    assert float(found["Points"]["1"]) == pytest.approx(3, abs=0.3) and (found["Runs"] == "3").all()
+    write_arrays(study.report.ARRAYS, **arrays)
+    study.report.write()
+    assert "| 6 | PLAID does not fall |" in (tmp_path / "README.md").read_text()
+    others = (tmp_path / "comparisons.csv").read_text().splitlines()
+    assert any(line.startswith("head,out,ste_muvera,muvera,corpus,0,8,") for line in others)
+    assert "head-out-ste_muvera-0,corpus,muvera,0," in (tmp_path / "means.csv").read_text()
+
+
+def test_the_report_works_on_what_has_been_measured(study):
+    arrays = made_up(study, ("head",), (0,), {("ste_muvera", "muvera"): 0.03})
+    found = study.comparisons.primary(arrays).set_index("No.")
+    assert found["Verdict"].str.startswith("not measured").all()
+    others = study.comparisons.exploratory(arrays)
+    one = others[(others["Trained"] == "ste_muvera") & (others["Measured"] == "muvera") & (others["Sets"] == 8)]
+    assert (one["Runs"] == 1).all() and one["Points"].astype(float).to_numpy() == pytest.approx(3, abs=0.5)
+    assert study.comparisons.primary({})["Verdict"].str.startswith("not measured").all()
+
+
+def test_a_methods_name_says_how_it_differs_from_the_studys_own(study):
+    own = {"smve+anchors=hadamard+keep=16+width=16384": "smve", "muvera": "muvera", "plaid": "plaid"}
+    others = {
+        "smve+anchors=hadamard": "smve+default",
+        "smve+anchors=hadamard+keep=64+width=16384": "smve+keep=64+width=16384",
+        "muvera+bits=6": "muvera+bits=6",
+    }
+    assert {name: study.report.method_of(name) for name in {**own, **others}} == {**own, **others}
+
+
+def test_geometries_become_a_table(study):
+    raw = {"stable_rank": 1.5, "mean_pairwise_cosine": 0.7}
+    made = [{"model": "m+head=head-out-ste_muvera-1", "dataset": "nfcorpus", "documents": {"raw": raw, "n": 3}}]
+    (line,) = study.report.shapes(made).to_dict("records")
+    assert line == {"Model": "head-out-ste_muvera-1", "Data set": "nfcorpus", "Space": "raw", **raw}
