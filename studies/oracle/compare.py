@@ -60,8 +60,8 @@ def _chosen(store: TokenVectors, ids: Sequence[str], folder: Path) -> Vectors:
 
 def _read(folder: Path) -> Vectors:
     """The token vectors of a folder."""
-    ends = np.cumsum(np.load(folder / "lengths.npy"))
-    texts = np.split(np.load(folder / "tokens.npy"), ends[:-1])
+    ends = np.cumsum(np.load(folder / "lengths.npy", allow_pickle=False))
+    texts = np.split(np.load(folder / "tokens.npy", allow_pickle=False), ends[:-1])
     return dict(zip(json.loads((folder / "ids.json").read_text()), texts, strict=True))
 
 

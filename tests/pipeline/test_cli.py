@@ -69,7 +69,7 @@ CASES = {
     "run model=lateon center=own center.fallback=scifact": "center.fallback=scifact: expected a list",
     "run model=lateon center=own center.max_queries=0": "center.max_queries=0: expected at least 1.",
     "run -m model=lateon method=glob(x*)": "matches nothing",
-    "table format=html": "format=html: expected one of markdown, csv, latex, json.",
+    "table format=html": "format=html: expected one of markdown, csv, latex, json, mteb.",
     "table significance=yes": "significance=yes: expected true or false.",
     "table cost=1": "cost=1: expected true or false.",
     "table model=lateon suite=beir8 results_dir=/nowhere": "nothing was measured on arguana",

@@ -104,7 +104,8 @@ def test_what_is_recommended_needs_no_encoder(measured, capsys):
     words, results, _ = measured
     assert main(["run", "-m", *words, "center=recommended", "method=muvera,smve,binary"]) == 0
     found = cells(results, "mine").keys()
-    assert {("text+query_tokens=real", "muvera"), ("corpus+query_tokens=real", "smve"), ("corpus", "binary")} <= found
+    real = "corpus+query_tokens=real"
+    assert {("text+query_tokens=real", "muvera"), (real, "smve"), (real, "binary")} <= found
     shown = capsys.readouterr().out
     assert "| mine | text+query_tokens=real |" in shown and "| mine | yes+query_tokens=real |" in shown
 

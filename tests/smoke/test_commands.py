@@ -133,7 +133,7 @@ BAD = {
     "frobnicate": "unknown command 'frobnicate'",
     "run model=latoen": "unknown model 'latoen'; did you mean 'lateon'?",
     "run model=lateon method=muvera method.bits=five": "method.bits=five: expected a whole number, such as 5.",
-    "table format=html": "format=html: expected one of markdown, csv, latex, json.",
+    "table format=html": "format=html: expected one of markdown, csv, latex, json, mteb.",
     "table format=json": "format=json: `table` knows markdown, csv and latex.",
     "run format=json": "format=json: `run` knows markdown, csv and latex.",
     "score RUN.trec dataset=scifact format=json": "format=json: `score` knows markdown, csv and latex.",
