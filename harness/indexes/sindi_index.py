@@ -3,7 +3,7 @@
     doc_prune_ratio     of each document the smallest weights are left out, as many as make up this share of their sum
     query_prune_ratio   of each query this share of its numbers is left out, the smallest first
 
-Without pruning it finds exactly the documents whose score is above 0. Both ways of pruning go by the signed weight, so
+Without pruning it finds exactly the documents whose score is above 0. Both ways of pruning compare signed weights, so
 negative weights are refused with them.
 
 pyvsag returns as many places as were asked for, and leaves those that it does not fill uninitialized. Therefore each
@@ -132,7 +132,7 @@ class SindiIndex(Index):
 
     def _refuse_negative(self, option: str, weights: np.ndarray) -> None:
         if self.options[option] and weights.min(initial=0) < 0:
-            self.expect(False, option, "0, because the codes have negative weights, and pruning goes by the sign")
+            self.expect(False, option, "0, because the codes have negative weights, which pruning would leave out first")
 
 
 def _vsag() -> Any:
