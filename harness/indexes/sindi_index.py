@@ -132,7 +132,7 @@ class SindiIndex(Index):
 
     def _refuse_negative(self, option: str, weights: np.ndarray) -> None:
         if self.options[option] and weights.min(initial=0) < 0:
-            self.expect(False, option, "0, because the codes have negative weights, which pruning would leave out first")
+            self.expect(False, option, "0, because pruning would leave out the negative weights of these codes")
 
 
 def _vsag() -> Any:

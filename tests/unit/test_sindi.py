@@ -104,7 +104,7 @@ def test_its_recall_is_that_of_the_exact_product_and_two_builds_have_the_same_by
 @pytest.mark.parametrize("option", ["doc_prune_ratio", "query_prune_ratio"])
 def test_pruning_refuses_negative_weights(corpus, query_texts, resources, option):
     with pytest.raises(
-        HarnessError, match=f"index.{option}=0.5 of index=sindi: expected 0, because the codes have neg"
+        HarnessError, match=f"index.{option}=0.5 of index=sindi: expected 0, because pruning would leave out the neg"
     ):
         found(corpus, query_texts, resources(), index(**{option: 0.5}), SIGNED)
 
