@@ -45,8 +45,8 @@ def advise(words: Sequence[str]) -> int:
 def _measure_what_is_missing(overrides: Sequence[str]) -> list[str]:
     """Ask whether to measure the methods that a named model lacks, each with its recommended centering.
 
-    If standard input is not a terminal, nobody is asked, and a line lists what is missing. Returns a sentence for each
-    failure.
+    If standard input is not a terminal, the command does not ask, and a line lists what is missing. Returns a sentence
+    for each failure.
     """
     named = {override.key_or_group for override in compose.parse(overrides)}
     if not named & {"model", "model.path"}:

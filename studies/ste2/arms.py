@@ -56,7 +56,7 @@ class Arm:
 
     @property
     def name(self) -> str:
-        """Of its folder, and in records."""
+        """The name of its folder, which records have, too."""
         control = f"-of-{self.judge}" if self.objective == CONTROL else ""
         return f"{self.capacity.replace(':', '')}-{self.domain}-{self.objective}{control}-{self.run}"
 

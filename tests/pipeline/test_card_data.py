@@ -5,27 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scripts
 from tiny import WORDS
 
 from harness.cli import main
 from harness.data import beir
 from harness.system.errors import HarnessError
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 DOCUMENTS, QUERIES, MINED = 90, 24, 70
 
 
 @pytest.fixture
-def card_data(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return import_module("card_data")
+def card_data():
+    return scripts.loaded("card_data")
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +99,7 @@ def test_what_is_not_the_data_set_is_a_sentence(card_data, download, tmp_path):
 def test_the_cards_training_runs_end_to_end(download, lateon_like, tmp_path):
     """On a tiny sample and a tiny model of LateOn's architecture: all weights, 7 negatives, both sources."""
     made = subprocess.run(
-        [sys.executable, EXAMPLES / "card_data.py", download, tmp_path / "data", "fiqa", "nq"],
+        [sys.executable, scripts.FOLDER / "card_data.py", download, tmp_path / "data", "fiqa", "nq"],
         capture_output=True,
         text=True,
     )

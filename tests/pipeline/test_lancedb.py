@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+import scripts
 
 from harness import records
 from harness.cli import main
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "lancedb_muvera.py"
 
 
 @pytest.fixture
 def example():
     pytest.importorskip("lancedb", reason="`make databases` installs it")
-    spec = importlib.util.spec_from_file_location("lancedb_muvera", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.loaded("lancedb_muvera")
 
 
 def test_the_search_of_the_database_gives_the_cell_of_the_harness(example, lateon_like, tiny_dataset, tmp_path):

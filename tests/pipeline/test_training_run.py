@@ -380,7 +380,7 @@ def test_what_is_not_a_head_is_not_trained_on(runs, words, tmp_path, capsys):
 
 
 def test_what_was_trained_is_measured_and_reproduced(runs, words, lateon_like, tiny_dataset, tmp_path, capsys):
-    """Of every kind, as `train` says it: `run`, `geometry` and `reproduce` read the same weights."""
+    """For every kind, `run`, `geometry` and `reproduce` read the weights that `train` wrote, as it says to."""
     place = [f"cache_dir={tmp_path / 'cache'}", f"results_dir={tmp_path}", "progress=false"]
     more = ["method=muvera", "reference=null", "depths=[0,20]", f"dataset.path={tiny_dataset}", *place]
     weights = set()
