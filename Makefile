@@ -75,7 +75,7 @@ databases: install  ## LanceDB and Qdrant Edge, for the examples, and VSAG, for 
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-databases.lock
 
 ORACLE = .venv-oracle
-oracle: $(ORACLE)/installed  ## .venv-oracle: sentence-transformers 6, mteb and MUVERA of others, to compare with (Python 3.11)
+oracle: $(ORACLE)/installed  ## .venv-oracle: sentence-transformers 6 and MUVERA of others, to compare with (Python 3.11)
 
 $(ORACLE)/installed: requirements-oracle.lock
 	$(PYTHON) -m venv $(ORACLE)

@@ -1,4 +1,4 @@
-"""Reads a folder of results with mteb, in its own environment, by its own checks; prints each main score as JSON."""
+"""Reads a folder of results with mteb, in a process of its own, by mteb's checks; prints each main score as JSON."""
 
 import json
 import sys
