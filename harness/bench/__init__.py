@@ -1,6 +1,6 @@
 """The benchmark: the time of this harness's inner loops, compared with named peers and with the machine's limit.
 
-    python -m harness bench [what=rerank|muvera|smve|search|encode|grid|scale|gpu] [model=... dataset=...]
+    python -m harness bench [what=rerank|muvera|smve|search|encode|grid|plaid|scale|gpu] [model=... dataset=...]
 
 Everything is measured in one run on the same inputs, the token vectors of the data set. Our implementation, the peer
 and the limit take turns, so that other load on the machine affects all of them; results are medians.
@@ -17,14 +17,14 @@ from omegaconf import DictConfig
 from harness.system import streams
 from harness.system.errors import unknown
 
-WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "scale", "gpu")
-USUAL = WHAT[:-2]
+WHAT = ("rerank", "muvera", "smve", "search", "encode", "grid", "plaid", "scale", "gpu")
+USUAL = WHAT[:-3]
 
 
 def run(config: DictConfig) -> int:
     """Time the cases of ``what``, print the table, write bench.json and the chart.
 
-    For null these are those of a GPU with ``device=cuda``, else all but scale and gpu.
+    For null these are those of a GPU with ``device=cuda``, else all but plaid, scale and gpu.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def run(config: DictConfig) -> int:
 
 def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-arg]
     """The rows of the table, each as soon as it is measured."""
-    from harness.bench import gpu_cases, kernel_cases, pipeline_cases
+    from harness.bench import gpu_cases, kernel_cases, pipeline_cases, plaid_cases
     from harness.bench.timing import timed
     from harness.measure.grouping import selected
     from harness.measure.testbed import testbed_of
@@ -72,6 +72,8 @@ def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-a
             yield from gpu_cases.gpu(testbed, testbed.resources.device, config.runs)
         elif what == "grid":
             yield from pipeline_cases.grid(testbed, 4096, 8, config.runs)
+        elif what == "plaid":
+            yield from plaid_cases.plaid(testbed, config.runs)
         else:
             cases = (
                 pipeline_cases.encoding(testbed)

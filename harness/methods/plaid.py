@@ -8,6 +8,7 @@ What this file adds to `FastPlaid`, and why:
   takes a seed; all versions seed it as a side effect), so that two builds give the same results;
 - queries are searched in groups of one length: 1.4 pads a group with zero vectors, which probe cells of their own, so
   that a query's result would depend on its batch;
+- on a CPU its products of float16 matrices are computed in float32 (half_products.py), twice as fast;
 - at most ``n_full_scores / 4`` documents come back, however many are asked for: checked before searching;
 - the Rust side panics with a `BaseException`: turned into a sentence.
 
@@ -21,8 +22,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from harness.methods import half_products
 from harness.methods.method import Method, SearchResult
 from harness.ranking.ranks import Ranking
 from harness.ranking.resources import Resources
@@ -44,12 +46,13 @@ from harness.vectors.store import TokenStore, TokenVectors
 
 log = logging.getLogger(__name__)
 _QUERIES = 16  # searched in one call: often enough for the progress bar
-_CPU_CHUNK = 256  # documents scored at once on a CPU: stays in the cache, 1.5 times as fast as all at once
+_CPU_CHUNK = 32  # documents scored at once on a CPU: what it reads and writes stays in the cache
 
 
 class Plaid(Method):
     """fast-plaid, seeded and checked."""
 
+    products: Callable[[torch.device], AbstractContextManager[None]] = staticmethod(half_products.in_float32)
     title = "PLAID"
     order = 0
     end_to_end = True
@@ -120,7 +123,8 @@ class Plaid(Method):
         text = f"PLAID's build of {len(docs)} documents"
         where = f"{text} in {index}"
         building = bar(text, 1, resources.show, device=resources.device)
-        with watch.phase("build"), building, _seeded(self.build_options["seed"]), _panics(where):
+        seeded, products = _seeded(self.build_options["seed"]), self.products(resources.device)
+        with watch.phase("build"), building, seeded, products, _panics(where):
             _open(index, resources.device).create(
                 documents,
                 start_from_scratch=0,  # keep no second copy of the vectors
@@ -138,7 +142,8 @@ class Plaid(Method):
         threads = torch.get_num_threads() if resources.device.type == "cpu" else 1
         chunk = {"batch_size": _CPU_CHUNK} if resources.device.type == "cpu" else {}
         searching = bar("PLAID's search", len(queries), resources.show, "queries", resources.device)
-        with searching as progress, torch_threads(1 if threads > 1 else None):
+        products = self.products(resources.device)
+        with searching as progress, products, torch_threads(1 if threads > 1 else None):
             for group in _groups(queries.lengths):
                 found = plaid.search(
                     torch.from_numpy(np.stack([queries[int(query)] for query in group])),

@@ -202,7 +202,7 @@ def test_pages_show_the_defaults_and_comments_of_conf(capsys):
         return " ".join(capsys.readouterr().out.split())
 
     assert "memory_mb=512 what a block of documents may take while it is encoded and searched progress" in page("run")
-    assert "grid | scale | gpu; null: all but scale, gpu (on a GPU: gpu) runs" in page("bench")
+    assert "grid | plaid | scale | gpu; null: the first six (on a GPU: gpu) runs" in page("bench")
     assert "what=null depth | spectrum | cosines | buckets | overlap | agreement | budget; null: all" in page("plot")
     assert "train.batch_size=32 queries, each with a positive" in page("train") and "older=" not in page("run")
     assert "data_dir=$HARNESS_DATA folder with data sets" in page("geometry")

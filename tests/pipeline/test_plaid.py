@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -112,3 +113,12 @@ def test_documents_without_tokens_are_left_out(make_store, corpus, asked, resour
     assert f"1 of {len(corpus)} documents have no token vectors: PLAID leaves them out" in caplog.text
     with pytest.raises(HarnessError, match="no document has token vectors"):
         plaid().search(make_store([text[:0] for text in corpus]), make_store(asked), 10, resources())
+
+
+def test_products_in_float32_change_scores_by_rounding_alone(make_store, corpus, asked, resources, monkeypatch):
+    docs, queries = make_store(corpus), make_store(asked)
+    found = plaid().search(docs, queries, 20, resources()).ranking
+    monkeypatch.setattr(Plaid, "products", staticmethod(lambda device: nullcontext()))
+    own = plaid().search(docs, queries, 20, resources()).ranking  # fast-plaid's own products, in the same index
+    np.testing.assert_allclose(found.scores, own.scores, rtol=2e-3)
+    assert (found.rows == own.rows).mean() > 0.95  # near ties may change places

@@ -1,0 +1,61 @@
+"""PLAID's build and search on a CPU: products of float16 in float32, compared with fast-plaid's own."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from harness.bench.timing import Case, Row, row
+from harness.config.entries import entry
+from harness.measure.testbed import Testbed
+from harness.methods import registry
+from harness.methods.method import SearchResult
+from harness.methods.plaid import Plaid
+from harness.vectors.store import TokenStore
+
+DEPTH = 1000
+PHASES = {"encode_documents": "build", "search": "search"}
+"""The phase of a search result, and what it is called here."""
+
+
+class _AsItIs(Plaid):
+    """PLAID with fast-plaid's own products."""
+
+    products = staticmethod(lambda device: nullcontext())
+
+
+def plaid(testbed: Testbed, runs: int) -> Iterator[Row]:
+    """A row for the build and one for the search; the peer is the same code with fast-plaid's own products.
+
+    The row of the search has NDCG@10 x 100 of both (rows that are the query's own id are not removed), and how many of
+    each query's first ten documents are the same. There is no run to warm up: a build takes minutes.
+    """
+    options = registry.arguments(entry("method", "plaid"))
+    methods = {"ours": Plaid(**options), "peer": _AsItIs(**options)}
+    docs, queries = testbed.docs, testbed.queries
+    if not isinstance(docs, TokenStore):
+        raise TypeError("PLAID indexes a token store on disk")
+    found: dict[str, list[SearchResult]] = {name: [] for name in methods}
+    for _ in range(runs):
+        for name, method in methods.items():
+            with tempfile.TemporaryDirectory(prefix="plaid-") as folder:
+                resources = replace(testbed.resources, cache=Path(folder))
+                found[name].append(method.search(docs, queries, min(DEPTH, len(docs)), resources))
+    rankings = [results[0].ranking.rows for results in found.values()]
+    ndcg = ", ".join(f"{100 * testbed.evaluator.ndcg10(rows).mean():.2f}" for rows in rankings)
+    pairs = zip(*(rows[:, :10] for rows in rankings), strict=True)
+    shared = np.mean([len({*ours} & {*theirs}) / len({*theirs}) for ours, theirs in pairs])
+    built = f"{len(docs)} documents, {docs.lengths.sum()} tokens"
+    asked = f"{len(queries)} queries of {queries.lengths.mean():.0f} tokens, NDCG@10 {ndcg}, same {100 * shared:.1f} %"
+    for phase, title in PHASES.items():
+        seconds = {name: [result.seconds[phase] for result in results] for name, results in found.items()}
+        ours, theirs = (statistics.median(seconds[name]) for name in methods)
+        text = f"{title} of {testbed.dataset_name}, {built if title == 'build' else asked}"
+        case = Case("plaid", text, lambda: None, ("fast-plaid", "fast-plaid's products in float16"))
+        yield row(case, ours, theirs, None, seconds["ours"])

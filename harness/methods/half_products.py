@@ -1,0 +1,60 @@
+"""Products of float16 matrices on a CPU, computed in float32: what fast-plaid's build and search spend their time on.
+
+fast-plaid keeps everything in float16, on a CPU as on a GPU. A CPU without instructions for float16 multiplies such
+matrices in a plain loop, five to thirty times as slowly as float32 (docs/speed.md has the figures). Inside
+`in_float32`, PyTorch's two kernels for it (``aten::mm`` and ``aten::bmm`` of the CPU) are replaced: operands go to
+float32, the product comes back rounded to float16. Both ways add up in float32, so values differ by one rounding at
+most.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import torch
+from torch import Tensor
+from torch.library import Library
+
+_one = Lock()  # a kernel is replaced once: a second registration would shadow the first
+
+
+@contextmanager
+def in_float32(device: torch.device) -> Iterator[None]:
+    """Inside, all threads of this process multiply float16 matrices of the CPU in float32; on a GPU nothing changes.
+
+    Parameters
+    ----------
+    device
+        Where the caller computes.
+    """
+    if device.type != "cpu":
+        yield
+        return
+    with _one:
+        library = Library("aten", "IMPL")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a kernel is replaced, which is meant
+            library.impl("mm", _mm, "CPU")
+            library.impl("bmm", _bmm, "CPU")
+        try:
+            yield
+        finally:
+            del library  # PyTorch's own kernels come back with it
+
+
+def _mm(left: Tensor, right: Tensor) -> Tensor:
+    # addmm and baddbmm are kernels of their own, so these calls do not come back here; beta=0 ignores what is added.
+    nothing = torch.empty(1, dtype=_wider(left))
+    return torch.addmm(nothing, left.to(nothing.dtype), right.to(nothing.dtype), beta=0).to(left.dtype)
+
+
+def _bmm(left: Tensor, right: Tensor) -> Tensor:
+    nothing = torch.empty(1, dtype=_wider(left))
+    return torch.baddbmm(nothing, left.to(nothing.dtype), right.to(nothing.dtype), beta=0).to(left.dtype)
+
+
+def _wider(operand: Tensor) -> torch.dtype:
+    return torch.float32 if operand.dtype == torch.float16 else operand.dtype

@@ -1,0 +1,71 @@
+"""Products of float16 in float32: the right values, other kinds as before, and PyTorch's own kernels afterwards."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from harness.methods import half_products
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The kinds of numbers that the kernels of this module were called with."""
+    seen = []
+    for name in ("_mm", "_bmm"):
+        kernel = getattr(half_products, name)
+        monkeypatch.setattr(half_products, name, lambda a, b, run=kernel: seen.append(a.dtype) or run(a, b))
+    return seen
+
+
+def operands(rng, dtype):
+    """Matrices as PLAID multiplies them: tokens by centroids, and a few texts by one query, its transpose shared."""
+    make = lambda *shape: torch.from_numpy(rng.standard_normal(shape)).to(dtype)  # noqa: E731
+    return [(make(40, 96), make(70, 96).t()), (make(5, 30, 96), make(1, 8, 96).transpose(1, 2))]
+
+
+def test_a_product_is_the_exact_one_rounded_to_float16(rng, calls):
+    for left, right in operands(rng, torch.float16):
+        exact = (left.double() @ right.double()).numpy()
+        with half_products.in_float32(CPU):
+            found = (left @ right).numpy()
+        assert found.dtype == np.float16
+        rounding = np.spacing(np.abs(exact).astype(np.float16)).astype(float) / 2
+        assert (np.abs(found - exact) <= rounding + 2e-5).all()  # the rest is float32's own rounding
+    assert calls == [torch.float16] * 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
+def test_other_kinds_of_numbers_are_multiplied_as_before(rng, dtype):
+    for left, right in operands(rng, torch.float64):
+        left, right = (9 * left).to(dtype), (9 * right).to(dtype)
+        expected = left @ right
+        with half_products.in_float32(CPU):
+            assert torch.equal(left @ right, expected)
+
+
+def test_it_holds_in_other_threads(rng, calls):
+    ((left, right), _) = operands(rng, torch.float16)
+    with half_products.in_float32(CPU), ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: left @ right, range(6)))
+    assert len(calls) == 6
+
+
+def test_the_kernels_of_pytorch_come_back_even_after_an_error(rng, calls):
+    ((left, right), _) = operands(rng, torch.float16)
+    before = left @ right
+    with pytest.raises(KeyError), half_products.in_float32(CPU):
+        raise KeyError
+    assert torch.equal(left @ right, before) and not calls
+
+
+def test_on_a_gpu_nothing_is_replaced(rng, calls):
+    ((left, right), _) = operands(rng, torch.float16)
+    with half_products.in_float32(torch.device("cuda")):
+        left @ right
+    assert not calls
