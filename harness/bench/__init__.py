@@ -57,7 +57,7 @@ def run(config: DictConfig) -> int:
 
 def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-arg]
     """The rows of the table, each as soon as it is measured."""
-    from harness.bench import gpu_cases, kernel_cases, pipeline_cases, plaid_cases
+    from harness.bench import gpu_cases, kernel_cases, pipeline_cases, plaid_cases, search_cases
     from harness.bench.timing import timed
     from harness.measure.grouping import selected
     from harness.measure.testbed import testbed_of
@@ -75,10 +75,10 @@ def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-a
         elif what == "plaid":
             yield from plaid_cases.plaid(testbed, config.runs)
         else:
-            cases = (
-                pipeline_cases.encoding(testbed)
-                if what == "encode"
-                else getattr(kernel_cases, what)(testbed.docs, testbed.queries)
-            )
+            if what == "encode":
+                cases = pipeline_cases.encoding(testbed)
+            else:
+                module = search_cases if what == "search" else kernel_cases
+                cases = getattr(module, what)(testbed.docs, testbed.queries)
             for case in cases:
                 yield timed(case, config.runs)

@@ -1,4 +1,4 @@
-"""Cases for single kernels: MaxSim, the encodings of MUVERA and SMVE, and their searches."""
+"""Cases for single kernels: MaxSim, and the encodings of MUVERA and SMVE."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 import torch
 
 from harness.bench.timing import Case, installed
 from harness.config.entries import entry
 from harness.methods import registry, smve_anchors
 from harness.methods.muvera import FixedDimensionalEncoding
-from harness.methods.muvera_cpu import dot_products
 from harness.methods.smve import SparseEncoding
-from harness.methods.smve_codes import InvertedIndex, SparseCodes
 from harness.ranking import maxsim_cpu as maxsim
 from harness.ranking.maxsim import Pairs
-from harness.ranking.topk import RunningTopK
 from harness.vectors.store import Block, StoreInMemory, TokenVectors
 
 CPU, DOCUMENTS, QUERIES, CANDIDATES = torch.device("cpu"), 1000, 32, 1000
@@ -68,7 +64,7 @@ def rerank(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
             ]
         )
 
-    def agree_maxsim_cpu(mine: np.ndarray, theirs: np.ndarray) -> None:
+    def agree_array(mine: np.ndarray, theirs: np.ndarray) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-4)
 
     tokens = everything.tokens
@@ -76,20 +72,32 @@ def rerank(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
     wide = np.ascontiguousarray(
         np.resize(few_queries.rows(0, len(few_queries)).tokens, (max(1, pair_tokens // len(tokens)), docs.dim)).T
     )
-    limit = _plain_product(tokens, wide)
+    limit = plain_product(tokens, wide)
     tokens_each = pair_tokens / rows.size / few_queries.lengths.mean()
     what = f"{len(few_queries)} queries x {depth} candidates, {tokens_each:.0f} tokens"
     yield Case("rerank", what, ours, ("pylate", "pylate.rank.rerank"), pylate, limit, agree_pylate)
     peer = maxsim_cpu if installed("maxsim-cpu") != "missing" else None
-    yield Case("rerank", what, ours, ("maxsim-cpu", "maxsim_cpu"), peer, limit, agree_maxsim_cpu)
+    yield Case("rerank", what, ours, ("maxsim-cpu", "maxsim_cpu"), peer, limit, agree_array)
 
     block, stack_all = docs.rows(0, min(DOCUMENTS, len(docs))), maxsim.prepare(queries, CPU)
-    wide_all = np.ascontiguousarray(queries.rows(0, len(queries)).tokens.T)
+    query_block = queries.rows(0, len(queries))
+
+    def lateweave() -> np.ndarray:
+        from lateweave import maxsim_scores_packed
+
+        lengths, threads = block.lengths.astype(np.int64), torch.get_num_threads()
+        starts = zip(query_block.offsets, query_block.offsets[1:], strict=False)
+        asked = (query_block.tokens[start:end] for start, end in starts)
+        return np.array([maxsim_scores_packed(query, block.tokens, lengths, threads=threads) for query in asked])
+
     yield Case(
         "rerank",
         f"all pairs, {len(queries)} queries x {len(block.lengths)} documents",
         lambda: maxsim.block_scores(stack_all, block),
-        limit=_plain_product(block.tokens, wide_all),
+        ("lateweave", "lateweave.maxsim_scores_packed"),
+        lateweave if installed("lateweave") != "missing" else None,
+        plain_product(block.tokens, np.ascontiguousarray(query_block.tokens.T)),
+        agree_array,
     )
 
 
@@ -115,7 +123,7 @@ def muvera(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
         lambda: fde.documents(block),
         ("muvera-python", "muvera.Muvera.encode_documents (batch)"),
         peer,
-        _plain_product(block.tokens, fde.planes.numpy()),
+        plain_product(block.tokens, fde.planes.numpy()),
     )
 
 
@@ -142,7 +150,7 @@ def smve(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
             return lambda: [torch.topk(part @ matrix, keep) for part in vectors.split(size)]
 
         sizes = (size for size in (256, 1024, 4096) if size * width < 1 << 29)
-        best = min(sizes, key=lambda size: _seconds(at_once(size)))
+        best = min(sizes, key=lambda size: seconds(at_once(size)))
         in_bfloat16 = smve_anchors.fast_bfloat16()
         narrow = (vectors.bfloat16(), matrix.bfloat16()) if in_bfloat16 else (vectors, matrix)
 
@@ -161,57 +169,6 @@ def smve(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
         )
 
 
-def search(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
-    """The search from codes to the 1,000 best documents of each query."""
-    k = min(1000, len(docs))
-    fde = FixedDimensionalEncoding(docs.dim, **muvera_options(), device=CPU)
-    block, query_block = docs.rows(0, len(docs)), queries.rows(0, len(queries))
-    codes, query_codes = fde.documents(block), fde.queries(query_block).T.contiguous()
-
-    def search_muvera() -> np.ndarray:
-        best = RunningTopK(len(queries), k)
-        best.add(0, dot_products([query_codes], codes, block))
-        return best.ranking().scores
-
-    def search_torch() -> np.ndarray:
-        return torch.topk(query_codes.T @ codes.T, k).values.numpy()
-
-    def agree(mine: np.ndarray, theirs: np.ndarray) -> None:
-        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
-
-    sizes = f"{len(queries)} queries x {len(docs)} documents, top {k}"
-    yield Case(
-        "search",
-        f"MUVERA, {sizes}",
-        search_muvera,
-        ("torch", "torch.topk(queries @ documents.T, k)"),
-        search_torch,
-        _plain_product(codes.numpy(), query_codes.numpy()),
-        agree,
-    )
-    for width, keep in ((4096, 8), (16_384, 16), (65_536, 32)):
-        encoding = SparseEncoding(docs.dim, width, keep, 1, "hadamard", 42, CPU)
-        mean = block.tokens.mean(axis=0)
-        sparse = encoding.documents(Block(0, block.tokens - mean, block.lengths))
-        sparse_queries = encoding.queries(Block(0, query_block.tokens - mean, query_block.lengths))
-        columns, rows = _scipy(sparse).T.tocsr(), _scipy(sparse_queries)
-        index = InvertedIndex(sparse)
-
-        def search_smve(codes=sparse_queries, index=index) -> np.ndarray:  # type: ignore[no-untyped-def]
-            return index.scores(codes)
-
-        def search_scipy(rows=rows, columns=columns) -> scipy.sparse.csr_array:  # type: ignore[no-untyped-def]
-            return rows @ columns
-
-        def agree_sparse(mine: np.ndarray, theirs: scipy.sparse.csr_array) -> None:
-            np.testing.assert_allclose(mine, theirs.toarray(), rtol=1e-3, atol=1e-4)
-
-        touched = int(np.diff(columns.indptr)[rows.indices].sum())
-        case = f"SMVE w={width} k={keep}, {sizes}, {touched / rows.shape[0]:.0f} postings a query"
-        limit, peer = 8 * touched / _bandwidth(), ("scipy", "csr @ csr")
-        yield Case("search", case, search_smve, peer, search_scipy, limit, agree_sparse)
-
-
 def muvera_options() -> dict[str, Any]:
     """The options of conf/method/muvera.yaml, as the arguments of `FixedDimensionalEncoding`."""
     return registry.arguments(entry("method", "muvera"))
@@ -222,7 +179,7 @@ def _in_memory(block: Block) -> StoreInMemory:
     return StoreInMemory(block.tokens, block.lengths)
 
 
-def _plain_product(left: np.ndarray, right: np.ndarray) -> Callable[[], None]:
+def plain_product(left: np.ndarray, right: np.ndarray) -> Callable[[], None]:
     """A function that computes the plain float32 product of all rows, in pieces, with the same BLAS and its threads."""
     out = np.empty((min(_PIECE, len(left)), right.shape[1]), dtype=np.float32)
 
@@ -234,18 +191,8 @@ def _plain_product(left: np.ndarray, right: np.ndarray) -> Callable[[], None]:
     return product
 
 
-def _scipy(codes: SparseCodes) -> scipy.sparse.csr_array:
-    return scipy.sparse.csr_array((codes.weights, codes.anchors, codes.ends), shape=(len(codes), codes.size))
-
-
-def _bandwidth() -> float:
-    """Bytes per second that all threads together read from a table that fits the last cache (16 MiB)."""
-    table = torch.ones(1 << 22)
-    table.sum()
-    return 20 * table.nbytes / _seconds(lambda: [table.sum() for _ in range(20)])
-
-
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    """How long one call takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
