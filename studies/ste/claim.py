@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
@@ -43,8 +43,9 @@ def not_worse(found: Comparison, _p: float) -> str:
 
 
 def rounded(values: dict[str, Any]) -> dict[str, Any]:
-    """With five decimals."""
-    return {name: round(value, 5) if isinstance(value, float) else value for name, value in values.items()}
+    """The values that a claim has, with five decimals."""
+    kept = {field.name: values[field.name] for field in fields(Claim) if field.name in values}
+    return {name: round(value, 5) if isinstance(value, float) else value for name, value in kept.items()}
 
 
 def cell(value: float, delta: float) -> str:

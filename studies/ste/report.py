@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import remedies  # beside this file
+import recipe  # beside this file, as is remedies
+import remedies
 from claim import Claim, cell, markdown
 from collect import collect
 from scores import ARMS, CENTERS, DEFAULT_SEED, DEPTHS, MEASURES, METHODS, Scores, transfer_sets
@@ -114,6 +115,8 @@ def write(cache: Path) -> int:
     """Write everything; without records, from the committed files."""
     if (cache / "records").is_dir():
         collect(cache)
+    if recipe.folder().is_dir():
+        recipe.collect()
     scores = Scores()
     tested = [*claims(scores), *transfer_claims(scores), *spectrum_claims(), *remedies.claims()]
     text = json.dumps([asdict(one) for one in tested], indent=1)
@@ -132,6 +135,8 @@ def write(cache: Path) -> int:
         "remedies": remedies.table(),
         "sources": remedies.sources_table(),
         "claims": claims_table(tested),
+        "recipe": markdown(recipe.table()),
+        "recipe-tests": markdown(recipe.tests()),
     }
     path = RESULTS / "README.md"
     readme = path.read_text()

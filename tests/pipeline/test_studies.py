@@ -24,6 +24,31 @@ def test_the_study_starts():
 
 
 @pytest.fixture
+def recipe(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "studies" / "ste"))
+    return import_module("recipe")
+
+
+def test_the_heads_under_the_recipe_stand_in_the_report_as_they_were_measured(recipe):
+    text = (ROOT / "results" / "ste" / "README.md").read_text()
+    for table in (recipe.table(), recipe.tests()):
+        rows = [[str(cell) for cell in row] for row in table.itertuples(index=False)]
+        shown = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+        assert rows and all(row in shown for row in rows)
+
+
+def test_a_gain_of_every_head_is_found_whatever_the_draws_and_queries(recipe, rng):
+    left, right = {}, {}
+    for name in recipe.DATASETS:
+        draws, queries = rng.normal(0, 0.01, (5, 1)), rng.uniform(0.3, 0.6, (1, 60))
+        right[name] = draws + queries
+        left[name] = right[name] + 0.02 + rng.normal(0, 0.01, (5, 60))
+    found = recipe.tested(left, right)
+    assert found.delta == pytest.approx(2, abs=0.2) and found.ci_low > 1 and found.p < 0.01
+    assert recipe.tested(right, right).delta == 0 and recipe.tested(right, right).p > 0.9
+
+
+@pytest.fixture
 def mechanism(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "studies" / "query_side"))
     return import_module("mechanism")
