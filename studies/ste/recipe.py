@@ -109,7 +109,8 @@ def table() -> pd.DataFrame:
                 for depth in DEPTHS:
                     by_set = scores_of(arrays, arm, recipe, method, depth)
                     of_draws = 100 * np.mean([values.mean(axis=1) for values in by_set.values()], axis=0)
-                    line[f"rk={depth}"] = formats.score(float(of_draws.mean()), float(of_draws.std(ddof=1)), float("nan"))
+                    mean, deviation = float(of_draws.mean()), float(of_draws.std(ddof=1))
+                    line[f"rk={depth}"] = formats.score(mean, deviation, float("nan"))
                 lines.append(line)
     return pd.DataFrame(lines)
 
