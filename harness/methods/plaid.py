@@ -8,7 +8,7 @@ What this file adds to `FastPlaid`, and why:
   takes a seed; all versions seed it as a side effect), so that two builds give the same results;
 - queries are searched in groups of one length: 1.4 pads a group with zero vectors, which probe cells of their own, so
   that a query's result would depend on its batch;
-- on a CPU its products of float16 matrices are computed in float32 (half_products.py), twice as fast;
+- on a CPU its products of float16 matrices are computed in float32 (half_products.py), which is faster;
 - at most ``n_full_scores / 4`` documents come back, however many are asked for: checked before searching;
 - the Rust side panics with a `BaseException`: turned into a sentence.
 
