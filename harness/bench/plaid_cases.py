@@ -9,15 +9,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from harness.bench.timing import Case, Row, row
 from harness.config.entries import entry
+from harness.evaluation.agreement import exact_recall
+from harness.evaluation.ndcg import CUT
 from harness.measure.testbed import Testbed
 from harness.methods import registry
 from harness.methods.method import SearchResult
 from harness.methods.plaid import Plaid
-from harness.vectors.store import TokenStore
 
 DEPTH = 1000
 PHASES = {"encode_documents": "build", "search": "search"}
@@ -39,18 +38,15 @@ def plaid(testbed: Testbed, runs: int) -> Iterator[Row]:
     options = registry.arguments(entry("method", "plaid"))
     methods = {"ours": Plaid(**options), "peer": _AsItIs(**options)}
     docs, queries = testbed.docs, testbed.queries
-    if not isinstance(docs, TokenStore):
-        raise TypeError("PLAID indexes a token store on disk")
     found: dict[str, list[SearchResult]] = {name: [] for name in methods}
     for _ in range(runs):
         for name, method in methods.items():
             with tempfile.TemporaryDirectory(prefix="plaid-") as folder:
                 resources = replace(testbed.resources, cache=Path(folder))
                 found[name].append(method.search(docs, queries, min(DEPTH, len(docs)), resources))
-    rankings = [results[0].ranking.rows for results in found.values()]
-    ndcg = ", ".join(f"{100 * testbed.evaluator.ndcg10(rows).mean():.2f}" for rows in rankings)
-    pairs = zip(*(rows[:, :10] for rows in rankings), strict=True)
-    shared = np.mean([len({*ours} & {*theirs}) / len({*theirs}) for ours, theirs in pairs])
+    mine, its = (results[0].ranking.rows for results in found.values())
+    ndcg = ", ".join(f"{100 * testbed.evaluator.ndcg10(rows).mean():.2f}" for rows in (mine, its))
+    shared = exact_recall(mine, its, CUT, CUT).mean()
     built = f"{len(docs)} documents, {docs.lengths.sum()} tokens"
     asked = f"{len(queries)} queries of {queries.lengths.mean():.0f} tokens, NDCG@10 {ndcg}, same {100 * shared:.1f} %"
     for phase, title in PHASES.items():

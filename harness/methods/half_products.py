@@ -10,7 +10,7 @@ most.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
@@ -46,15 +46,14 @@ def in_float32(device: torch.device) -> Iterator[None]:
 
 
 def _mm(left: Tensor, right: Tensor) -> Tensor:
-    # addmm and baddbmm are kernels of their own, so these calls do not come back here; beta=0 ignores what is added.
-    nothing = torch.empty(1, dtype=_wider(left))
-    return torch.addmm(nothing, left.to(nothing.dtype), right.to(nothing.dtype), beta=0).to(left.dtype)
+    return _product(torch.addmm, left, right)
 
 
 def _bmm(left: Tensor, right: Tensor) -> Tensor:
-    nothing = torch.empty(1, dtype=_wider(left))
-    return torch.baddbmm(nothing, left.to(nothing.dtype), right.to(nothing.dtype), beta=0).to(left.dtype)
+    return _product(torch.baddbmm, left, right)
 
 
-def _wider(operand: Tensor) -> torch.dtype:
-    return torch.float32 if operand.dtype == torch.float16 else operand.dtype
+def _product(adding: Callable[..., Tensor], left: Tensor, right: Tensor) -> Tensor:
+    """The product by a kernel that is not replaced; beta=0 ignores what it would add."""
+    wider = torch.float32 if left.dtype == torch.float16 else left.dtype
+    return adding(torch.empty(1, dtype=wider), left.to(wider), right.to(wider), beta=0).to(left.dtype)

@@ -52,12 +52,12 @@ _CPU_CHUNK = 32  # documents scored at once on a CPU: what it reads and writes s
 class Plaid(Method):
     """fast-plaid, seeded and checked."""
 
-    products: Callable[[torch.device], AbstractContextManager[None]] = staticmethod(half_products.in_float32)
     title = "PLAID"
     order = 0
     end_to_end = True
     shardable = False  # its centroids are those of the whole corpus
     sublinear = True  # it probes a few cells of an index
+    products: Callable[[torch.device], AbstractContextManager[None]] = staticmethod(half_products.in_float32)
     finds_nothing = (
         "documents with the same vectors can fill all cells that it probes: remove duplicate or empty documents, set "
         "method.n_ivf_probe higher, or compare with method=exact (reference=null leaves PLAID out)"
