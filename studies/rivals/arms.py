@@ -1,9 +1,9 @@
 """The arms of the comparison, and how they are measured: studies/rivals/plan.md says why.
 
-    python studies/rivals/arms.py [KIND ...] [option=value ...]
+    python studies/rivals/arms.py [KIND ...] [DATASET ...] [option=value ...]
 
 Measures the arms of each kind (bm25, dense, binary, muvera, lemur, pooled, smve), or of those that are named, on every
-data set of offline8. What is finished is not measured again.
+data set of offline8, or on those that are named. What is finished is not measured again.
 """
 
 from __future__ import annotations
@@ -57,13 +57,16 @@ def cell_of(setting: str, dataset: str, words: Sequence[str]) -> DictConfig:
 
 
 def main(words: list[str]) -> None:
-    """Measure the arms of the kinds that are named."""
-    others = [word for word in words if "=" in word]
-    for kind, named in arms().items():
-        if kind in words or others == words:
-            for dataset in entry("suite", "offline8")["datasets"]:
-                failed = run([cell_of(setting, dataset, others) for setting in named.values()])
-                sys.stdout.write(f"{kind}, {dataset}: {'; '.join(failed) or 'done'}\n")
+    """Measure the arms that are named on the data sets that are named."""
+    options = [word for word in words if "=" in word]
+    names = [word for word in words if "=" not in word]
+    by_kind, datasets = arms(), entry("suite", "offline8")["datasets"]
+    if unknown := [name for name in names if name not in (*by_kind, *datasets)]:
+        raise SystemExit(f"{unknown[0]} is no kind and no data set; there are: {', '.join([*by_kind, *datasets])}")
+    for dataset in [name for name in names if name in datasets] or datasets:
+        for kind in [name for name in names if name in by_kind] or by_kind:
+            failed = run([cell_of(setting, dataset, options) for setting in by_kind[kind].values()])
+            sys.stdout.write(f"{kind}, {dataset}: {'; '.join(failed) or 'done'}\n")
 
 
 if __name__ == "__main__":
