@@ -7,6 +7,8 @@ only there to be extended: it is no entry.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +40,32 @@ def default_results() -> Path:
 
 def choices(group: str) -> list[str]:
     """The entries of a group."""
-    if not (CONF_DIR / group).is_dir():
-        raise HarnessError(f"the options folder {CONF_DIR / group} is missing: install the harness again.")
-    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if not path.stem.startswith("_"))
+    return list(_listed(CONF_DIR / group))
 
 
 def entry(group: str, name: str) -> dict[str, Any]:
     """One entry of a group, with what it extends."""
     if name not in choices(group):
         raise unknown(group, name, choices(group))
-    return _read(group, name)
+    return deepcopy(_read(CONF_DIR / group, name))
 
 
-def _read(group: str, name: str) -> dict[str, Any]:
+@cache  # a table asks for them thousands of times
+def _listed(folder: Path) -> tuple[str, ...]:
+    """The entries in a folder."""
+    if not folder.is_dir():
+        raise HarnessError(f"the options folder {folder} is missing: install the harness again.")
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_")))
+
+
+@cache
+def _read(folder: Path, name: str) -> dict[str, Any]:
     """A file of a group over the files that it extends."""
-    content = dict(yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")))
+    content = dict(yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8")))
     extended = [base for base in content.pop("defaults", []) if isinstance(base, str) and base != "_self_"]
     if not extended:
         return content
-    merged: Any = OmegaConf.to_container(OmegaConf.merge(*(_read(group, base) for base in extended), content))
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(*(_read(folder, base) for base in extended), content))
     return dict(merged)
 
 

@@ -7,6 +7,7 @@ installation does not have: `end_to_end`, `title` and `order` then answer as for
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -28,6 +29,12 @@ def method_class(name: str) -> type[Method]:
     base = base_name(name)
     if base not in choices("method"):
         raise unknown("method", base, choices("method"))
+    return _class_of(base)
+
+
+@cache  # a table asks for it thousands of times
+def _class_of(base: str) -> type[Method]:
+    """The class in the module of an entry of conf/method."""
     path = f"{__package__}.{base}"
     try:
         module = import_module(path)
