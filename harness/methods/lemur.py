@@ -27,7 +27,6 @@ from jaxtyping import Float
 from harness.indexes.index import VECTORS, Codes
 from harness.methods.method import Method, SearchResult
 from harness.ranking import maxsim
-from harness.ranking.maxsim import Pairs
 from harness.ranking.resources import Resources
 from harness.system.device import twin
 from harness.system.errors import HarnessError
@@ -90,8 +89,7 @@ class Lemur(Method):
                 best.add(first, of_scores(scores))
 
         with bar("LEMUR", len(docs), resources.show, device=device) as progress, watch.phase("encode_documents"):
-            none = Pairs.of([], len(learning))
-            maxsim.score(learning, docs, none, resources.block_bytes, device, take, progress.update, TILE)
+            maxsim.token_scores(learning, docs, resources.block_bytes, device, take, progress.update, TILE)
         ranking = best.ranking()
         seconds = {**watch.seconds, "encode_documents": watch.seconds["encode_documents"] - watch.seconds["search"]}
         return SearchResult(ranking, seconds, len(docs) * self.features * 4, {"learning_tokens": len(learning)})
@@ -99,7 +97,6 @@ class Lemur(Method):
     def codes(self, docs: TokenVectors, queries: TokenVectors, resources: Resources) -> Codes:
         """F_q and F_d."""
         weights, learning = self._drawn(docs, resources)
-        none = Pairs.of([], len(learning))
 
         def encode(some: TokenVectors) -> Iterator[Float[np.ndarray, "block features"]]:
             solve, (mean, deviation) = self._solver(learning, weights), _standard(docs, learning, resources)
@@ -107,7 +104,7 @@ class Lemur(Method):
                 found: list[Any] = []
                 texts = StoreInMemory(block.tokens, block.lengths)
                 take = partial(lambda to, _, targets: to.append(torch.as_tensor(targets)), found)
-                maxsim.score(learning, texts, none, resources.block_bytes, resources.device, take)
+                maxsim.token_scores(learning, texts, resources.block_bytes, resources.device, take)
                 yield (solve @ ((torch.cat(found, dim=1) - mean) / deviation)).T.contiguous().cpu().numpy()
 
         def asked() -> list[Float[np.ndarray, "queries features"]]:
@@ -139,8 +136,7 @@ def _standard(docs: TokenVectors, learning: TokenVectors, resources: Resources) 
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _TARGETS_OF)).astype(np.int64)]
     some = StoreInMemory(np.concatenate([docs[row] for row in rows.tolist()]), docs.lengths[rows])
     found: list[Any] = []
-    none = Pairs.of([], len(learning))
-    maxsim.score(learning, some, none, resources.block_bytes, resources.device, lambda _, scores: found.append(scores))
+    maxsim.token_scores(learning, some, resources.block_bytes, resources.device, lambda _, scores: found.append(scores))
     targets = np.concatenate([np.asarray(torch.as_tensor(part).cpu()) for part in found], axis=1, dtype=np.float64)
     return float(targets.mean()), float(targets.std()) or 1.0
 

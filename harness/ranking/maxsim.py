@@ -157,3 +157,24 @@ def score(
             scores[place] = implementation.pair_scores(prepared, block, bounds, wanted)
         tick(len(block.lengths))
     return scores
+
+
+def token_scores(
+    tokens: TokenVectors,
+    docs: TokenVectors,
+    block_bytes: int,
+    device: torch.device,
+    take: Callable[[int, Any], object],
+    tick: Callable[[int], object] = lambda _: None,
+    tile: int = 1,
+) -> None:
+    """The highest dot product of each token, a text of its own, with the tokens of every document.
+
+    It is `score` of all pairs for queries of one token, up to rounding, and twice as fast on a CPU. `take` is called as
+    there.
+    """
+    implementation: Any = twin(device, maxsim_cpu, maxsim_gpu)
+    prepared = implementation.prepare(tokens, device)
+    for block in docs.blocks(implementation.token_bytes(docs.dim), 4 * len(tokens), block_bytes, tile):
+        take(block.start, implementation.token_scores(prepared, block))
+        tick(len(block.lengths))

@@ -76,6 +76,29 @@ def pair_scores(
     return scores
 
 
+def token_scores(tokens: Float[np.ndarray, "tokens dim 1"], block: Block) -> Float[np.ndarray, "tokens docs"]:
+    """The highest dot product of each token with every document of a block; -inf without tokens.
+
+    Each document is multiplied with many tokens at once, as a matrix. `block_scores` multiplies it with one vector
+    after another: then a score is the same, to the last bit, whatever else is computed.
+    """
+    scores = np.full((len(tokens), len(block.lengths)), -np.inf, dtype=np.float32)
+    rows, offsets = tokens[:, :, 0], block.offsets
+
+    def score_documents(documents: range) -> None:
+        for i in documents:
+            columns = block.tokens[offsets[i] : offsets[i + 1]].T
+            if not columns.size:
+                continue
+            at_once = max(1, _SIMILARITIES // columns.shape[1])
+            for first in range(0, len(rows), at_once):
+                part = slice(first, first + at_once)
+                scores[part, i] = (rows[part] @ columns).max(axis=1)
+
+    map_threads(score_documents, runs(offsets * len(tokens), _WORK))
+    return scores
+
+
 def _score(tokens: np.ndarray, queries: np.ndarray, chosen: np.ndarray | slice, scores: np.ndarray) -> None:
     """MaxSim of one document [tokens, dim] with the chosen queries, written to `scores`."""
     if not len(tokens):

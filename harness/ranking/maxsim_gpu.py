@@ -46,6 +46,9 @@ def block_scores(queries: Float[torch.Tensor, "queries length dim"], block: Bloc
     return _scores(queries, block, bounds, None).view(len(block.lengths), len(queries)).T
 
 
+token_scores = block_scores  # one kernel multiplies matrices, however long a query is
+
+
 def pair_scores(
     queries: Float[torch.Tensor, "queries length dim"],
     block: Block,

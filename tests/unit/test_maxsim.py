@@ -44,6 +44,19 @@ def test_all_pairs_equal_the_triple_loop(monkeypatch, make_store, query_texts, r
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("block_bytes", [1, 1 << 26])
+@pytest.mark.parametrize("at_once", [1, 700, 1 << 18])
+def test_scores_of_tokens_equal_the_triple_loop(monkeypatch, make_store, query_texts, ragged, block_bytes, at_once):
+    monkeypatch.setattr(maxsim_cpu, "_SIMILARITIES", at_once)
+    monkeypatch.setattr(maxsim_cpu, "_WORK", at_once)
+    tokens = np.concatenate(query_texts)
+    texts = [*ragged, np.empty((0, tokens.shape[1]), dtype=np.float32)]
+    found = Everything(len(tokens), len(texts))
+    maxsim.token_scores(make_store(list(tokens[:, None])), make_store(texts), block_bytes, CPU, found.add)
+    expected = [[reference.maxsim(token[None], document) for document in texts] for token in tokens]
+    np.testing.assert_allclose(found.scores, expected, rtol=1e-5, atol=1e-5)
+
+
 def some_candidates(rng, queries, docs):
     candidates = np.array([rng.permutation(docs)[:11] for _ in range(queries)])
     candidates[3, 8:] = -1  # a short list
