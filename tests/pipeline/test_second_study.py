@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scripts
 
 from harness import records
 from harness.config import compose
@@ -23,8 +23,8 @@ FOLDER = Path(__file__).parents[2] / "studies" / "ste2"
 @pytest.fixture
 def study(monkeypatch, tmp_path):
     """Its modules, with results in a temporary folder."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    found = SimpleNamespace(**{name: import_module(name) for name in ("arms", "rule", "comparisons", "report")})
+    names = ("arms", "rule", "comparisons", "report")
+    found = SimpleNamespace(**dict(zip(names, scripts.of_study(monkeypatch, "ste2", *names), strict=True)))
     monkeypatch.setattr(found.report, "RESULTS", tmp_path)
     monkeypatch.setattr(found.report, "ARRAYS", tmp_path / "scores.npz")
     monkeypatch.setattr(found.comparisons, "compare", partial(compare, resamples=400))  # as many as a test needs

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scripts
 import torch
 from tiny import unit
 
@@ -25,8 +25,8 @@ def test_the_study_starts():
 
 @pytest.fixture
 def recipe(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "studies" / "ste"))
-    return import_module("recipe")
+    (module,) = scripts.of_study(monkeypatch, "ste", "recipe")
+    return module
 
 
 def test_the_heads_under_the_recipe_stand_in_the_report_as_they_were_measured(recipe):
@@ -35,6 +35,18 @@ def test_the_heads_under_the_recipe_stand_in_the_report_as_they_were_measured(re
         rows = [[str(cell) for cell in row] for row in table.itertuples(index=False)]
         shown = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
         assert rows and all(row in shown for row in rows)
+
+
+def test_a_studys_modules_give_way_to_others_of_the_same_name():
+    import scores
+
+    with pytest.MonkeyPatch.context() as patched:
+        (theirs,) = scripts.of_study(patched, "ste", "scores")
+        assert theirs is not scores and hasattr(theirs, "ARMS")
+        (arms,) = scripts.of_study(patched, "ste2", "arms")
+        (other,) = scripts.of_study(patched, "rivals", "arms")
+        assert arms is not other
+    assert sys.modules["scores"] is scores and "arms" not in sys.modules
 
 
 def test_a_gain_of_every_head_is_found_whatever_the_draws_and_queries(recipe, rng):
@@ -50,8 +62,8 @@ def test_a_gain_of_every_head_is_found_whatever_the_draws_and_queries(recipe, rn
 
 @pytest.fixture
 def mechanism(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "studies" / "query_side"))
-    return import_module("mechanism")
+    (module,) = scripts.of_study(monkeypatch, "query_side", "mechanism")
+    return module
 
 
 def test_tokens_that_are_hashed_and_added_alike_give_the_encoding(mechanism, rng):

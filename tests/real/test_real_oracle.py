@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 
 import pytest
+import scripts
 
 from harness.config.entries import ROOT
 
@@ -16,8 +16,7 @@ ORACLE = ROOT / ".venv-oracle"
 def test_vectors_and_exact_search_are_those_of_sentence_transformers(real_data, real_model, tmp_path, monkeypatch):
     if not (ORACLE / "installed").exists():
         pytest.skip("`make oracle` installs sentence-transformers 6")
-    monkeypatch.syspath_prepend(str(ROOT / "studies" / "oracle"))
-    compare = importlib.import_module("compare")
+    (compare,) = scripts.of_study(monkeypatch, "oracle", "compare")
     data = next(real_data.glob("*/adi"))
     script = [ORACLE / "bin" / "python", ROOT / "studies" / "oracle" / "encode.py"]
     subprocess.run([*script, real_model, data, "32", "82", tmp_path / "there"], check=True, capture_output=True)
