@@ -48,8 +48,9 @@ def needs(extra):
 
 @pytest.fixture(scope="module")
 def encoded(lateon_like, tiny_dataset):
-    """The words of a sweep whose texts a model encodes, without folders."""
-    return [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", "progress=false", *SWEEP]
+    """The words of a sweep whose texts a model encodes, without folders. It is short: a job may be a process."""
+    few = [word.replace("none,corpus,own", "corpus") for word in SWEEP]
+    return [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", "progress=false", *few]
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +88,8 @@ def found(folder):
     return {record.center + record.method: record for record in records.read_all(folder / "r")}
 
 
-def same(one, other):
-    assert one.keys() == other.keys() and len(one) == 8  # PLAID's reference along
+def same(one, other, cells=8):
+    assert one.keys() == other.keys() and len(one) == cells  # PLAID's reference along
     for name, record in one.items():
         for field in SCORES:
             assert getattr(record, field) == getattr(other[name], field), (name, field)
@@ -103,14 +104,15 @@ def alone_encoded(encoded, tmp_path_factory):
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in LAUNCHERS])
 def test_records_do_not_depend_on_the_launcher(name, encoded, alone_encoded, tmp_path, capfd):
     assert main(["run", *encoded, *places(tmp_path), *LAUNCHERS[name]]) == 0
-    same(found(tmp_path), alone_encoded)
-    assert len(list((tmp_path / "r" / "runs").rglob("*.trec.gz"))) == 6 * 3 + 2
+    same(found(tmp_path), alone_encoded, cells=4)
+    assert len(list((tmp_path / "r" / "runs").rglob("*.trec.gz"))) == 2 * 3 + 2
     said = capfd.readouterr()
-    assert "encode: 1 job\n" in said.err and "search: 5 jobs\n" in said.err and "measure: 1 job\n" in said.err
+    assert "encode: 1 job\n" in said.err and "search: 3 jobs\n" in said.err and "measure: 1 job\n" in said.err
     assert main(["run", *encoded, *places(tmp_path), *LAUNCHERS[name]]) == 0  # finished before: no worker is started
     assert "measure: " not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @needs("ray")
 def test_two_nodes_of_a_ray_cluster_share_a_sweep(sweep, alone, tmp_path):
     import ray
