@@ -41,7 +41,7 @@ demo: install  ## the main job on an embedded model and corpus: 1 to 2 minutes
 test: install  ## the short tests: 3 minutes on 2 cores
 	$(PY) -m pytest $(WORKERS) $(TESTS)
 
-test-all: install  ## all tests but the slow ones, the faults and the fuzz: 12 minutes
+test-all: install  ## all tests but the slow ones, the faults and the fuzz: 15 to 30 minutes
 	$(PY) -m pytest $(WORKERS) -m "not slow and not faults and not fuzz" $(TESTS)
 
 test-slow: install  ## the slow tests on real data: minutes
