@@ -23,7 +23,6 @@ from harness.measure.cells import Cell, Request, draws_of
 from harness.measure.failing import Failures
 from harness.measure.pending import pending
 from harness.measure.testbed import Testbed
-from harness.methods import registry
 
 
 def run(configs: Sequence[DictConfig]) -> list[str]:
@@ -65,8 +64,8 @@ def find_candidates(testbed: Testbed, group: Sequence[Cell]) -> list[Cell]:
     with first_stage.missing(group) as missing:
         centered = first_stage.center(testbed, missing)
         if centered.cells:
-            found = first_stage.search(testbed, centered, registry.make(group[0].method.given), group[0].k + 1)
-            first_stage.keep_each(testbed, centered, found)
+            for draw, found in first_stage.search(testbed, centered):
+                first_stage.keep_each(testbed, draw, found)
         return [cell for cell in group if cell not in missing or cell in centered.cells]
 
 

@@ -14,7 +14,7 @@ from harness.measure.artifacts import Candidates
 from harness.measure.cells import Cell
 from harness.measure.testbed import Testbed
 from harness.methods import registry
-from harness.methods.method import TEXTS, Method, SearchResult
+from harness.methods.method import TEXTS, SearchResult
 from harness.ranking.ranks import Ranking, drop_self_matches
 from harness.system import locks
 from harness.system.files import digest
@@ -49,6 +49,19 @@ class Centered:
     queries: list[TokenVectors]
     seconds: dict[str, float]
 
+    def draws(self) -> list[Centered]:
+        """The cells of each draw of their method's random numbers."""
+        rows: dict[int | None, list[int]] = {}  # cells of one group differ in centering and seed alone
+        for row, cell in enumerate(self.cells):
+            rows.setdefault(cell.method.given.get("seed"), []).append(row)
+        seconds = {phase: spent / len(rows) for phase, spent in self.seconds.items()}
+
+        def draw(some: list[int]) -> Centered:
+            shifts, queries = [self.shifts[row] for row in some], [self.queries[row] for row in some]
+            return Centered([self.cells[row] for row in some], shifts, queries, seconds)
+
+        return [draw(some) for some in rows.values()]
+
 
 def center(testbed: Testbed, cells: Sequence[Cell]) -> Centered:
     """The centerings of some cells; a cell that cannot be centered is a failure, and left out."""
@@ -63,19 +76,25 @@ def center(testbed: Testbed, cells: Sequence[Cell]) -> Centered:
     return replace(centered, seconds=watch.seconds)
 
 
-def search(testbed: Testbed, centered: Centered, method: Method, k: int) -> SearchResult:
-    """One search for cells that share their documents, whose queries stand side by side."""
-    resources = replace(testbed.resources, documents=_documents(testbed, centered.cells[0]))
-    if method.reads == TEXTS:  # a single cell: no centering changes texts
+def search(testbed: Testbed, centered: Centered) -> list[tuple[Centered, SearchResult]]:
+    """One search for cells that share their documents: (the cells of a draw, what it found for their queries)."""
+    draws, first = centered.draws(), centered.cells[0]
+    resources, k = replace(testbed.resources, documents=_documents(testbed, first)), first.k + 1
+    methods = [registry.make(draw.cells[0].method.given) for draw in draws]
+    if methods[0].reads == TEXTS:  # a single cell: no centering changes texts
         texts = list(islice(testbed.dataset.docs.values(), testbed.rows.start, testbed.rows.stop))
-        return method.search_texts(texts, list(testbed.dataset.queries.values()), k, resources)
-    documents, teachers = centered.shifts[0].apply_documents(testbed.docs), testbed.teachers(method)
-    if not teachers:
-        return method.search(documents, stacked(centered.queries), k, resources)
-    seen = testbed.seen(centered.cells[0].center, testbed.encode_mean(teachers), teachers.texts)
-    taught = method.taught(centered.shifts[0].apply_queries(seen))
-    found = taught.search(documents, stacked(centered.queries), k, resources)
-    return replace(found, details={**found.details, "learned_from": teachers.source})
+        found = methods[0].search_texts(texts, list(testbed.dataset.queries.values()), k, resources)
+        return [(centered, found)]
+    documents, teachers = centered.shifts[0].apply_documents(testbed.docs), testbed.teachers(methods[0])
+    if teachers:
+        seen = testbed.seen(first.center, testbed.encode_mean(teachers), teachers.texts)
+        learning = centered.shifts[0].apply_queries(seen)
+        methods = [method.taught(learning) for method in methods]
+    asked = [(method, stacked(draw.queries)) for method, draw in zip(methods, draws, strict=True)]
+    results = methods[0].search_draws(asked, documents, k, resources)
+    learned = {"learned_from": teachers.source} if teachers else {}
+    results = [replace(result, details={**result.details, **learned}) for result in results]
+    return list(zip(draws, results, strict=True))
 
 
 def _documents(testbed: Testbed, cell: Cell) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,15 @@ def keys_of(options: RunOptions, requests: Sequence[Request]) -> list[CellKey]:
 def share_documents(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Groups of cells whose documents are encoded alike: the same method, document mean and number of candidates.
 
-    Cells whose search is the MaxSim pass are left out.
+    Draws of a method's random numbers are one group if they have work in common. Cells whose search is the MaxSim pass
+    are left out.
     """
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         if not cell.exhaustive:
-            key = [documents_of(cell), cell.method.identity(), cell.k]
+            together = registry.make(cell.method.given).draws_share
+            one = replace(cell, method=cell.method.drawn(0)) if together else cell
+            key = [documents_of(one), one.method.identity(), cell.k]
             groups.setdefault(json.dumps(key), []).append(cell)
     return list(groups.values())
 

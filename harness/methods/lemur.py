@@ -15,14 +15,13 @@ Documents are solved and searched in tiles of 256, as MUVERA's (`harness.methods
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from harness.indexes.index import VECTORS, Codes
 from harness.methods.method import Method, SearchResult
@@ -46,6 +45,7 @@ class Lemur(Method):
     title = "LEMUR"
     order = 4
     gives = VECTORS
+    draws_share = True  # the targets
     shardable = False  # it learns from the tokens of the whole corpus
     symbols = {"features": "m", "learn_tokens": "n"}
 
@@ -66,46 +66,36 @@ class Lemur(Method):
 
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by F_q . F_d."""
-        watch, device = Stopwatch(resources.device), resources.device
-        weights, learning = self._drawn(docs, resources)
-        of_scores: Any = twin(device, np.asarray, torch.as_tensor)
-        best = resources.top_k(len(queries), min(k, len(docs)))
-        with watch.phase("encode_queries"):
-            asked = [_summed(part, weights, resources) for part in queries.parts]
-        with watch.phase("encode_documents"):
-            solve, (mean, deviation) = self._solver(learning, weights), _standard(docs, learning, resources)
-            empty = docs.lengths == 0
+        return self.search_draws([(self, queries)], docs, k, resources)[0]
 
-        def score_tile(targets: torch.Tensor, rows: range) -> torch.Tensor:
-            vectors = solve @ ((targets[:, rows.start : rows.stop] - mean) / deviation)
-            return torch.cat([part @ vectors for part in asked])
+    @classmethod
+    def search_draws(
+        cls, draws: Sequence[tuple[Any, TokenVectors]], docs: TokenVectors, k: int, resources: Resources
+    ) -> list[SearchResult]:
+        """The same for each draw, with one pass over the documents for the learning tokens of all of them.
 
-        def take(first: int, targets: Any) -> None:
-            """Vectors of a block of documents from their targets [n, docs], and their scores."""
-            with watch.phase("search"):
-                known = torch.as_tensor(targets, device=device)
-                scores = torch.cat(map_threads(partial(score_tile, known), chunks(known.shape[1], TILE)), dim=1)
-                scores[:, torch.from_numpy(empty[first : first + scores.shape[1]])] = -torch.inf
-                best.add(first, of_scores(scores))
-
-        with bar("LEMUR", len(docs), resources.show, device=device) as progress, watch.phase("encode_documents"):
-            maxsim.token_scores(learning, docs, resources.block_bytes, device, take, progress.update, TILE)
-        ranking = best.ranking()
-        seconds = {**watch.seconds, "encode_documents": watch.seconds["encode_documents"] - watch.seconds["search"]}
-        return SearchResult(ranking, seconds, len(docs) * self.features * 4, {"learning_tokens": len(learning)})
+        From few queries, draws take the same tokens again: the pass is then hardly longer than that of one draw.
+        """
+        drawn = [(queries, *method._drawn(docs, resources.device)) for method, queries in draws]
+        solver_bytes = max(4 * weights.shape[1] * len(learning) for _, weights, learning in drawn)
+        teachers = draws[0][0]._teachers(docs)
+        return [
+            result
+            for some in chunks(len(drawn), max(1, resources.block_bytes // solver_bytes))
+            for result in _one_pass([drawn[row] for row in some], teachers, docs, k, resources)
+        ]
 
     def codes(self, docs: TokenVectors, queries: TokenVectors, resources: Resources) -> Codes:
         """F_q and F_d."""
-        weights, learning = self._drawn(docs, resources)
+        weights, chosen = self._drawn(docs, resources.device)
+        learning = _tokens(self._teachers(docs), chosen)
 
         def encode(some: TokenVectors) -> Iterator[Float[np.ndarray, "block features"]]:
-            solve, (mean, deviation) = self._solver(learning, weights), _standard(docs, learning, resources)
+            solve = _solver(learning.rows(0, len(learning)).tokens, weights)
+            mean, deviation = _standard(_sample(docs, learning, resources))
             for block in some.blocks(12 * docs.dim, 8 * (len(learning) + self.features), resources.block_bytes, TILE):
-                found: list[Any] = []
-                texts = StoreInMemory(block.tokens, block.lengths)
-                take = partial(lambda to, _, targets: to.append(torch.as_tensor(targets)), found)
-                maxsim.token_scores(learning, texts, resources.block_bytes, resources.device, take)
-                yield (solve @ ((torch.cat(found, dim=1) - mean) / deviation)).T.contiguous().cpu().numpy()
+                targets = _targets(learning, StoreInMemory(block.tokens, block.lengths), resources)
+                yield (solve @ ((targets - mean) / deviation)).T.contiguous().cpu().numpy()
 
         def asked() -> list[Float[np.ndarray, "queries features"]]:
             return [_summed(part, weights, resources).cpu().numpy() for part in queries.parts]
@@ -113,40 +103,141 @@ class Lemur(Method):
         return Codes.of_tokens(self.features, docs, encode, asked)
 
     def _drawn(
-        self, docs: TokenVectors, resources: Resources
-    ) -> tuple[Float[torch.Tensor, "dim features"], TokenVectors]:
-        """G, and the learning tokens."""
+        self, docs: TokenVectors, device: torch.device
+    ) -> tuple[Float[torch.Tensor, "dim features"], Int[np.ndarray, " n"]]:
+        """G, and the numbers of the learning tokens among those of the teachers, ascending."""
         rng = np.random.default_rng(self.seed)
         weights = torch.from_numpy(rng.standard_normal((docs.dim, self.features), dtype=np.float32))
-        learning = _sample(docs if self.teachers is None else self.teachers, self.learn_tokens, rng)
-        return weights.to(resources.device), learning
+        total = int(self._teachers(docs).offsets[-1])
+        return weights.to(device), np.sort(rng.choice(total, min(self.learn_tokens, total), replace=False))
 
-    def _solver(self, learning: TokenVectors, weights: torch.Tensor) -> Float[torch.Tensor, "features n"]:
-        """What turns the targets of a document into its vector: the pseudo-inverse of the learning tokens' features."""
-        known = _features(torch.from_numpy(learning.rows(0, len(learning)).tokens).to(weights.device), weights).double()
-        values, axes = torch.linalg.eigh(known.T @ known)
-        # Singular values below this share of the greatest are rounding (as numpy's `lstsq` has it).
-        kept = values > values.max() * (_EPSILON * max(known.shape)) ** 2
-        return ((axes[:, kept] / values[kept]) @ (axes[:, kept].T @ known.T)).float()
+    def _teachers(self, docs: TokenVectors) -> TokenVectors:
+        """The texts whose tokens it learns from."""
+        return docs if self.teachers is None else self.teachers
 
 
-def _standard(docs: TokenVectors, learning: TokenVectors, resources: Resources) -> tuple[float, float]:
-    """A and b: the mean and the standard deviation of targets, of at most `_TARGETS_OF` documents, evenly spaced."""
+def _one_pass(
+    draws: Sequence[tuple[TokenVectors, torch.Tensor, np.ndarray]],
+    teachers: TokenVectors,
+    docs: TokenVectors,
+    k: int,
+    resources: Resources,
+) -> list[SearchResult]:
+    """A search for each draw: (queries, G, learning tokens). Each learning token is multiplied with documents once."""
+    watch, device = Stopwatch(resources.device), resources.device
+    every = np.unique(np.concatenate([chosen for _, _, chosen in draws]))
+    learning, empty = _tokens(teachers, every), torch.from_numpy(docs.lengths == 0)
+    with watch.phase("targets"):
+        sample = _sample(docs, learning, resources)
+    searches = [
+        _Search(queries, weights, learning, np.searchsorted(every, chosen), sample, min(k, len(docs)), resources)
+        for queries, weights, chosen in draws
+    ]
+
+    def take(first: int, targets: Any) -> None:
+        known = torch.as_tensor(targets, device=device)
+        with watch.phase("searches"):
+            for search in searches:
+                search.take(first, known, empty[first : first + known.shape[1]])
+
+    with bar("LEMUR", len(docs), resources.show, device=device) as progress, watch.phase("targets"):
+        maxsim.token_scores(learning, docs, resources.block_bytes, device, take, progress.update, TILE)
+    per_token = (watch.seconds["targets"] - watch.seconds.get("searches", 0.0)) / len(every)
+    return [search.result(len(docs), per_token) for search in searches]
+
+
+class _Search:
+    """The search of a draw, block by block of the documents' targets.
+
+    Parameters
+    ----------
+    learning, rows
+        The learning tokens of all draws, and which of them are this draw's.
+    sample
+        Targets of some documents, [learning tokens of all draws, documents], which give a and b.
+    """
+
+    def __init__(
+        self,
+        queries: TokenVectors,
+        weights: Float[torch.Tensor, "dim features"],
+        learning: TokenVectors,
+        rows: Int[np.ndarray, " n"],
+        sample: Float[torch.Tensor, "every docs"],
+        k: int,
+        resources: Resources,
+    ) -> None:
+        self.watch, self.best = Stopwatch(resources.device), resources.top_k(len(queries), k)
+        self.rows = torch.from_numpy(rows).to(resources.device)
+        self.of_scores: Any = twin(resources.device, np.asarray, torch.as_tensor)
+        with self.watch.phase("encode_queries"):
+            self.asked = [_summed(part, weights, resources) for part in queries.parts]
+        with self.watch.phase("encode_documents"):
+            self.solve = _solver(learning.rows(0, len(learning)).tokens[rows], weights)
+            self.mean, self.deviation = _standard(sample[self.rows])
+
+    def take(self, first: int, targets: Float[torch.Tensor, "every docs"], empty: Bool[torch.Tensor, " docs"]) -> None:
+        """Vectors of a block of documents from their targets, and their scores."""
+
+        def score_tile(tile: range) -> torch.Tensor:
+            own = targets[:, tile.start : tile.stop][self.rows]
+            vectors = self.solve @ ((own - self.mean) / self.deviation)
+            return torch.cat([part @ vectors for part in self.asked])
+
+        with self.watch.phase("search"):
+            scores = torch.cat(map_threads(score_tile, chunks(targets.shape[1], TILE)), dim=1)
+            scores[:, empty] = -torch.inf
+            self.best.add(first, self.of_scores(scores))
+
+    def result(self, documents: int, seconds_per_token: float) -> SearchResult:
+        """What it found. Its time is what it would take alone."""
+        seconds = self.watch.seconds
+        encoding = seconds["encode_documents"] + seconds_per_token * len(self.rows)
+        details = {"learning_tokens": len(self.rows)}
+        index_bytes = documents * len(self.solve) * 4
+        return SearchResult(self.best.ranking(), {**seconds, "encode_documents": encoding}, index_bytes, details)
+
+
+def _solver(
+    learning: Float[np.ndarray, "n dim"], weights: Float[torch.Tensor, "dim features"]
+) -> Float[torch.Tensor, "features n"]:
+    """What turns the targets of a document into its vector: the pseudo-inverse of the learning tokens' features."""
+    known = _features(torch.from_numpy(learning).to(weights.device), weights).double()
+    values, axes = torch.linalg.eigh(known.T @ known)
+    # Singular values below this share of the greatest are rounding (as numpy's `lstsq` has it).
+    kept = values > values.max() * (_EPSILON * max(known.shape)) ** 2
+    return ((axes[:, kept] / values[kept]) @ (axes[:, kept].T @ known.T)).float()
+
+
+def _targets(learning: TokenVectors, docs: TokenVectors, resources: Resources) -> Float[torch.Tensor, "n docs"]:
+    """max_j s . d_j of each learning token s and document d."""
+    found: list[Any] = []
+    maxsim.token_scores(
+        learning, docs, resources.block_bytes, resources.device, lambda _, scores: found.append(torch.as_tensor(scores))
+    )
+    return torch.cat(found, dim=1)
+
+
+def _sample(docs: TokenVectors, learning: TokenVectors, resources: Resources) -> Float[torch.Tensor, "n some"]:
+    """The targets of at most `_TARGETS_OF` documents with tokens, evenly spaced."""
     rows = np.flatnonzero(docs.lengths)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _TARGETS_OF)).astype(np.int64)]
     some = StoreInMemory(np.concatenate([docs[row] for row in rows.tolist()]), docs.lengths[rows])
-    found: list[Any] = []
-    maxsim.token_scores(learning, some, resources.block_bytes, resources.device, lambda _, scores: found.append(scores))
-    targets = np.concatenate([np.asarray(torch.as_tensor(part).cpu()) for part in found], axis=1, dtype=np.float64)
-    return float(targets.mean()), float(targets.std()) or 1.0
+    return _targets(learning, some, resources)
 
 
-def _sample(store: TokenVectors, count: int, rng: np.random.Generator) -> TokenVectors:
-    """Distinct token vectors drawn at random, all if there are fewer, each as a text of its own."""
-    total = int(store.offsets[-1])
-    chosen = np.sort(rng.choice(total, min(count, total), replace=False))
+def _standard(targets: Float[torch.Tensor, "n some"]) -> tuple[float, float]:
+    """A and b: the mean and the standard deviation of targets."""
+    known = targets.double()
+    return float(known.mean()), float(known.std(correction=0)) or 1.0
+
+
+def _tokens(store: TokenVectors, chosen: Int[np.ndarray, " n"]) -> TokenVectors:
+    """Some of the token vectors, each as a text of its own."""
     row_of = np.searchsorted(store.offsets, chosen, side="right") - 1
-    parts = [store[int(row)][chosen[row_of == row] - store.offsets[row]] for row in np.unique(row_of)]
+    rows, first = np.unique(row_of, return_index=True)
+    of_row = np.split(chosen - store.offsets[row_of], first[1:])
+    parts = [store[row][some] for row, some in zip(rows.tolist(), of_row, strict=True)]
     return StoreInMemory(np.concatenate(parts), np.ones(len(chosen), dtype=np.int64))
 
 

@@ -57,6 +57,7 @@ class Method(ABC):
     end_to_end : whether it ranks with MaxSim itself: it then sees the model's own vectors (no centering) and is not
         reranked, and its record has one value for all depths
     exhaustive : whether it scores every (query, document) pair with exact MaxSim, which is then the MaxSim pass itself
+    draws_share : whether draws of its random numbers have work in common, and are searched together (`search_draws`)
     shardable : whether it can search a part of the documents as if it were all of them
     sublinear : whether the time of a search hardly grows with the number of documents
     symbols : option -> the letter that the method's definition has for it, where figures are short of space
@@ -71,6 +72,7 @@ class Method(ABC):
     reads: str = TOKENS
     end_to_end: ClassVar[bool] = False
     exhaustive: ClassVar[bool] = False
+    draws_share: bool = False
     shardable: ClassVar[bool] = True
     sublinear: ClassVar[bool] = False
     symbols: ClassVar[Mapping[str, str]] = {}
@@ -81,6 +83,13 @@ class Method(ABC):
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query, best first, ties by row."""
         raise NotImplementedError(f"{type(self).__name__} reads {self.reads}")
+
+    @classmethod
+    def search_draws(
+        cls, draws: Sequence[tuple[Any, TokenVectors]], docs: TokenVectors, k: int, resources: Resources
+    ) -> list[SearchResult]:
+        """A search for each draw of the method's random numbers: (the method with its seed, its queries)."""
+        return [method.search(docs, queries, k, resources) for method, queries in draws]
 
     def search_texts(self, docs: Sequence[str], queries: Sequence[str], k: int, resources: Resources) -> SearchResult:
         """The same for a method that reads texts."""

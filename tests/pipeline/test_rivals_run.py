@@ -75,15 +75,16 @@ def test_lemur_learns_from_pseudo_queries_as_the_first_stage_sees_them(measured,
             in_memory([text - shift.astype(np.float32) for text in some])
             for some, shift in ((encoded, mu_d), (asked, mean), (taught, mean))
         )
-        method = registry.make(
-            {"name": "lemur", "features": 12, "learn": "documents", "learn_tokens": 10**5, "seed": 42}
-        )
-        ranking = method.taught(learn).search(docs, queries, 61, resources()).ranking
         rows = {name: row for row, name in enumerate(dataset.docs)}
         self_rows = np.array([rows.get(name, -1) for name in dataset.queries])
-        best, _ = drop_self_matches(ranking, self_rows, 60)
-        scores = Evaluator(dataset).ndcg10(best.rows)
-        assert record.draws.ndcg10["0"][0] == pytest.approx(scores, abs=0.05)  # near ties may fall either way
+        for draw, seed in enumerate(record.draws.seeds):
+            method = registry.make(
+                {"name": "lemur", "features": 12, "learn": "documents", "learn_tokens": 10**5, "seed": seed}
+            )
+            ranking = method.taught(learn).search(docs, queries, 61, resources()).ranking
+            best, _ = drop_self_matches(ranking, self_rows, 60)
+            scores = Evaluator(dataset).ndcg10(best.rows)
+            assert record.draws.ndcg10["0"][draw] == pytest.approx(scores, abs=0.05)  # near ties may fall either way
         assert record.identity["method_inputs"].keys() == {"teachers"}
 
 

@@ -11,6 +11,7 @@ from harness.config.entries import entry
 from harness.methods import registry
 from harness.methods.bm25 import Bm25
 from harness.methods.method import TEXTS
+from harness.ranking import maxsim
 from harness.system.errors import HarnessError
 from harness.vectors.store import StoreInMemory
 
@@ -91,6 +92,42 @@ def test_lemur_is_the_same_in_any_block_and_another_with_another_seed(make_store
     assert (one.rows == other.rows).all() and (one.scores == other.scores).all()
     third = lemur(seed=43).search(docs, queries, 9, resources()).ranking
     assert (third.scores != one.scores).any()
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 26, 1 << 13])  # one pass for all draws, and one for each
+@pytest.mark.parametrize("learn_tokens", [5, 10_000])  # each draw learns from other tokens, or from all
+def test_draws_of_lemur_that_are_searched_together_are_those_searched_alone(
+    make_store, ragged, query_texts, resources, block_bytes, learn_tokens
+):
+    docs, queries = stores(make_store, ragged, query_texts)
+    teachers = make_store([*ragged[:4], *query_texts])
+    draws = [lemur(seed=seed, learn_tokens=learn_tokens).taught(teachers) for seed in (42, 43, 44)]
+    together = draws[0].search_draws([(draw, queries) for draw in draws], docs, len(docs), resources(block_bytes))
+    for draw, found in zip(draws, together, strict=True):
+        alone = draw.search(docs, queries, len(docs), resources())
+        np.testing.assert_allclose(by_row(found.ranking), by_row(alone.ranking), rtol=2e-3, atol=1e-4)
+        assert found.details == alone.details and found.index_bytes == alone.index_bytes
+        assert found.seconds.keys() == alone.seconds.keys() and min(found.seconds.values()) >= 0
+
+
+def by_row(ranking):
+    """The scores of all documents, in the order of the corpus."""
+    return np.take_along_axis(ranking.scores, ranking.rows.argsort(axis=1), axis=1)
+
+
+def test_draws_of_lemur_multiply_a_token_once(make_store, ragged, query_texts, resources, monkeypatch):
+    docs, queries = stores(make_store, ragged, query_texts)
+    multiplied, whole = [], maxsim.token_scores
+
+    def counted(tokens, *words):
+        multiplied.append(len(tokens))
+        whole(tokens, *words)
+
+    monkeypatch.setattr(maxsim, "token_scores", counted)
+    draws = [lemur(seed=seed, learn_tokens=10_000).taught(queries) for seed in range(4)]
+    draws[0].search_draws([(draw, queries) for draw in draws], docs, 9, resources())
+    tokens = sum(map(len, query_texts))
+    assert multiplied == [tokens, tokens]  # with some documents, for a and b, and with all of them
 
 
 def test_lemur_with_as_many_features_as_it_can_use_follows_maxsim(rng, make_store, resources):
