@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import rankdata
 
 from harness.evaluation.ndcg import CUT
 from harness.ranking.ranks import Ranking
@@ -67,6 +66,8 @@ def _spearman(
     exact_scores: Float[np.ndarray, " documents"],
 ) -> float:
     """Spearman's correlation over the documents that exact search ranks; those that the first stage lacks come last."""
+    from scipy.stats import rankdata  # it takes a second to import, and few runs ask for this
+
     found = np.full(len(first_rows) + 1, -np.inf)
     found[first_rows[first_rows >= 0]] = first_scores[first_rows >= 0]
     ranked = exact_rows >= 0

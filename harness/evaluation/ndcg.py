@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from ranx.metrics import average_precision, ndcg, recall, reciprocal_rank
 
 from harness.config.measures import NDCG10, Measure
 from harness.data.dataset import Dataset
+from harness.evaluation.ranx_metrics import average_precision, ndcg, recall, reciprocal_rank
 
 CUT = 10
 _NONE = -1.0  # no document's number, and no relevance

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 import scipy
 from jaxtyping import Float
-from scipy.cluster import hierarchy
 
 from harness.config.shards import CHUNK
 from harness.system.files import digest
@@ -50,6 +49,8 @@ def pool(tokens: Float[np.ndarray, "tokens dim"], factor: int) -> Float[np.ndarr
 
     The same as PyLate's ``pool_embeddings_hierarchical``, which fails where rounding makes a cosine larger than 1.
     """
+    from scipy.cluster import hierarchy  # it takes a second to import, and few runs pool
+
     rest = tokens[1:]
     clusters = max(len(rest) // factor, 1)
     if clusters >= len(rest):

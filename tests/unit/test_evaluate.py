@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import pytrec_eval
 import reference
 
+from harness.config.entries import ROOT
 from harness.data.dataset import Dataset
 from harness.evaluation.ndcg import Evaluator
 
@@ -72,6 +77,23 @@ def test_a_query_without_candidates_counts_as_0(judged):
     wanted = evaluator.ndcg10(rows)
     wanted[1] = 0
     np.testing.assert_array_equal(evaluator.ndcg10(emptied), wanted)
+
+
+def test_a_run_imports_the_metrics_of_ranx_alone_and_others_get_all_of_it():
+    code = """if True:
+        import sys
+        from harness import run
+        from harness.evaluation import ndcg
+        print(sorted(sys.modules))
+        import ranx.metrics
+        from ranx import *
+        assert ranx.metrics.ndcg is ndcg.ndcg
+        assert evaluate(Qrels({"q": {"d1": 1}}), Run({"q": {"d1": 1.0, "d2": 2.0}}), "mrr") == 0.5
+    """
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    modules = set(ast.literal_eval(found.stdout))
+    assert "ranx.metrics.ndcg" in modules
+    assert not {"ranx.data_structures", "scipy.stats", "matplotlib", "ir_datasets", "pandas"} & modules
 
 
 def test_ranx_compiles_once_for_ids_of_all_lengths(judged):
