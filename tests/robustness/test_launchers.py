@@ -80,6 +80,10 @@ def measured(words, folder):
     return found(folder)
 
 
+def one_cell(sweep):
+    return [*(word for word in sweep if "," not in word or "[" in word), "method=smve", "center=none"]
+
+
 def places(folder):
     return [f"results_dir={folder / 'r'}", f"cache_dir={folder / 'c'}"]
 
@@ -284,8 +288,7 @@ def test_between_waves_nothing_is_pruned_and_the_cache_is_the_one_that_was_named
 
     monkeypatch.setattr(launch, "_launch", pruned_before)
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "default"))
-    words = [*sweep, f"results_dir={tmp_path / 'r'}", f"++cache_dir={tmp_path / 'c'}", "method=smve"]
-    words = [word for word in words if word != "method=muvera,smve,exact"]
+    words = [*one_cell(sweep), f"results_dir={tmp_path / 'r'}", f"++cache_dir={tmp_path / 'c'}"]
     assert main(["run", *words, *LAUNCHERS["joblib"]]) == 0
     assert kept == [set(), True, True] and not (tmp_path / "default").exists()
 
@@ -327,13 +330,13 @@ def test_a_cluster_that_is_not_there_is_said_before_any_work(sweep, tmp_path, ca
 @pytest.mark.parametrize("sign", ["+", "++"])
 def test_words_with_signs_are_the_launchers_too(sign, sweep, tmp_path, capfd):
     words = ["hydra/launcher=joblib", "++hydra.launcher.n_jobs=1", f"{sign}hydra.launcher.timeout=900"]
-    assert main(["run", *sweep, *places(tmp_path), *words]) == 0
+    assert main(["run", *one_cell(sweep), *places(tmp_path), *words]) == 0
     assert "measure: 1 job\n" in capfd.readouterr().err
 
 
 def test_without_a_launcher_hydras_words_are_taken_and_its_folders_not_made(sweep, tmp_path, capfd):
-    words = ["method=smve", "center=none", "hydra/launcher=basic", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-    assert main(["run", *[word for word in sweep if "," not in word or "[" in word], *places(tmp_path), *words]) == 0
+    words = ["hydra/launcher=basic", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    assert main(["run", *one_cell(sweep), *places(tmp_path), *words]) == 0
     assert found(tmp_path).keys() == {"nonesmve", "noneplaid"} and not (tmp_path / "sweep").exists()
 
 
