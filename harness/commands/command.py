@@ -13,6 +13,7 @@ from harness.config import documented, entries
 from harness.config.texts import quoted
 from harness.config.untrusted import LAUNCHERS, PRINT, refuse_code
 from harness.system.errors import HarnessError
+from harness.system.later import import_later
 
 HELP = ("-h", "--help")
 _WITH_OPTIONS = ("model", "dataset", "center", "method", "index", "objective", "train_data")
@@ -46,6 +47,7 @@ class Command:
     kept : what an interrupted command leaves, and how to go on
     own : options that are not in conf/, with what they mean
     parts : commands of the command, by their names
+    computes : whether it computes with tensors; what only reads results starts without torch
     """
 
     name: str
@@ -58,6 +60,7 @@ class Command:
     kept: str = "nothing was changed: the same command starts over."
     own: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Command] = field(default_factory=dict)
+    computes: bool = True
 
     def __call__(self, words: Sequence[str]) -> int:
         """Answer --help, refuse what the command does not read, or run it; returns the exit code."""
@@ -67,6 +70,8 @@ class Command:
             sys.stdout.write(self.help())
             return 0
         self.check(words)
+        if not self.computes:
+            import_later("torch")
         return self.run(words)
 
     @property

@@ -188,5 +188,6 @@ COMMAND = Command(
     ),
     examples=("table suite=beir3 significance=true", "table dataset=scifact metrics=[ndcg@10,recall@100]"),
     run=table,
+    computes=False,
     own=VECTORS,
 )

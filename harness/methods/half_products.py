@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from threading import Lock
 
 import torch
-from torch import Tensor
-from torch.library import Library
 
 _one = Lock()  # a kernel is replaced once: a second registration would shadow the first
 
@@ -34,7 +32,7 @@ def in_float32(device: torch.device) -> Iterator[None]:
         yield
         return
     with _one:
-        library = Library("aten", "IMPL")
+        library = torch.library.Library("aten", "IMPL")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a kernel is replaced, which is meant
             library.impl("mm", _mm, "CPU")
@@ -45,15 +43,15 @@ def in_float32(device: torch.device) -> Iterator[None]:
             del library  # PyTorch's own kernels come back with it
 
 
-def _mm(left: Tensor, right: Tensor) -> Tensor:
+def _mm(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return _product(torch.addmm, left, right)
 
 
-def _bmm(left: Tensor, right: Tensor) -> Tensor:
+def _bmm(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return _product(torch.baddbmm, left, right)
 
 
-def _product(adding: Callable[..., Tensor], left: Tensor, right: Tensor) -> Tensor:
+def _product(adding: Callable[..., torch.Tensor], left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """The product by a kernel that is not replaced; beta=0 ignores what it would add."""
     wider = torch.float32 if left.dtype == torch.float16 else left.dtype
     return adding(torch.empty(1, dtype=wider), left.to(wider), right.to(wider), beta=0).to(left.dtype)

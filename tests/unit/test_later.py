@@ -1,0 +1,83 @@
+"""Packages that are imported when somebody asks for a name of theirs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.config.entries import ROOT
+from harness.system.later import import_later
+
+CONTENT = {"__init__.py": "from one.part import value\nanswer = 2 * value\n", "part.py": "value = 21\n"}
+
+
+@pytest.fixture
+def one(tmp_path, monkeypatch):
+    """A package `one` that nobody has imported, and its folder."""
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for name, content in CONTENT.items():
+        (folder / name).write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder
+    for name in [name for name in sys.modules if name.split(".")[0] == "one"]:
+        del sys.modules[name]
+
+
+def test_a_package_runs_when_a_name_of_it_is_asked_for(one):
+    import_later("one")
+    import one as package
+
+    assert "one.part" not in sys.modules and "answer" not in vars(package)
+    assert package.answer == 42 and "one.part" in sys.modules
+    assert not hasattr(package, "no such name")
+
+
+def test_a_package_runs_before_a_module_of_it(one):
+    import_later("one")
+    import one.part
+
+    assert vars(one)["answer"] == 42
+
+
+def test_a_module_can_be_imported_without_its_package(one):
+    import_later("one", its_modules_now=True)
+    from one.part import value
+
+    assert value == 21 and "answer" not in vars(sys.modules["one"])
+    from one import answer
+
+    assert answer == 42
+
+
+def test_a_package_that_was_imported_stays_and_one_that_is_not_there_is_missed_when_imported(one):
+    import one as package
+
+    import_later("one")
+    assert sys.modules["one"] is package and vars(package)["answer"] == 42
+    import_later("one_that_nobody_wrote")
+    assert "one_that_nobody_wrote" not in sys.modules
+
+
+def test_a_package_that_fails_says_so_and_is_tried_again(one):
+    (one / "__init__.py").write_text("raise OSError('no driver')\n")
+    import_later("one")
+    import one as package
+
+    with pytest.raises(OSError, match="no driver"):
+        package.answer  # noqa: B018
+    assert "one" not in sys.modules
+    (one / "__init__.py").write_text(CONTENT["__init__.py"])
+    import one as again
+
+    assert again.answer == 42
+
+
+def test_a_table_is_printed_without_torch():
+    code = (
+        "import sys; from harness.cli import main; main(['table', 'suite=offline8']); print('torch.nn' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "| Model |" in found.stdout and found.stdout.splitlines()[-1] == "False"
