@@ -81,3 +81,13 @@ def test_how_alike_scores_are_is_the_mean_correlation_of_two_queries(mechanism, 
     scores = rng.normal(size=(4, 9))
     pairs = np.corrcoef(scores)[np.triu_indices(4, 1)]
     assert mechanism.alike(scores) == pytest.approx(pairs.mean())
+
+
+def test_the_indexes_that_are_measured_have_options_that_there_are(monkeypatch):
+    (module,) = scripts.of_study(monkeypatch, "", "indexes")
+    cells = list(module.cells("nfcorpus", ["results_dir=elsewhere"]))
+    found = {f"{cell.method.name} {cell.index.name}" for cell in cells}
+    assert {"muvera flat", "muvera pq", "muvera rabitq", "muvera hnsw", "smve sindi"} <= found
+    assert {cell.results_dir for cell in cells} == {"elsewhere"} and {cell.center.name for cell in cells} != {"none"}
+    with pytest.raises(SystemExit, match="quora is no data set of offline8"):
+        module.main(["quora"])
