@@ -203,10 +203,12 @@ def _solver(
 ) -> Float[torch.Tensor, "features n"]:
     """What turns the targets of a document into its vector: the pseudo-inverse of the learning tokens' features."""
     known = _features(torch.from_numpy(learning).to(weights.device), weights).double()
-    values, axes = torch.linalg.eigh(known.T @ known)
+    short = known if len(known) < known.shape[1] else known.T  # the smaller of its two Gram matrices will do
+    values, axes = torch.linalg.eigh(short @ short.T)
     # Singular values below this share of the greatest are rounding (as numpy's `lstsq` has it).
     kept = values > values.max() * (_EPSILON * max(known.shape)) ** 2
-    return ((axes[:, kept] / values[kept]) @ (axes[:, kept].T @ known.T)).float()
+    inverse = (axes[:, kept] / values[kept]) @ (axes[:, kept].T @ short)
+    return (inverse.T if short is known else inverse).float()
 
 
 def _targets(learning: TokenVectors, docs: TokenVectors, resources: Resources) -> Float[torch.Tensor, "n docs"]:
