@@ -1,9 +1,10 @@
 """The table, the figures and the four tests of the comparison: studies/rivals/plan.md fixed them before the first run.
 
-    python studies/rivals/compare.py [option=value ...]
+    python studies/rivals/compare.py [DATASET ...] [option=value ...]
 
 Writes arms.csv, arms.md and primary.md in results/rivals, as far as the cells were measured, and the
-figure sizes-offline8: NDCG@10 by bytes per document and by the times of times.py.
+figure sizes-offline8: NDCG@10 by bytes per document and by the times of times.py. With names of data sets it prints the
+table over these alone.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ Found = Mapping[str, Mapping[str, Record]]
 """Arm -> data set -> record."""
 
 
-def measured(words: Sequence[str]) -> dict[str, dict[str, Record]]:
-    """The arms that were measured on all eight sets."""
-    datasets, found = entry("suite", "offline8")["datasets"], {}
+def measured(words: Sequence[str], datasets: Sequence[str]) -> dict[str, dict[str, Record]]:
+    """The arms that were measured on all of the data sets."""
+    found = {}
     for named in arms().values():
         for arm, options in named.items():
             try:
@@ -143,10 +144,14 @@ def is_pooled(arm: str) -> bool:
 
 def main(words: list[str]) -> None:
     """Write what can be made of the cells that were measured."""
-    found = measured(words)
-    long = lines(found)
+    options, some = [word for word in words if "=" in word], [word for word in words if "=" not in word]
+    found = measured(options, some or entry("suite", "offline8")["datasets"])
     times = pd.read_csv(TIMES) if TIMES.exists() else pd.DataFrame(columns=["arm", "ms"])
-    long = long.merge(times, on="arm", how="left").assign(kb=long["bytes"] / 1024)
+    long = lines(found).merge(times, on="arm", how="left")
+    long = long.assign(kb=long["bytes"] / 1024)
+    if some:
+        sys.stdout.write(formats.pipes(table(long)) + "\n")
+        return
     write_text(FOLDER / "arms.csv", long.to_csv(index=False, float_format="%.4f"))
     write_text(FOLDER / "arms.md", formats.pipes(table(long)) + "\n")
     if all(arm in found for _, *pair in PRIMARY for arm in pair):  # one family: all of it, or nothing
