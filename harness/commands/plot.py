@@ -54,6 +54,5 @@ COMMAND = Command(
     reads=(*selection.READS, "depths", "what", "results_dir", "figures_dir"),
     examples=("plot suite=beir3", "plot dataset=cisi what=budget"),
     run=plot,
-    computes=False,
     own=VECTORS,
 )

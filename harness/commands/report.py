@@ -39,6 +39,5 @@ COMMAND = Command(
     reads=(*selection.READS, "depths", "output", "results_dir"),
     examples=("report suite=beir3", "report suite=beir3 model=lateon output=lateon.html"),
     run=report,
-    computes=False,
     own=VECTORS,
 )

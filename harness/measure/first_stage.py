@@ -76,25 +76,24 @@ def center(testbed: Testbed, cells: Sequence[Cell]) -> Centered:
     return replace(centered, seconds=watch.seconds)
 
 
-def search(testbed: Testbed, centered: Centered) -> list[tuple[Centered, SearchResult]]:
+def search(testbed: Testbed, centered: Centered) -> Iterator[tuple[Centered, SearchResult]]:
     """One search for cells that share their documents: (the cells of a draw, what it found for their queries)."""
     draws, first = centered.draws(), centered.cells[0]
     resources, k = replace(testbed.resources, documents=_documents(testbed, first)), first.k + 1
     methods = [registry.make(draw.cells[0].method.given) for draw in draws]
     if methods[0].reads == TEXTS:  # a single cell: no centering changes texts
         texts = list(islice(testbed.dataset.docs.values(), testbed.rows.start, testbed.rows.stop))
-        found = methods[0].search_texts(texts, list(testbed.dataset.queries.values()), k, resources)
-        return [(centered, found)]
+        yield centered, methods[0].search_texts(texts, list(testbed.dataset.queries.values()), k, resources)
+        return
     documents, teachers = centered.shifts[0].apply_documents(testbed.docs), testbed.teachers(methods[0])
+    learned = {}
     if teachers:
         seen = testbed.seen(first.center, testbed.encode_mean(teachers), teachers.texts)
         learning = centered.shifts[0].apply_queries(seen)
-        methods = [method.taught(learning) for method in methods]
-    asked = [(method, stacked(draw.queries)) for method, draw in zip(methods, draws, strict=True)]
-    results = methods[0].search_draws(asked, documents, k, resources)
-    learned = {"learned_from": teachers.source} if teachers else {}
-    results = [replace(result, details={**result.details, **learned}) for result in results]
-    return list(zip(draws, results, strict=True))
+        methods, learned = [method.taught(learning) for method in methods], {"learned_from": teachers.source}
+    queries = [(method, stacked(draw.queries)) for method, draw in zip(methods, draws, strict=True)]
+    for draw, found in zip(draws, methods[0].search_draws(queries, documents, k, resources), strict=True):
+        yield draw, replace(found, details={**found.details, **learned})
 
 
 def _documents(testbed: Testbed, cell: Cell) -> str:

@@ -91,8 +91,8 @@ def keys_of(options: RunOptions, requests: Sequence[Request]) -> list[CellKey]:
 def share_documents(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Groups of cells whose documents are encoded alike: the same method, document mean and number of candidates.
 
-    Draws of a method's random numbers are one group if they have work in common. Cells whose search is the MaxSim pass
-    are left out.
+    Draws of a method that searches them together (`Method.draws_share`) are one group. Cells whose search is the MaxSim
+    pass are left out.
     """
     groups: dict[str, list[Cell]] = {}
     for cell in cells:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from harness.indexes.index import VECTORS, Codes
-from harness.methods.method import Method, SearchResult
+from harness.methods.method import DOCUMENTS, Method, SearchResult
 from harness.ranking import maxsim
 from harness.ranking.resources import Resources
 from harness.system.device import twin
@@ -45,7 +46,6 @@ class Lemur(Method):
     title = "LEMUR"
     order = 4
     gives = VECTORS
-    draws_share = True  # the targets
     shardable = False  # it learns from the tokens of the whole corpus
     symbols = {"features": "m", "learn_tokens": "n"}
 
@@ -56,6 +56,7 @@ class Lemur(Method):
                 f"feature and learning token, and learn among {', '.join(LEARN)}."
             )
         self.features, self.learn, self.learn_tokens, self.seed = features, learn, learn_tokens, seed
+        self.draws_share = learn != DOCUMENTS  # of few queries, draws learn from the same tokens
         self.teachers: TokenVectors | None = None
 
     def taught(self, queries: TokenVectors) -> Lemur:
@@ -66,24 +67,25 @@ class Lemur(Method):
 
     def search(self, docs: TokenVectors, queries: TokenVectors, k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by F_q . F_d."""
-        return self.search_draws([(self, queries)], docs, k, resources)[0]
+        return next(self.search_draws([(self, queries)], docs, k, resources))
 
     @classmethod
     def search_draws(
         cls, draws: Sequence[tuple[Any, TokenVectors]], docs: TokenVectors, k: int, resources: Resources
-    ) -> list[SearchResult]:
-        """The same for each draw, with one pass over the documents for the learning tokens of all of them.
+    ) -> Iterator[SearchResult]:
+        """The same for each draw; draws that learn from the same tokens share one pass over the documents.
 
-        From few queries, draws take the same tokens again: the pass is then hardly longer than that of one draw.
+        They do so where texts have no more tokens than are learned from. The result of a draw is the same, to the last
+        bit, whichever draws it is searched with.
         """
         drawn = [(queries, *method._drawn(docs, resources.device)) for method, queries in draws]
-        solver_bytes = max(4 * weights.shape[1] * len(learning) for _, weights, learning in drawn)
-        teachers = draws[0][0]._teachers(docs)
-        return [
-            result
-            for some in chunks(len(drawn), max(1, resources.block_bytes // solver_bytes))
-            for result in _one_pass([drawn[row] for row in some], teachers, docs, k, resources)
-        ]
+        for _, group in groupby(drawn, key=lambda draw: draw[2].tobytes()):
+            same = list(group)
+            queries, weights, tokens = same[0]
+            learning = _tokens(draws[0][0]._teachers(docs), tokens)
+            held = 4 * weights.shape[1] * (len(tokens) + len(queries))  # by a draw, while the documents pass by
+            for rows in chunks(len(same), max(1, resources.block_bytes // (2 * held))):
+                yield from _one_pass([same[row][:2] for row in rows], learning, docs, k, resources)
 
     def codes(self, docs: TokenVectors, queries: TokenVectors, resources: Resources) -> Codes:
         """F_q and F_d."""
@@ -91,8 +93,7 @@ class Lemur(Method):
         learning = _tokens(self._teachers(docs), chosen)
 
         def encode(some: TokenVectors) -> Iterator[Float[np.ndarray, "block features"]]:
-            solve = _solver(learning.rows(0, len(learning)).tokens, weights)
-            mean, deviation = _standard(_sample(docs, learning, resources))
+            solve, (mean, deviation) = _solver(learning, weights), _standard(docs, learning, resources)
             for block in some.blocks(12 * docs.dim, 8 * (len(learning) + self.features), resources.block_bytes, TILE):
                 targets = _targets(learning, StoreInMemory(block.tokens, block.lengths), resources)
                 yield (solve @ ((targets - mean) / deviation)).T.contiguous().cpu().numpy()
@@ -117,44 +118,40 @@ class Lemur(Method):
 
 
 def _one_pass(
-    draws: Sequence[tuple[TokenVectors, torch.Tensor, np.ndarray]],
-    teachers: TokenVectors,
+    draws: Sequence[tuple[TokenVectors, torch.Tensor]],
+    learning: TokenVectors,
     docs: TokenVectors,
     k: int,
     resources: Resources,
 ) -> list[SearchResult]:
-    """A search for each draw: (queries, G, learning tokens). Each learning token is multiplied with documents once."""
-    watch, device = Stopwatch(resources.device), resources.device
-    every = np.unique(np.concatenate([chosen for _, _, chosen in draws]))
-    learning, empty = _tokens(teachers, every), torch.from_numpy(docs.lengths == 0)
+    """A search for each draw, given its queries and G; all have the same targets."""
+    watch, empty = Stopwatch(resources.device), torch.from_numpy(docs.lengths == 0)
     with watch.phase("targets"):
-        sample = _sample(docs, learning, resources)
+        standard = _standard(docs, learning, resources)
     searches = [
-        _Search(queries, weights, learning, np.searchsorted(every, chosen), sample, min(k, len(docs)), resources)
-        for queries, weights, chosen in draws
+        _Search(queries, weights, learning, standard, min(k, len(docs)), resources) for queries, weights in draws
     ]
 
-    def take(first: int, targets: Any) -> None:
-        known = torch.as_tensor(targets, device=device)
+    def take(first: int, found: Any) -> None:
+        with watch.phase("products"):  # of a GPU, which are done at the end of a phase
+            targets = torch.as_tensor(found, device=resources.device)
         with watch.phase("searches"):
             for search in searches:
-                search.take(first, known, empty[first : first + known.shape[1]])
+                search.add(first, targets, empty[first : first + targets.shape[1]])
 
-    with bar("LEMUR", len(docs), resources.show, device=device) as progress, watch.phase("targets"):
-        maxsim.token_scores(learning, docs, resources.block_bytes, device, take, progress.update, TILE)
-    per_token = (watch.seconds["targets"] - watch.seconds.get("searches", 0.0)) / len(every)
-    return [search.result(len(docs), per_token) for search in searches]
+    with bar("LEMUR", len(docs), resources.show, device=resources.device) as progress, watch.phase("targets"):
+        maxsim.token_scores(learning, docs, resources.block_bytes, resources.device, take, progress.update, TILE)
+    alone = watch.seconds["targets"] - watch.seconds.get("searches", 0.0)
+    return [search.result(len(docs), len(learning), alone) for search in searches]
 
 
 class _Search:
-    """The search of a draw, block by block of the documents' targets.
+    """The search of one draw, block by block of the documents' targets.
 
     Parameters
     ----------
-    learning, rows
-        The learning tokens of all draws, and which of them are this draw's.
-    sample
-        Targets of some documents, [learning tokens of all draws, documents], which give a and b.
+    standard
+        A and b.
     """
 
     def __init__(
@@ -162,47 +159,41 @@ class _Search:
         queries: TokenVectors,
         weights: Float[torch.Tensor, "dim features"],
         learning: TokenVectors,
-        rows: Int[np.ndarray, " n"],
-        sample: Float[torch.Tensor, "every docs"],
+        standard: tuple[float, float],
         k: int,
         resources: Resources,
     ) -> None:
         self.watch, self.best = Stopwatch(resources.device), resources.top_k(len(queries), k)
-        self.rows = torch.from_numpy(rows).to(resources.device)
         self.of_scores: Any = twin(resources.device, np.asarray, torch.as_tensor)
+        self.mean, self.deviation = standard
         with self.watch.phase("encode_queries"):
-            self.asked = [_summed(part, weights, resources) for part in queries.parts]
+            self.queries = [_summed(part, weights, resources) for part in queries.parts]
         with self.watch.phase("encode_documents"):
-            self.solve = _solver(learning.rows(0, len(learning)).tokens[rows], weights)
-            self.mean, self.deviation = _standard(sample[self.rows])
+            self.solve = _solver(learning, weights)
 
-    def take(self, first: int, targets: Float[torch.Tensor, "every docs"], empty: Bool[torch.Tensor, " docs"]) -> None:
+    def add(self, first: int, targets: Float[torch.Tensor, "n docs"], empty: Bool[torch.Tensor, " docs"]) -> None:
         """Vectors of a block of documents from their targets, and their scores."""
 
-        def score_tile(tile: range) -> torch.Tensor:
-            own = targets[:, tile.start : tile.stop][self.rows]
-            vectors = self.solve @ ((own - self.mean) / self.deviation)
-            return torch.cat([part @ vectors for part in self.asked])
+        def score_tile(rows: range) -> torch.Tensor:
+            vectors = self.solve @ ((targets[:, rows.start : rows.stop] - self.mean) / self.deviation)
+            return torch.cat([part @ vectors for part in self.queries])
 
         with self.watch.phase("search"):
             scores = torch.cat(map_threads(score_tile, chunks(targets.shape[1], TILE)), dim=1)
             scores[:, empty] = -torch.inf
             self.best.add(first, self.of_scores(scores))
 
-    def result(self, documents: int, seconds_per_token: float) -> SearchResult:
-        """What it found. Its time is what it would take alone."""
-        seconds = self.watch.seconds
-        encoding = seconds["encode_documents"] + seconds_per_token * len(self.rows)
-        details = {"learning_tokens": len(self.rows)}
+    def result(self, documents: int, learning_tokens: int, target_seconds: float) -> SearchResult:
+        """The result; its seconds are those of a search for this draw alone."""
+        seconds = {**self.watch.seconds}
+        seconds["encode_documents"] += target_seconds
         index_bytes = documents * len(self.solve) * 4
-        return SearchResult(self.best.ranking(), {**seconds, "encode_documents": encoding}, index_bytes, details)
+        return SearchResult(self.best.ranking(), seconds, index_bytes, {"learning_tokens": learning_tokens})
 
 
-def _solver(
-    learning: Float[np.ndarray, "n dim"], weights: Float[torch.Tensor, "dim features"]
-) -> Float[torch.Tensor, "features n"]:
+def _solver(learning: TokenVectors, weights: Float[torch.Tensor, "dim features"]) -> Float[torch.Tensor, "features n"]:
     """What turns the targets of a document into its vector: the pseudo-inverse of the learning tokens' features."""
-    known = _features(torch.from_numpy(learning).to(weights.device), weights).double()
+    known = _features(torch.from_numpy(learning.rows(0, len(learning)).tokens).to(weights.device), weights).double()
     short = known if len(known) < known.shape[1] else known.T  # the smaller of its two Gram matrices will do
     values, axes = torch.linalg.eigh(short @ short.T)
     # Singular values below this share of the greatest are rounding (as numpy's `lstsq` has it).
@@ -220,18 +211,13 @@ def _targets(learning: TokenVectors, docs: TokenVectors, resources: Resources) -
     return torch.cat(found, dim=1)
 
 
-def _sample(docs: TokenVectors, learning: TokenVectors, resources: Resources) -> Float[torch.Tensor, "n some"]:
-    """The targets of at most `_TARGETS_OF` documents with tokens, evenly spaced."""
+def _standard(docs: TokenVectors, learning: TokenVectors, resources: Resources) -> tuple[float, float]:
+    """A and b: the mean and the standard deviation of targets, of at most `_TARGETS_OF` documents, evenly spaced."""
     rows = np.flatnonzero(docs.lengths)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _TARGETS_OF)).astype(np.int64)]
     some = StoreInMemory(np.concatenate([docs[row] for row in rows.tolist()]), docs.lengths[rows])
-    return _targets(learning, some, resources)
-
-
-def _standard(targets: Float[torch.Tensor, "n some"]) -> tuple[float, float]:
-    """A and b: the mean and the standard deviation of targets."""
-    known = targets.double()
-    return float(known.mean()), float(known.std(correction=0)) or 1.0
+    targets = _targets(learning, some, resources).double()
+    return float(targets.mean()), float(targets.std(correction=0)) or 1.0
 
 
 def _tokens(store: TokenVectors, chosen: Int[np.ndarray, " n"]) -> TokenVectors:

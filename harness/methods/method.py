@@ -11,7 +11,7 @@ with the options that its constructor takes (docs/architecture.md has an example
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -57,7 +57,7 @@ class Method(ABC):
     end_to_end : whether it ranks with MaxSim itself: it then sees the model's own vectors (no centering) and is not
         reranked, and its record has one value for all depths
     exhaustive : whether it scores every (query, document) pair with exact MaxSim, which is then the MaxSim pass itself
-    draws_share : whether draws of its random numbers have work in common, and are searched together (`search_draws`)
+    draws_share : whether draws of its random numbers may have work in common; `search_draws` then gets all of them
     shardable : whether it can search a part of the documents as if it were all of them
     sublinear : whether the time of a search hardly grows with the number of documents
     symbols : option -> the letter that the method's definition has for it, where figures are short of space
@@ -87,9 +87,10 @@ class Method(ABC):
     @classmethod
     def search_draws(
         cls, draws: Sequence[tuple[Any, TokenVectors]], docs: TokenVectors, k: int, resources: Resources
-    ) -> list[SearchResult]:
+    ) -> Iterator[SearchResult]:
         """A search for each draw of the method's random numbers: (the method with its seed, its queries)."""
-        return [method.search(docs, queries, k, resources) for method, queries in draws]
+        for method, queries in draws:
+            yield method.search(docs, queries, k, resources)
 
     def search_texts(self, docs: Sequence[str], queries: Sequence[str], k: int, resources: Resources) -> SearchResult:
         """The same for a method that reads texts."""

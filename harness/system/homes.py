@@ -1,7 +1,7 @@
 """Places for what libraries write when they are imported, where the user's home cannot be written.
 
-numba refuses to compile without a place for its results, and ranx imports a package that makes a folder in the home. In
-a container with a read-only home and a read-only installation both would end in a traceback.
+numba refuses to compile without a place for its results, and the whole of ranx imports a package that makes a folder in
+the home. In a container with a read-only home and a read-only installation both would end in a traceback.
 """
 
 from __future__ import annotations

@@ -56,13 +56,19 @@ def cell_of(setting: str, dataset: str, words: Sequence[str]) -> DictConfig:
     return compose.composed(compose.expand([*base, *setting.split()]))
 
 
-def main(words: list[str]) -> None:
-    """Measure the arms that are named on the data sets that are named."""
+def divided(words: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options, and the names, each of which must be known."""
     options = [word for word in words if "=" in word]
     names = [word for word in words if "=" not in word]
+    if unknown := [name for name in names if name not in known]:
+        raise SystemExit(f"{unknown[0]} is not known; there are: {', '.join(known)}")
+    return options, names
+
+
+def main(words: list[str]) -> None:
+    """Measure the arms that are named on the data sets that are named."""
     by_kind, datasets = arms(), entry("suite", "offline8")["datasets"]
-    if unknown := [name for name in names if name not in (*by_kind, *datasets)]:
-        raise SystemExit(f"{unknown[0]} is no kind and no data set; there are: {', '.join([*by_kind, *datasets])}")
+    options, names = divided(words, [*by_kind, *datasets])
     for dataset in [name for name in names if name in datasets] or datasets:
         for kind in [name for name in names if name in by_kind] or by_kind:
             failed = run([cell_of(setting, dataset, options) for setting in by_kind[kind].values()])

@@ -16,7 +16,7 @@ from statistics import fmean
 
 import numpy as np
 import pandas as pd
-from arms import arms, cell_of  # beside this file, as is tune
+from arms import arms, cell_of, divided  # beside this file, as is tune
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from tune import record_of
@@ -60,7 +60,7 @@ def measured(words: Sequence[str], datasets: Sequence[str]) -> dict[str, dict[st
             try:
                 found[arm] = {name: record_of(cell_of(options, name, words)) for name in datasets}
             except FileNotFoundError:
-                sys.stdout.write(f"{arm}: not measured on all sets\n")
+                sys.stdout.write(f"{arm}: not measured on all of them\n")
     return found
 
 
@@ -144,8 +144,9 @@ def is_pooled(arm: str) -> bool:
 
 def main(words: list[str]) -> None:
     """Write what can be made of the cells that were measured."""
-    options, some = [word for word in words if "=" in word], [word for word in words if "=" not in word]
-    found = measured(options, some or entry("suite", "offline8")["datasets"])
+    datasets = entry("suite", "offline8")["datasets"]
+    options, some = divided(words, datasets)
+    found = measured(options, some or datasets)
     times = pd.read_csv(TIMES) if TIMES.exists() else pd.DataFrame(columns=["arm", "ms"])
     long = lines(found).merge(times, on="arm", how="left")
     long = long.assign(kb=long["bytes"] / 1024)

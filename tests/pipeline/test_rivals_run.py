@@ -12,6 +12,7 @@ from harness.data import beir
 from harness.evaluation.ndcg import Evaluator
 from harness.measure import pseudo_queries
 from harness.methods import registry
+from harness.methods.lemur import Lemur
 from harness.ranking.ranks import drop_self_matches
 from harness.vectors.store import StoreInMemory, open_store
 
@@ -86,6 +87,26 @@ def test_lemur_learns_from_pseudo_queries_as_the_first_stage_sees_them(measured,
             scores = Evaluator(dataset).ndcg10(best.rows)
             assert record.draws.ndcg10["0"][draw] == pytest.approx(scores, abs=0.05)  # near ties may fall either way
         assert record.identity["method_inputs"].keys() == {"teachers"}
+
+
+def test_draws_that_share_their_work_are_one_search_and_a_further_one_is_searched_alone(measured, monkeypatch):
+    words = ["run", *measured[0], "method=lemur", "method.features=8", "method.learn=pseudo_queries", "center=corpus"]
+    searched = []
+    whole = Lemur.search_draws
+
+    def counted(draws, *others):
+        searched.append([method.seed for method, _ in draws])
+        return whole(draws, *others)
+
+    monkeypatch.setattr(Lemur, "search_draws", staticmethod(counted))
+    for seeds in (2, 3):
+        assert main([*words, f"method.seeds={seeds}"]) == 0
+    assert searched == [[42, 43], [44]]
+    together = of(measured, "lemur+features=8+learn=pseudo_queries")["corpus"]
+    assert main([*words, "method.seeds=3", "overwrite=true"]) == 0
+    again = of(measured, "lemur+features=8+learn=pseudo_queries")["corpus"]
+    assert searched[2:] == [[42, 43, 44]] and together.draws.seeds == again.draws.seeds == (42, 43, 44)
+    np.testing.assert_array_equal(together.draws.ndcg10["0"], again.draws.ndcg10["0"])
 
 
 def in_memory(texts):

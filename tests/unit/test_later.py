@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from harness.config.entries import ROOT
 from harness.system.later import import_later
 
-CONTENT = {"__init__.py": "from one.part import value\nanswer = 2 * value\n", "part.py": "value = 21\n"}
+CONTENT = {
+    "__init__.py": "from one.part import Part, value\nanswer = 2 * value\n",
+    "part.py": "value = 21\nclass Part: pass\n",
+    "other.py": "import one\nvalue = one.answer\n",
+}
 
 
 @pytest.fixture
@@ -21,7 +26,9 @@ def one(tmp_path, monkeypatch):
     for name, content in CONTENT.items():
         (folder / name).write_text(content)
     monkeypatch.syspath_prepend(tmp_path)
+    finders = list(sys.meta_path)
     yield folder
+    sys.meta_path[:] = finders
     for name in [name for name in sys.modules if name.split(".")[0] == "one"]:
         del sys.modules[name]
 
@@ -37,9 +44,18 @@ def test_a_package_runs_when_a_name_of_it_is_asked_for(one):
 
 def test_a_package_runs_before_a_module_of_it(one):
     import_later("one")
-    import one.part
+    from one.part import Part
 
-    assert vars(one)["answer"] == 42
+    package = sys.modules["one"]
+    assert vars(package)["answer"] == 42 and package.Part is Part  # the module ran once
+    assert package.part is sys.modules["one.part"] and package.part.__spec__.origin.endswith("part.py")
+
+
+def test_a_package_runs_before_a_module_that_it_does_not_import(one):
+    import_later("one")
+    import one.other
+
+    assert one.other.value == 42
 
 
 def test_a_module_can_be_imported_without_its_package(one):
@@ -68,11 +84,19 @@ def test_a_package_that_fails_says_so_and_is_tried_again(one):
 
     with pytest.raises(OSError, match="no driver"):
         package.answer  # noqa: B018
-    assert "one" not in sys.modules
+    with pytest.raises(OSError, match="no driver"):
+        package.other  # noqa: B018
     (one / "__init__.py").write_text(CONTENT["__init__.py"])
-    import one as again
+    assert package.answer == 42
 
-    assert again.answer == 42
+
+def test_threads_wait_for_the_one_that_runs_a_package(one):
+    (one / "__init__.py").write_text("import time\ntime.sleep(0.2)\nanswer = 42\n")
+    import_later("one")
+    import one as package
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: package.answer, range(4))) == [42] * 4
 
 
 def test_a_table_is_printed_without_torch():
