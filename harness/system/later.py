@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 _one = RLock()
-_waiting: set[str] = set()  # packages whose own code has not run
+_waiting: dict[str, Loader] = {}  # package whose own code has not run -> what runs it
 
 
 class _Later(ModuleType):
@@ -45,7 +45,7 @@ def import_later(name: str, its_modules_now: bool = False) -> None:
     package = module_from_spec(spec)
     package.__class__ = _Later
     sys.modules[name] = package
-    _waiting.add(name)
+    _waiting[name] = spec.loader
     if not its_modules_now:
         sys.meta_path.insert(0, _Modules(package))
 
@@ -88,13 +88,11 @@ class _Found(Loader):
 
 def _run(package: ModuleType) -> None:
     """Run a package's own code; after a failure it is tried again at the next access."""
-    name, spec = package.__name__, package.__spec__
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{name} cannot be imported")
-    _waiting.remove(name)
+    name = package.__name__
+    loader = _waiting.pop(name)
     try:
-        spec.loader.exec_module(package)
+        loader.exec_module(package)
     except BaseException:
-        _waiting.add(name)
+        _waiting[name] = loader
         raise
     package.__class__ = ModuleType

@@ -1,4 +1,4 @@
-"""Packages that are imported when somebody asks for a name of theirs."""
+"""The import of a package waits until one of its attributes is used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTENT = {
 
 @pytest.fixture
 def one(tmp_path, monkeypatch):
-    """A package `one` that nobody has imported, and its folder."""
+    """Write a package `one`, which is not imported yet, and give its folder."""
     folder = tmp_path / "one"
     folder.mkdir()
     for name, content in CONTENT.items():

@@ -94,9 +94,7 @@ def test_lemur_is_the_same_in_any_block_and_another_with_another_seed(make_store
     assert (third.scores != one.scores).any()
 
 
-@pytest.mark.parametrize(
-    "block_bytes", [1 << 26, 1]
-)  # one pass for draws that learn from the same tokens; one for each
+@pytest.mark.parametrize("block_bytes", [1 << 26, 1])  # draws of the same tokens share a pass, or each has its own
 @pytest.mark.parametrize("learn_tokens", [5, 10_000])  # each draw learns from other tokens, or from all
 def test_draws_of_lemur_are_the_same_whichever_they_are_searched_with(
     make_store, ragged, query_texts, resources, block_bytes, learn_tokens
