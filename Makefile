@@ -41,11 +41,11 @@ demo: install  ## the main job on an embedded model and corpus: 1 to 2 minutes
 test: install  ## the short tests: 3 minutes on 2 cores
 	$(PY) -m pytest $(WORKERS) $(TESTS)
 
-test-all: install  ## all tests but the slow ones, the faults and the fuzz: 15 to 30 minutes
+test-all: install  ## all tests but the slow ones, the faults and the fuzz: 10 to 20 minutes
 	$(PY) -m pytest $(WORKERS) -m "not slow and not faults and not fuzz" $(TESTS)
 
-test-slow: install  ## the slow tests on real data: minutes
-	$(PY) -m pytest -m slow
+test-slow: install  ## tests that take a minute or more each: real data, Ray and submitit, databases
+	$(PY) -m pytest $(WORKERS) -m slow $(TESTS)
 
 faults: install  ## sweeps that are killed, disks that run full, files that are damaged: HARNESS_KILLS=50, minutes
 	$(PY) -m pytest -m faults tests/robustness/test_faults.py -s

@@ -23,6 +23,7 @@ def cell(words, folder, *others):
     return record.ndcg10
 
 
+@pytest.mark.slow
 def test_muvera_in_lancedb(words, tmp_path):
     pytest.importorskip("lancedb", reason="`make databases` installs it")
     options = [*words, "method=muvera", "method.repetitions=5"]
@@ -32,6 +33,7 @@ def test_muvera_in_lancedb(words, tmp_path):
     assert found["IVF_PQ"][100] == pytest.approx(ours["100"], abs=2)  # the database's own approximate index
 
 
+@pytest.mark.slow
 def test_smve_in_qdrant(words, tmp_path):
     pytest.importorskip("qdrant_edge", reason="`make databases` installs it")
     options = [*words, "method=smve", "method.width=4096", "method.keep=8"]

@@ -219,6 +219,7 @@ def test_another_run_does_not_go_into_the_same_folder(runs, words, capsys, more)
     assert contents(runs["ste_smve"]) == before
 
 
+@pytest.mark.slow
 def test_overwrite_replaces_a_run(runs, words, tmp_path):
     run = shutil.copytree(runs["contrastive"], tmp_path / "copy")
     assert command(words, run, "objective=ste_smve", "overwrite=true") == 0
@@ -232,6 +233,7 @@ def test_the_same_seed_gives_the_same_weights(runs, words, tmp_path):
     assert same(tmp_path / "again", runs["ste_smve"]) and not (tmp_path / "again" / "model").exists()
 
 
+@pytest.mark.slow
 def test_the_seed_orders_the_batches(runs, words, tmp_path):
     assert command(words, tmp_path / "other", "objective=ste_smve", "train.seed=1") == 0
     assert not same(tmp_path / "other", runs["ste_smve"])
@@ -258,7 +260,9 @@ def kill(monkeypatch):
     return at_the_second_call
 
 
-@pytest.mark.parametrize("trainable", ["head", "adapter", "layers:1", "all"])
+@pytest.mark.parametrize(
+    "trainable", ["head", *(pytest.param(other, marks=pytest.mark.slow) for other in ("adapter", "layers:1", "all"))]
+)
 def test_a_killed_run_goes_on_to_the_same_weights(words, sources, tmp_path, kill, capsys, trainable):
     """A batch comes from one of two sources; the means run over the batches."""
     both = [f"+train_data.sources.{path.name}={{split: test, pairs: 99, path: '{path}'}}" for path in sources]
@@ -398,6 +402,7 @@ def test_what_was_trained_is_measured_and_reproduced(runs, words, lateon_like, t
     assert len(weights) == 3
 
 
+@pytest.mark.slow
 def test_query_lengths_and_what_codes_see_are_another_run(words, runs, sources, tmp_path):
     """Each only where it is set; `real` changes nothing where a model does not expand its queries."""
     source = f"+train_data.sources.one={{split: test, pairs: 99, path: '{sources[0]}'"

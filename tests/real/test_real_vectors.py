@@ -41,6 +41,7 @@ def exported(real_data, real_model, tmp_path_factory):
     return words, testbed, root
 
 
+@pytest.mark.slow
 def test_given_vectors_have_the_models_scores(exported):
     words, _, root = exported
     assert main(["run", "-m", *words, f"model={MODEL}", *CELLS]) == 0

@@ -46,6 +46,11 @@ def needs(extra):
     return pytest.mark.skipif(not installed(extra), reason=f"`make launchers` installs hydra-{extra}-launcher")
 
 
+def each(*extras):
+    """A case for each launcher; those that start a process for each job, or Ray, take minutes."""
+    return [pytest.param(one, marks=[needs(one), *([pytest.mark.slow] if one != "joblib" else [])]) for one in extras]
+
+
 @pytest.fixture(scope="module")
 def encoded(lateon_like, tiny_dataset):
     """The words of a sweep whose texts a model encodes, without folders. It is short: a job may be a process."""
@@ -105,7 +110,7 @@ def alone_encoded(encoded, tmp_path_factory):
     return measured(encoded, tmp_path_factory.mktemp("alone"))
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in LAUNCHERS])
+@pytest.mark.parametrize("name", each(*LAUNCHERS))
 def test_records_do_not_depend_on_the_launcher(name, encoded, alone_encoded, tmp_path, capfd):
     assert main(["run", *encoded, *places(tmp_path), *LAUNCHERS[name]]) == 0
     same(found(tmp_path), alone_encoded, cells=4)
@@ -153,6 +158,7 @@ def test_what_a_killed_worker_left_undone_is_done_by_the_next_wave(sweep, alone,
     same(found(tmp_path), alone)
 
 
+@pytest.mark.slow
 @needs("joblib")
 def test_cells_that_no_worker_lived_to_measure_are_listed(sweep, alone, tmp_path, monkeypatch, capfd):
     before = tmp_path / "r" / "failures" / "tiny" / "given" / "none"
@@ -176,7 +182,7 @@ def five(sweep, tiny_dataset, tmp_path):
     return [*places_, *places(tmp_path), f"dataset.path={','.join(map(str, copies))}", "method=smve", "reference=null"]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in ("joblib", "submitit")])
+@pytest.mark.parametrize("name", each("joblib", "submitit"))
 def test_the_units_that_a_killed_worker_took_along_are_done(name, five, tmp_path, monkeypatch, capfd):
     sets = 5 if name == "joblib" else 2  # submitit starts a process for each job
     words = [",".join(word.split(",")[:sets]) if word.startswith("dataset.path=") else word for word in five]
@@ -188,6 +194,7 @@ def test_the_units_that_a_killed_worker_took_along_are_done(name, five, tmp_path
     assert sorted(record.dataset for record in records.read_all(tmp_path / "r")) == [f"set{i}" for i in range(sets)]
 
 
+@pytest.mark.slow
 @needs("joblib")
 def test_units_that_no_worker_survives_take_none_of_the_others_along(five, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(launch, "_Work", killers.KilledByTwo)
@@ -197,6 +204,7 @@ def test_units_that_no_worker_survives_take_none_of_the_others_along(five, tmp_p
     assert sorted(record.dataset for record in records.read_all(tmp_path / "r")) == ["set2", "set3", "set4"]
 
 
+@pytest.mark.slow
 @needs("joblib")
 def test_what_is_to_be_made_anew_counts_only_if_it_was(sweep, alone, tmp_path, monkeypatch, capfd):
     words = ["run", *sweep, *places(tmp_path), *LAUNCHERS["joblib"]]
@@ -247,6 +255,7 @@ def test_a_corpus_of_several_chunks_is_encoded_by_several_workers(two_chunks, la
     assert all(getattr(shared, field) == getattr(alone, field) for field in SCORES)
 
 
+@pytest.mark.slow
 @needs("joblib")
 def test_shards_are_measured_by_many_workers(sharded, tmp_path, monkeypatch, capfd):
     many = [*sharded, *LAUNCHERS["joblib"]]
@@ -266,6 +275,7 @@ def test_shards_are_measured_by_many_workers(sharded, tmp_path, monkeypatch, cap
     assert "search: 1 job\n" in said and "measure: 2 jobs\n" in said and len(found(tmp_path)) == 1
 
 
+@pytest.mark.slow
 @needs("joblib")
 def test_of_shards_made_anew_the_record_counts_too(sharded, tmp_path, monkeypatch, capfd):
     for shard in ("1/2", "2/2"):
@@ -276,6 +286,7 @@ def test_of_shards_made_anew_the_record_counts_too(sharded, tmp_path, monkeypatc
     assert states(tmp_path) == before and "its worker ended before" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @needs("joblib")
 def test_between_waves_nothing_is_pruned_and_the_cache_is_the_one_that_was_named(sweep, tmp_path, monkeypatch):
     launch_wave, kept = launch._launch, []
@@ -326,6 +337,7 @@ def test_a_cluster_that_is_not_there_is_said_before_any_work(sweep, tmp_path, ca
     assert f"cannot start Ray, or reach it at {address} (ConnectionRefusedError" in said and "encode: " not in said
 
 
+@pytest.mark.slow
 @needs("joblib")
 @pytest.mark.parametrize("sign", ["+", "++"])
 def test_words_with_signs_are_the_launchers_too(sign, sweep, tmp_path, capfd):
