@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "hidden_states"
 """The key, among the features of a batch, of the output of the layer below the cut."""
+_ALIKE = 32  # tokens: texts whose lengths differ by less go through together
 _UNUSED = "pooler"  # a layer behind the token vectors, which ColBERT does not use
 
 
@@ -65,10 +66,20 @@ class LastLayers:
         return reached[0]
 
     def above(self, features: dict[str, torch.Tensor]) -> Float[torch.Tensor, "texts length hidden"]:
-        """The transformer's output, from `HIDDEN` and ``attention_mask``."""
-        output = self._above(inputs_embeds=features[HIDDEN], attention_mask=features["attention_mask"])
-        found: torch.Tensor = output.last_hidden_state
-        return found
+        """The transformer's output, from `HIDDEN` and ``attention_mask``; zeros behind the longest text of a group.
+
+        Texts of about the same length go through together: a passage has about half as many tokens as the longest one.
+        """
+        hidden, attention = features[HIDDEN], features["attention_mask"]
+        places = torch.arange(1, hidden.shape[1] + 1, device=hidden.device)
+        lengths = ((attention.bool() | hidden.any(dim=2)) * places).amax(dim=1)  # expansion tokens are not attended to
+        order, parts = lengths.argsort(), []
+        _, alike = (lengths[order] // _ALIKE).unique_consecutive(return_counts=True)
+        for rows in order.split(alike.tolist()):
+            longest = int(lengths[rows[-1]])
+            given = {"inputs_embeds": hidden[rows, :longest], "attention_mask": attention[rows, :longest]}
+            parts.append(nn.functional.pad(self._above(**given).last_hidden_state, (0, 0, 0, len(places) - longest)))
+        return torch.cat(parts)[order.argsort()]
 
     def names(self, model: ColBERT) -> list[str]:
         """The names, in the model, of the parameters above the cut, without the head's."""

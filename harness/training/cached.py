@@ -14,7 +14,7 @@ features that `harness.training.loss` expects. `CachedCollator`, for a head on a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,8 @@ class CachedTexts:
 
     Parameters
     ----------
-    texts
-        id -> text; the id of a text is the text.
+    groups
+        The texts, in groups; each group has a store of its own in the cache.
     query_length
         Tokens per query; None: the checkpoint's own.
     lengths
@@ -44,19 +44,19 @@ class CachedTexts:
     def __init__(
         self,
         encoder: Encoder,
-        texts: dict[str, str],
+        groups: Iterable[Sequence[str]],
         is_query: bool,
         query_length: int | None,
         lengths: Mapping[str, int],
         cut: int = 0,
     ) -> None:
         self._rows: dict[str, tuple[TokenStore, int]] = {}
-        names = list(texts)
-        for length, numbers in by_length(names, lengths).items():
-            some = {names[number]: names[number] for number in numbers}
-            store = encoder.backbone(Texts(some, "training", is_query, length or query_length), cut)
-            self._rows |= {text: (store, row) for row, text in enumerate(some)}
-        self.numbers = {text: number for number, text in enumerate(names)}
+        for texts in groups:
+            for length, numbers in by_length(texts, lengths).items():
+                some = {texts[number]: texts[number] for number in numbers}
+                store = encoder.backbone(Texts(some, "training", is_query, length or query_length), cut)
+                self._rows |= {text: (store, row) for row, text in enumerate(some)}
+        self.numbers = {text: number for number, text in enumerate(self._rows)}
 
     def __getitem__(self, text: str) -> np.ndarray:
         """float32 [tokens, hidden]: the vectors of one text."""

@@ -95,10 +95,9 @@ def in_memory(rows: Sequence[np.ndarray]) -> StoreInMemory:
 
 def _sides(encoder: Encoder, data: TrainingData, query_length: int | None, cut: int = 0) -> dict[bool, CachedTexts]:
     """Whether a side is that of the queries -> its texts' vectors below the cut."""
-    sides = {True: (data.queries, data.query_lengths), False: (data.documents, {})}
     return {
-        is_query: CachedTexts(encoder, texts, is_query, query_length, lengths, cut)
-        for is_query, (texts, lengths) in sides.items()
+        is_query: CachedTexts(encoder, data.texts(is_query), is_query, query_length, lengths, cut)
+        for is_query, lengths in ((True, data.query_lengths), (False, {}))
     }
 
 

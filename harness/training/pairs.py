@@ -52,11 +52,15 @@ class TrainingData:
     checked: list[str]
     lengths: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def queries(self) -> dict[str, str]:
-        """All query texts; the id of a text is the text."""
-        trained = (query for triples in self.triples.values() for query, *_ in triples)
-        return {text: text for text in sorted({*trained, *self.validation.queries.values()})}
+    def texts(self, is_query: bool) -> list[list[str]]:
+        """The texts of a side: those of each source, in order, then the others of the validation.
+
+        A source's texts are the same whichever sources stand beside it, so that they are encoded once for all choices.
+        """
+        part = slice(1) if is_query else slice(1, None)
+        sources = [{text for triple in triples for text in triple[part]} for triples in self.triples.values()]
+        held_out = self.validation.queries if is_query else self.validation.docs
+        return [sorted(some) for some in (*sources, set(held_out.values()).difference(*sources))]
 
     @property
     def query_lengths(self) -> dict[str, int]:
@@ -64,12 +68,6 @@ class TrainingData:
         held_out = ((name.split("/")[0], text) for name, text in self.validation.queries.items())
         trained = ((source, triple[0]) for source, triples in self.triples.items() for triple in triples)
         return {text: self.lengths[source] for source, text in (*held_out, *trained) if source in self.lengths}
-
-    @property
-    def documents(self) -> dict[str, str]:
-        """All document texts; the id of a text is the text."""
-        trained = (text for triples in self.triples.values() for triple in triples for text in triple[1:])
-        return {text: text for text in sorted({*trained, *self.validation.docs.values()})}
 
     @property
     def count(self) -> int:

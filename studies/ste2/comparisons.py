@@ -1,7 +1,8 @@
 """The comparisons of the study, on whatever has been measured (plan.md numbers the primary ones).
 
-A comparison is of gains: the trained arm's NDCG@10 less its control's, for each query in each training run, means over
-the draws of the evaluation. Tests are over queries and training runs (`harness.evaluation.significance`).
+A comparison is of gains: the trained arm's NDCG@10 less its control's, or less the untrained model's, for each query
+in each training run, means over the draws of the evaluation. Tests are over queries and training runs
+(`harness.evaluation.significance`).
 """
 
 from __future__ import annotations
@@ -12,16 +13,14 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from arms import CAPACITIES, DOMAINS, OBJECTIVES, RUNS, Arm  # beside this file
-from measure import DATASETS, PLAID_SETS, RECIPES, TRANSFER_SETS
+from arms import CONTROL, RUNS, TRAINED, Arm  # beside this file
+from measure import DATASETS, IN_DOMAIN, PLAID_SETS, RECIPES, SMALL_SETS, TRANSFER_SETS, UNTRAINED
 from shared import not_worse, rises
 
 from harness.evaluation.significance import Comparison, compare, deviations, holm
 from harness.tables import formats
 
 CARD, BEST = RECIPES
-IN_DOMAIN = DOMAINS["out"]
-"""Data sets whose training pairs the domain ``in`` trains on."""
 Arrays = Mapping[str, np.ndarray]
 Gain = dict[str, np.ndarray]
 """Data set -> difference of NDCG@10, [runs, queries]."""
@@ -51,13 +50,16 @@ class Question:
 
 def questions(arrays: Arrays) -> list[Question]:
     """The primary comparisons, in the order of plan.md."""
-    top, base = "layers:1", "head"
+    top = "layers:1"
     muvera = partial(gain, arrays, top, "out", "ste_muvera")
-    small = partial(gain, arrays, base, "out", "ste_muvera", CARD, "muvera", DATASETS)
+    layer, head = (
+        partial(gain, arrays, capacity, "out", "ste_muvera", CARD, "muvera", SMALL_SETS) for capacity in (top, "head")
+    )
     inside, outside = (
         partial(gain, arrays, top, domain, "ste_muvera", CARD, "muvera", IN_DOMAIN) for domain in ("in", "out")
     )
     smve = partial(gain, arrays, top, "out", "ste_smve", CARD, "smve", DATASETS)
+    plaid = partial(muvera, "none", "plaid", PLAID_SETS, against=UNTRAINED)
 
     def less(left: Make, right: Make) -> Make:
         def differences(runs: Sequence[int]) -> Gain:
@@ -70,10 +72,10 @@ def questions(arrays: Arrays) -> list[Question]:
     return [
         Question("1", "MUVERA gains, card's recipe", rises, card),
         Question("2", "MUVERA gains, center=recommended", rises, partial(muvera, BEST, "muvera", DATASETS)),
-        Question("3", "a layer gains more than the head alone", rises, less(card, small)),
+        Question("3", "a layer gains more than the head alone", rises, less(layer, head)),
         Question("4", "pairs of the collection add to the gain", rises, less(inside, outside)),
         Question("5", "SMVE gains, card's recipe", rises, smve),
-        Question("6", "PLAID does not fall", not_worse, partial(muvera, "none", "plaid", PLAID_SETS)),
+        Question("6", "PLAID does not fall", not_worse, plaid),
     ]
 
 
@@ -81,14 +83,15 @@ def gain(
     arrays: Arrays,
     capacity: str,
     domain: str,
-    judge: str,
+    objective: str,
     recipe: str,
     method: str,
     sets: Sequence[str],
     runs: Sequence[int],
     depth: int = 0,
+    against: str = CONTROL,
 ) -> Gain:
-    """Trained arms less their controls.
+    """Trained arms less their controls, or less the untrained model.
 
     Raises
     ------
@@ -99,8 +102,9 @@ def gain(
     for dataset in sets:
         pairs = []
         for run in runs:
-            arm = Arm(capacity, domain, judge, judge, run)
-            keys = [f"{dataset}/{one.name}/{recipe}/{method}/{depth}" for one in (arm, arm.control)]
+            arm = Arm(capacity, domain, objective, run)
+            names = (arm.name, UNTRAINED if against == UNTRAINED else arm.control.name)
+            keys = [f"{dataset}/{name}/{recipe}/{method}/{depth}" for name in names]
             if missing := [key for key in keys if key not in arrays]:
                 raise Missing(missing[0])
             trained, control = (arrays[key].astype(np.float64) for key in keys)
@@ -153,19 +157,21 @@ def primary(arrays: Arrays) -> pd.DataFrame:
 
 
 def exploratory(arrays: Arrays) -> pd.DataFrame:
-    """Gains of every capacity and domain: of the trained method and of others, exact MaxSim and PLAID, uncorrected."""
+    """Gains of every arm over its control and the untrained model, in every cell that was measured; uncorrected."""
     lines = []
-    for capacity in CAPACITIES:
-        for domain in DOMAINS:
-            for judge in OBJECTIVES:
+    for (capacity, domain), objectives in TRAINED.items():
+        for objective in objectives:
+            for against in (UNTRAINED,) if objective == CONTROL else (CONTROL, UNTRAINED):
                 for method, recipe, depth, sets in _cells(arrays):
-                    make = partial(gain, arrays, capacity, domain, judge, recipe, method, sets, depth=depth)
+                    cell = {"depth": depth, "against": against}
                     try:
-                        found, runs = measured(make)
+                        found, runs = measured(
+                            partial(gain, arrays, capacity, domain, objective, recipe, method, sets, **cell)
+                        )
                     except Missing:
                         continue
-                    names = {"Capacity": capacity, "Domain": domain, "Trained": judge, "Measured": method}
-                    where = {"Center": recipe, "rk": depth, "Sets": len(sets)}
+                    names = {"Capacity": capacity, "Domain": domain, "Trained": objective, "Against": against}
+                    where = {"Measured": method, "Center": recipe, "rk": depth, "Sets": len(sets)}
                     lines.append({**names, **where, **_shown(tested(found), runs)})
     return pd.DataFrame(lines)
 
@@ -174,9 +180,8 @@ def _cells(arrays: Arrays) -> Iterator[tuple[str, str, int, Sequence[str]]]:
     """Method, recipe, depth and data sets of each kind of cell that was measured."""
     kinds = sorted({tuple(key.split("/")[2:]) for key in arrays})
     for recipe, method, depth in kinds:
-        few = PLAID_SETS if method == "plaid" else TRANSFER_SETS if "+" in method else None
-        outside = tuple(name for name in DATASETS if name not in IN_DOMAIN)
-        for sets in [few] if few else [DATASETS, outside, IN_DOMAIN]:
+        few = PLAID_SETS if method == "plaid" else TRANSFER_SETS
+        for sets in (DATASETS, SMALL_SETS, IN_DOMAIN, few):
             yield method, recipe, int(depth), sets
 
 

@@ -1,7 +1,7 @@
 """What is measured of each model, data set by data set; what was measured is not measured again.
 
-Token vectors, candidates and indexes of a trained model are used once. They go to a cache of their own, which keeps
-only the vectors of the frozen layers from one model to the next.
+Token vectors and candidates of a trained model are used once. They go to a cache of their own, which keeps only the
+vectors of the frozen layers from one model to the next. The untrained model's stay in the usual cache.
 """
 
 from __future__ import annotations
@@ -10,23 +10,28 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from arms import LEFT_OUT, head, runs  # beside this file
-from shared import MODEL, MUVERA, MUVERA_OPTIONS, SMVE, SMVE_MAIN, SMVE_OPTIONS, changed
+from arms import DOMAINS, LEFT_OUT, Arm, head, runs  # beside this file
+from shared import MODEL, MUVERA, MUVERA_OPTIONS, SMVE, SMVE_MAIN, changed
 
 from harness import cli
 from harness.config import compose, entries, recommended
 from harness.data import loading
 from harness.run import run
 
+UNTRAINED = "untrained"
 DATASETS: tuple[str, ...] = tuple(entries.entry("suite", "offline8")["datasets"])
+IN_DOMAIN = DOMAINS["out"]
+"""Data sets whose training pairs the domain ``in`` trains on."""
+SMALL_SETS = ("cranfield", "npl", "dbpedia-entity-sample", "nfcorpus")
+"""Where all capacities are measured."""
 PLAID_SETS = ("scifact", "nfcorpus", "cranfield")
 TRANSFER_SETS = ("nfcorpus", "cranfield")
 DEPTHS = (0, 50, 100)
-DRAWS = 10
-TRANSFER_DRAWS = 3
+DRAWS, SMVE_DRAWS, TRANSFER_DRAWS = 10, 3, 3
 RECIPES = ("corpus", recommended.NAME)
 CARD = "center=corpus"
-_SMVE = [*SMVE, *changed(SMVE_MAIN)]
+_MUVERA = [*MUVERA, f"method.seeds={DRAWS}"]
+_SMVE = [*SMVE, *changed(SMVE_MAIN), CARD, f"method.seeds={SMVE_DRAWS}"]
 
 
 def records() -> Path:
@@ -34,15 +39,28 @@ def records() -> Path:
     return runs() / "results"
 
 
-def evaluate(name: str, dataset: str, with_plaid: bool) -> list[str]:
-    """Measure a model on a data set, and PLAID on it if that is asked for; what failed, in sentences."""
-    failures = _measured(name, [f"dataset={dataset}"], [*_cells(dataset, with_plaid)], records())
-    if dataset in PLAID_SETS and not list(records().glob(f"geometry/{dataset}/*head={name}.json")):
-        words = [*_base(name), f"dataset={dataset}", f"results_dir={records()}", "center=corpus"]
+def datasets_of(arm: Arm | None) -> tuple[str, ...]:
+    """The data sets on which an arm is measured; None: the untrained model."""
+    if arm is None or (arm.capacity, arm.domain) == ("layers:1", "out"):
+        return DATASETS
+    return IN_DOMAIN if arm.domain == "in" else SMALL_SETS
+
+
+def evaluate(arm: Arm | None, dataset: str) -> list[str]:
+    """Measure an arm on a data set; None: the untrained model. What failed, in sentences."""
+    name, most = arm.name if arm else UNTRAINED, datasets_of(arm) == DATASETS
+    failures = _measured(name, [f"dataset={dataset}"], [*_cells(arm, dataset)], records())
+    if most and dataset in PLAID_SETS and not list(records().glob(f"geometry/{dataset}/*{_suffix(name)}.json")):
+        words = [*_base(name), f"dataset={dataset}", f"results_dir={records()}", CARD]
         if cli.main(["geometry", *words]):
             failures.append(f"{dataset}: the geometry of {name} failed")
-    _clear()
     return failures
+
+
+def plaid(arm: Arm | None, dataset: str) -> list[str]:
+    """Measure PLAID itself on an arm; None: the untrained model. What failed, in sentences."""
+    name = arm.name if arm else UNTRAINED
+    return _measured(name, [f"dataset={dataset}"], [["method=plaid"]], records())
 
 
 def on_left_out(name: str) -> list[str]:
@@ -52,38 +70,40 @@ def on_left_out(name: str) -> list[str]:
         options = compose.composed(MODEL)
         path = loading.folder({"name": source, "path": None}, options.data_dir, Path(options.cache_dir).expanduser())
         words = ["dataset=local", f"dataset.path={path}", "dataset.split=train"]
-        cells = [["method=exact"], [*MUVERA, CARD, f"method.seeds={DRAWS}"], [*_SMVE, CARD, f"method.seeds={DRAWS}"]]
-        failures += _measured(name, words, cells, runs() / "choice")
-    _clear()
+        failures += _measured(name, words, [["method=exact"], [*_MUVERA, CARD]], runs() / "choice")
     return failures
 
 
-def _cells(dataset: str, with_plaid: bool) -> Iterator[list[str]]:
+def _cells(arm: Arm | None, dataset: str) -> Iterator[list[str]]:
     """The overrides of each cell on a data set."""
     yield ["method=exact"]
-    yield ["method=binary"]
     for center in RECIPES:
-        for method in (MUVERA, _SMVE):
-            yield [*method, f"center={center}", f"method.seeds={DRAWS}"]
-    if dataset in TRANSFER_SETS:
-        for method, variants in ((MUVERA, MUVERA_OPTIONS), (SMVE, SMVE_OPTIONS)):
-            for options in variants:
-                yield [*method, *changed(options), CARD, f"method.seeds={TRANSFER_DRAWS}"]
-    if with_plaid and dataset in PLAID_SETS:
-        yield ["method=plaid"]
+        yield [*_MUVERA, f"center={center}"]
+    whole, transfers = datasets_of(arm) == DATASETS, dataset in TRANSFER_SETS
+    if whole and (transfers or arm is None or arm.objective != "ste_muvera"):
+        yield _SMVE
+    if whole and transfers:
+        yield ["method=binary"]
+        for options in MUVERA_OPTIONS:
+            yield [*MUVERA, *changed(options), CARD, f"method.seeds={TRANSFER_DRAWS}"]
+
+
+def _suffix(name: str) -> str:
+    """What the names of a model's records end in."""
+    return "answerai_colbert_small" if name == UNTRAINED else f"head={name}"
 
 
 def _base(name: str) -> list[str]:
     """The overrides of a model."""
-    return [*MODEL, f"model.head={head(name)}", f"cache_dir={_scratch()}"]
+    return [*MODEL] if name == UNTRAINED else [*MODEL, f"model.head={head(name)}", f"cache_dir={_scratch()}"]
 
 
 def _measured(name: str, data: Sequence[str], cells: Sequence[list[str]], results: Path) -> list[str]:
-    if not head(name).exists():
-        return [f"{name} is not trained yet"]
     depths = f"depths=[{','.join(map(str, DEPTHS))}]"
     base = [*_base(name), *data, depths, "reference=null", f"results_dir={results}"]
-    return run([compose.composed(compose.expand([*base, *cell])) for cell in cells])
+    failures = run([compose.composed(compose.expand([*base, *cell])) for cell in cells])
+    _clear()
+    return failures
 
 
 def _scratch() -> Path:

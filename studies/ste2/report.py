@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from arms import RESULTS  # beside this file
+from arms import RESULTS, arms, head  # beside this file
 from comparisons import exploratory, primary
-from measure import CARD, DATASETS
+from measure import CARD, DATASETS, UNTRAINED
 from measure import records as folder
 from shared import SMVE_MAIN
 
@@ -19,20 +20,26 @@ from harness.system.files import read_arrays, write_arrays, write_text
 from harness.tables import formats
 
 ARRAYS = RESULTS / "scores.npz"
+KEPT = ("head", "adapter")
+"""Capacities whose weights are committed; a layer has 7 MB in each arm."""
 _MAIN = {f"{name}={value}" for name, value in SMVE_MAIN.items()}
 
 
 def collect() -> None:
-    """Write scores.npz (``data set/model/recipe/method/depth`` -> [queries]) and geometry.csv."""
+    """Write scores.npz (``data set/model/recipe/method/depth`` -> [queries]) and geometry.csv; keep small heads."""
     write_arrays(ARRAYS, **scores(records.read_all(folder(), DATASETS)))
     found = [json.loads(path.read_text()) for path in sorted(folder().glob("geometry/*/*.json"))]
     write_text(RESULTS / "geometry.csv", shapes(found).to_csv(index=False, float_format="%.6g"))
+    (RESULTS / "heads").mkdir(exist_ok=True)
+    for arm in arms(KEPT):
+        if head(arm.name).exists():
+            shutil.copyfile(head(arm.name), RESULTS / "heads" / f"{arm.name}.safetensors")
 
 
 def shapes(found: list[dict[str, Any]]) -> pd.DataFrame:
     """How the document tokens of each model lie, on each data set and under each centering that was measured."""
     lines = [
-        {"Model": one["model"].rpartition("head=")[2], "Data set": one["dataset"], "Space": space, **measures}
+        {"Model": _model(one["model"]), "Data set": one["dataset"], "Space": space, **measures}
         for one in found
         for space, measures in one["documents"].items()
         if isinstance(measures, dict)
@@ -44,7 +51,7 @@ def scores(found: list[records.Record]) -> dict[str, np.ndarray]:
     """The scores of records, means over their draws; those without depths stand at depth 0."""
     arrays = {}
     for record in found:
-        model = record.model.rpartition("head=")[2]
+        model = _model(record.model)
         for depth, values in record.per_query.items():
             at = "0" if depth == records.FINAL else depth
             key = f"{record.dataset}/{model}/{_recipe(record.center)}/{method_of(record.method)}/{at}"
@@ -59,6 +66,11 @@ def method_of(variant: str) -> str:
     if name == "smve":
         others = [] if set(others) == _MAIN else others or ["default"]
     return "+".join([name, *others])
+
+
+def _model(name: str) -> str:
+    """What the study calls a model of the records: the arm whose file it reads."""
+    return name.rpartition("head=")[2] if "head=" in name else UNTRAINED
 
 
 def _recipe(center: str) -> str:
@@ -89,7 +101,8 @@ def write() -> None:
     text = f"""# Straight-through training: capacity and domain
 
 Written by `python studies/ste2/study.py report`; the design is in [plan.md](../../studies/ste2/plan.md). Gains are
-those of a trained arm over its control, in points of NDCG@10 x 100, of the first stage alone.
+those of a trained arm over its control (6: over the untrained model), in points of NDCG@10 x 100, of the first stage
+alone.
 
 ## Primary comparisons
 

@@ -1,4 +1,4 @@
-"""The rule that chooses a recipe, from what runs measured on sources that they did not train on."""
+"""The rule that chooses a learning rate, from what runs measured on sources that they did not train on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 TOLERANCE = 0.003
-"""How much NDCG@10 of exact MaxSim a recipe may lose to the untrained model."""
+"""How much NDCG@10 of exact MaxSim a candidate may lose to the untrained model."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Measured:
     first_stage: float
 
 
-def choose(candidates: Mapping[str, Measured], untrained: Measured) -> str:
-    """The recipe with the best first stage among those that keep exact MaxSim; if none does, the one that loses least.
+def choose(candidates: Mapping[float, Measured], untrained: Measured) -> float:
+    """The one with the best first stage among those that keep exact MaxSim; if none does, the one that loses least.
 
     Candidates stand in order, from the smallest step on: of equal ones the first is taken.
     """

@@ -1,14 +1,15 @@
 """The second study of straight-through regularization: capacity and domain, over training runs. plan.md says why.
 
-    python studies/ste2/study.py choose [CAPACITY ...]    recipes, on sources that training left out: chosen.json
-    python studies/ste2/study.py train [CAPACITY ...]     every arm, with the recipe that was chosen
+    python studies/ste2/study.py choose [CAPACITY ...]    learning rates, on sources that training left out: chosen.json
+    python studies/ste2/study.py train [CAPACITY ...]     every arm, with the rate that was chosen
     python studies/ste2/study.py evaluate [CAPACITY ...] [DATASET ...]
                                                           every cell of the untrained model and of the trained arms
-    python studies/ste2/study.py collect                  records to scores.npz, geometries to geometry.csv
+    python studies/ste2/study.py plaid [DATASET ...]      PLAID itself, untrained and of the arms that change most
+    python studies/ste2/study.py collect                  records to scores.npz, geometries to geometry.csv, and heads
     python studies/ste2/study.py report                   scores.npz to comparisons.csv and README.md
 
-Every command goes on where it was stopped; a capacity is head, adapter, layers:1 or layers:4, and without one all are
-taken. It needs HARNESS_DATA and HARNESS_MODELS; trained models and records lie in HARNESS_CACHE/ste2.
+Every command goes on where it was stopped; a capacity is head, adapter or layers:1, and without one all are taken. It
+needs HARNESS_DATA and HARNESS_MODELS; trained models and records lie in HARNESS_CACHE/ste2.
 """
 
 from __future__ import annotations
@@ -18,65 +19,68 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from arms import (  # beside this file, as are measure, report, rule and shared
+from arms import (  # beside this file, as are measure, report and rule
     CAPACITIES,
-    CHOOSES_FOR,
+    CHOOSES,
     CHOSEN,
     DOMAINS,
     LEFT_OUT,
-    OBJECTIVES,
+    RATES,
+    Arm,
     arms,
-    candidates,
     chosen,
     head,
-    recipe_of,
+    rate_of,
     runs,
     training,
 )
-from measure import DATASETS, evaluate, on_left_out
+from measure import DATASETS, PLAID_SETS, UNTRAINED, datasets_of, evaluate, on_left_out, plaid
 from rule import Measured
 from rule import choose as best
-from shared import own_head
 
 from harness import cli, records
 from harness.system.files import write_json
 
-UNTRAINED = "untrained"
-
 
 def choose(capacities: Sequence[str]) -> list[str]:
-    """Choose the recipe of each objective and capacity, from a run of each candidate; what failed, in sentences."""
-    own_head.write(head(UNTRAINED))
-    failures, found = on_left_out(UNTRAINED), chosen()
-    for capacity in [one for one in capacities if one not in CHOOSES_FOR]:
-        for objective, method in OBJECTIVES.items():
-            measured = {}
-            for number, recipe in enumerate(candidates(objective)):
-                name = f"choice-{capacity.replace(':', '')}-{objective}-{number}"
-                left_out = (*DOMAINS["out"], *LEFT_OUT)
-                failures += _trained(name, training(capacity, objective, recipe, 0, left_out)) or on_left_out(name)
-                measured[recipe] = _on_left_out(name, method)
-            if not failures:
-                recipe = best(measured, _on_left_out(UNTRAINED, method))
-                found = {**found, capacity: {**found.get(capacity, {}), objective: recipe}}
-                write_json(CHOSEN, found)
+    """Choose the learning rate of each capacity, from a run of each candidate; what failed, in sentences."""
+    failures, left_out = on_left_out(UNTRAINED), (*DOMAINS["out"], *LEFT_OUT)
+    for capacity in capacities:
+        measured, arm = {}, Arm(capacity, "out", CHOOSES, 0)
+        for rate in RATES:
+            name = f"choice-{capacity.replace(':', '')}-{rate:g}"
+            failures += _trained(name, training(arm, rate, left_out)) or on_left_out(name)
+            measured[rate] = _on_left_out(f"head={name}")
+        if not failures:
+            write_json(CHOSEN, {**chosen(), capacity: best(measured, _on_left_out("answerai_colbert_small"))})
     return failures
 
 
 def train(capacities: Sequence[str]) -> list[str]:
     """Train every arm; what failed, in sentences."""
-    failures = []
-    for arm in arms(capacities):
-        words = training(arm.capacity, arm.objective, recipe_of(arm), arm.run, DOMAINS[arm.domain])
-        failures += _trained(arm.name, words)
-    return failures
+    return [
+        failure
+        for arm in arms(capacities)
+        for failure in _trained(arm.name, training(arm, rate_of(arm), DOMAINS[arm.domain]))
+    ]
 
 
 def measure(capacities: Sequence[str], datasets: Sequence[str]) -> list[str]:
     """Measure the untrained model and every arm; what failed, in sentences."""
-    own_head.write(head(UNTRAINED))
-    models = [(UNTRAINED, True), *((arm.name, arm.meets_plaid) for arm in arms(capacities))]
-    return [failure for model, plaid in models for dataset in datasets for failure in evaluate(model, dataset, plaid)]
+    return [
+        failure
+        for arm in (None, *arms(capacities))
+        for dataset in datasets_of(arm)
+        if dataset in datasets
+        for failure in evaluate(arm, dataset)
+    ]
+
+
+def measure_plaid(datasets: Sequence[str]) -> list[str]:
+    """Measure PLAID on the untrained model and on the arms of the last layer; what failed, in sentences."""
+    changed = [arm for arm in arms(["layers:1"]) if arm.domain == "out" and arm.objective != "ste_smve"]
+    sets = [dataset for dataset in PLAID_SETS if dataset in datasets]
+    return [failure for arm in (None, *changed) for dataset in sets for failure in plaid(arm, dataset)]
 
 
 def _trained(name: str, words: list[str]) -> list[str]:
@@ -85,16 +89,16 @@ def _trained(name: str, words: list[str]) -> list[str]:
     return [f"the training of {name} failed"] if cli.main(["train", *words, output]) else []
 
 
-def _on_left_out(name: str, method: str) -> Measured:
-    """The means of a model over the left-out sources."""
+def _on_left_out(suffix: str) -> Measured:
+    """The means of a model over the left-out sources; its records' name of the model ends in `suffix`."""
     found: dict[str, list[float]] = {}
     for record in records.read_all(runs() / "choice"):
-        if record.model.endswith(f"head={name}"):
-            kind = record.method.split("+")[0]
-            found.setdefault(kind, []).append(record.ndcg10[records.FINAL if kind == "exact" else "0"])
-    if any(len(found.get(kind, [])) != len(LEFT_OUT) for kind in ("exact", method)):
+        if record.model.endswith(suffix):
+            score = record.ndcg10[records.FINAL if record.method == "exact" else "0"]
+            found.setdefault(record.method, []).append(score)
+    if any(len(found.get(method, [])) != len(LEFT_OUT) for method in ("exact", "muvera")):
         return Measured(float("-inf"), float("-inf"))  # it failed, and the failure is reported
-    return Measured(float(np.mean(found["exact"])), float(np.mean(found[method])))
+    return Measured(float(np.mean(found["exact"])), float(np.mean(found["muvera"])))
 
 
 def main() -> int:
@@ -104,19 +108,31 @@ def main() -> int:
     command, *words = sys.argv[1:] or [""]
     capacities = [one for one in CAPACITIES if one in words] or CAPACITIES
     datasets = [one for one in DATASETS if one in words] or DATASETS
-    known = {*CAPACITIES, *(DATASETS if command == "evaluate" else ())}
-    if command in ("choose", "train", "evaluate") and set(words) <= known:
-        by_command = {"choose": choose, "train": train, "evaluate": lambda some: measure(some, datasets)}
-        failures = by_command[command](capacities)
-        sys.stderr.write("".join(f"{failure}\n" for failure in failures))
-        return int(bool(failures))
-    if command in ("collect", "report") and not words:
+    takes = {
+        "choose": {*CAPACITIES},
+        "train": {*CAPACITIES},
+        "evaluate": {*CAPACITIES, *DATASETS},
+        "plaid": {*PLAID_SETS},
+        "collect": set(),
+        "report": set(),
+    }
+    if command not in takes or not takes[command].issuperset(words):
+        sys.stderr.write(__doc__ or "")
+        return 2
+    if command in ("collect", "report"):
         import report  # beside this file
 
         (report.collect if command == "collect" else report.write)()
         return 0
-    sys.stderr.write(__doc__ or "")
-    return 2
+    by_command = {
+        "choose": lambda: choose(capacities),
+        "train": lambda: train(capacities),
+        "evaluate": lambda: measure(capacities, datasets),
+        "plaid": lambda: measure_plaid(datasets),
+    }
+    failures = by_command[command]()
+    sys.stderr.write("".join(f"{failure}\n" for failure in failures))
+    return int(bool(failures))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ FOLDER = Path(__file__).parents[2] / "studies" / "ste2"
 @pytest.fixture
 def study(monkeypatch, tmp_path):
     """Its modules, with results in a temporary folder."""
-    names = ("arms", "rule", "comparisons", "report")
+    names = ("arms", "measure", "rule", "comparisons", "report")
     found = SimpleNamespace(**dict(zip(names, scripts.of_study(monkeypatch, "ste2", *names), strict=True)))
     monkeypatch.setattr(found.report, "RESULTS", tmp_path)
     monkeypatch.setattr(found.report, "ARRAYS", tmp_path / "scores.npz")
@@ -38,31 +39,44 @@ def test_it_starts():
 
 def test_every_arm_has_a_name_a_control_and_words_that_compose(study):
     arms = study.arms.arms()
-    assert len({arm.name for arm in arms}) == len(arms) == 3 * 4 * 2 * 2 * 2
-    assert {arm.run for arm in arms[: len(arms) // 3]} == {0}
-    for arm in arms[:: len(arms) // 6]:
-        recipe = study.arms.candidates(arm.judge)[0]
-        left_out = study.arms.DOMAINS[arm.domain]
-        options = compose.composed(study.arms.training(arm.capacity, arm.objective, recipe, 1, left_out))
+    assert len({arm.name for arm in arms}) == len(arms) == 3 * 9
+    assert {arm.run for arm in arms[: len(arms) // 3]} == {0} and all(arm.control in arms for arm in arms)
+    for arm in arms[:9]:
+        left_out = (*study.arms.DOMAINS[arm.domain], *study.arms.LEFT_OUT)
+        options = compose.composed(study.arms.training(replace(arm, run=1), 5e-5, left_out))
         assert options.train.trainable == arm.capacity and not set(left_out) & set(options.train_data.sources)
         assert options.train.seed == 1 and options.objective.get("codes", {}).get("seed", 1001) == 1001
+        assert options.train.learning_rate == 5e-5 and options.model.dtype == "float32"
+        pairs = sum(source["pairs"] for source in options.train_data.sources.values())
+        assert pairs > options.train.max_steps * options.train.batch_size
+        assert options.objective.query_tokens == ("all" if arm == arm.control else "real")
+
+
+def test_the_cells_of_an_arm_compose(study):
+    """The card's recipe and the best one on every set, and SMVE where it was trained for or is a control."""
+    arm = study.arms.Arm("layers:1", "out", "ste_smve", 0)
+    for dataset, count in (("scifact", 4), ("cranfield", 10)):
+        cells = [compose.composed([*study.measure.MODEL, *words]) for words in study.measure._cells(arm, dataset)]
+        assert len(cells) == count and {"corpus", "shrunk"} <= {cell.center.name for cell in cells}
+    assert study.measure.datasets_of(arm) == study.measure.datasets_of(None) == study.measure.DATASETS
+    assert study.measure.datasets_of(replace(arm, domain="in")) == ("nq-open-gold", "scifact")
 
 
 def test_the_rule_keeps_exact_maxsim(study):
     measured = study.rule.Measured
     start = measured(0.500, 0.30)
-    candidates = {"slow": measured(0.499, 0.32), "good": measured(0.498, 0.34), "fast": measured(0.49, 0.50)}
-    assert study.rule.choose(candidates, start) == "good"
-    candidates["good"] = candidates["slow"]
-    assert study.rule.choose(candidates, start) == "slow"
-    assert study.rule.choose({"fast": measured(0.45, 0.6), "mad": measured(0.4, 0.7)}, start) == "fast"
+    candidates = {1e-5: measured(0.499, 0.32), 5e-5: measured(0.498, 0.34), 2e-4: measured(0.49, 0.50)}
+    assert study.rule.choose(candidates, start) == 5e-5
+    candidates[5e-5] = candidates[1e-5]
+    assert study.rule.choose(candidates, start) == 1e-5
+    assert study.rule.choose({2e-4: measured(0.45, 0.6), 1e-3: measured(0.4, 0.7)}, start) == 2e-4
 
 
 def made_up(study, capacities, runs, gains):
     """Scores of made-up records; `gains`: (judge, method) -> what training adds for every query."""
     rng, found = np.random.default_rng(4), []
-    for arm in study.arms.arms(capacities):
-        if arm.run not in runs:
+    for arm in (*study.arms.arms(capacities), None):
+        if arm and arm.run not in runs:
             continue
         for dataset in study.comparisons.DATASETS:
             queries = np.random.default_rng(len(dataset)).uniform(0.2, 0.6, 40)
@@ -72,10 +86,10 @@ def made_up(study, capacities, runs, gains):
                 ("smve+anchors=hadamard+keep=16+width=16384", "corpus", "0"),
                 ("plaid", "none", records.FINAL),
             ):
-                added = gains.get((arm.objective, method.split("+")[0]), 0.0)
+                added = gains.get((arm and arm.objective, method.split("+")[0]), 0.0)
                 values = queries + added + rng.normal(0, 0.02, 40)
                 more = {"per_query": {depth: values.tolist()}, "dataset": dataset, "center": center}
-                model = f"answerai_colbert_small+dtype=bfloat16+head={arm.name}"
+                model = f"answerai_colbert_small+head={arm.name}" if arm else "answerai_colbert_small"
                 found.append(SimpleNamespace(model=model, method=method, **more))
     return study.report.scores(found)
 
@@ -92,7 +106,7 @@ def test_the_report_finds_what_was_made_up(study, tmp_path):
     study.report.write()
     assert "| 6 | PLAID does not fall |" in (tmp_path / "README.md").read_text()
     others = (tmp_path / "comparisons.csv").read_text().splitlines()
-    assert any(line.startswith("head,out,ste_muvera,muvera,corpus,0,8,") for line in others)
+    assert any(line.startswith("head,out,ste_muvera,contrastive,muvera,corpus,0,8,") for line in others)
     assert "head-out-ste_muvera-0,corpus,muvera,0," in (tmp_path / "means.csv").read_text()
 
 
@@ -102,7 +116,8 @@ def test_the_report_works_on_what_has_been_measured(study):
     assert found["Verdict"].str.startswith("not measured").all()
     others = study.comparisons.exploratory(arrays)
     one = others[(others["Trained"] == "ste_muvera") & (others["Measured"] == "muvera") & (others["Sets"] == 8)]
-    assert (one["Runs"] == 1).all() and one["Points"].astype(float).to_numpy() == pytest.approx(3, abs=0.5)
+    assert (one["Runs"] == 1).all() and set(one["Against"]) == {"contrastive", "untrained"}
+    assert one["Points"].astype(float).to_numpy() == pytest.approx(3, abs=0.5)
     assert study.comparisons.primary({})["Verdict"].str.startswith("not measured").all()
 
 

@@ -15,7 +15,7 @@ from harness.config import entries
 from harness.models import adapter, heads
 from harness.models.checkpoint import load as load_model
 from harness.models.checkpoint import locate
-from harness.models.layers import HIDDEN, LastLayers
+from harness.models.layers import HIDDEN, LastLayers, placed
 from harness.system.errors import HarnessError
 from harness.training.cached import CachedTexts, LayersCollator
 from harness.training.codes import MuveraCodes
@@ -23,7 +23,7 @@ from harness.training.loss import STEContrastive, TokenMeans
 from harness.training.queries import MASK, CodesMask
 from harness.training.trainer import _trainable
 from harness.vectors.encode import Encoder
-from harness.vectors.forward import vectors
+from harness.vectors.forward import looked_at, vectors
 
 CPU = torch.device("cpu")
 TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
@@ -78,6 +78,22 @@ def test_the_layers_below_and_above_the_cut_are_the_transformer(path, expansion,
         found = last.above(features)
     assert not torch.allclose(features[HIDDEN], whole, atol=0.01)
     torch.testing.assert_close(found, whole, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("is_query", [True, False])
+def test_texts_of_other_lengths_stand_where_they_stood(path, is_query, rng):
+    """Texts of about the same length go through together, without the padding of the longest; in the order given."""
+    model = load(path)
+    last = LastLayers(model, 1)
+    texts = [" ".join(rng.choice(WORDS, count)) for count in rng.permutation(21) + 1]
+    features = model.tokenize(texts, is_query=is_query)
+    seen = looked_at(model, features, is_query)
+    with torch.no_grad():
+        whole = model[0](dict(features))["token_embeddings"]
+        below = last.below(features)
+        found = last.above({**features, HIDDEN: placed([row[m] for row, m in zip(below, seen, strict=True)], seen)})
+    assert found.shape == whole.shape
+    torch.testing.assert_close(found[seen], whole[seen], atol=1e-6, rtol=1e-5)
 
 
 def test_a_cut_below_all_layers_is_behind_the_embeddings(path):
@@ -138,9 +154,9 @@ def test_steps_on_cached_outputs_are_those_through_the_whole_model(path, tmp_pat
     else:
         tiny = encoder(path, tmp_path)
         queries, documents = (
-            {t: t for e in examples() for k, t in e.items() if (k == "query") is q} for q in (True, False)
+            [t for e in examples() for k, t in e.items() if (k == "query") is q] for q in (True, False)
         )
-        sides = (CachedTexts(tiny, texts, q, 12, {}, 1) for texts, q in ((queries, True), (documents, False)))
+        sides = (CachedTexts(tiny, [texts], q, 12, {}, 1) for texts, q in ((queries, True), (documents, False)))
         batch = LayersCollator(model, *sides, {})(examples())
     found, mean = three_steps(model, batch, last)
     moved = {name for name in before if not torch.equal(before[name], wanted[name])}
@@ -250,9 +266,10 @@ def test_queries_have_the_lengths_of_their_sources(path, tmp_path):
     """In the cache, in the batches, and in what the codes see; the model keeps its own length."""
     tiny = encoder(path, tmp_path)
     model, last = _trainable(tiny.pylate(12), "layers:1", 0)
-    asked = {text: text for text in ("wing flow heat", "drag lift")}
+    asked = ("wing flow heat", "drag lift")
     lengths = {"drag lift": 20}
-    queries, documents = (CachedTexts(tiny, asked, True, 12, lengths, 1), CachedTexts(tiny, asked, False, None, {}, 1))
+    queries = CachedTexts(tiny, [asked[:1], asked], True, 12, lengths, 1)
+    documents = CachedTexts(tiny, [asked], False, None, {}, 1)
     assert [len(queries[text]) for text in asked] == [12, 20]
     rows = [{"query": "drag lift", "positive": "wing flow heat"}]
     batch = CodesMask(LayersCollator(model, queries, documents, lengths), model, "real", lengths)(rows)

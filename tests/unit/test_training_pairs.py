@@ -60,9 +60,9 @@ def excluding(tmp_path, monkeypatch):
 
 def used(data):
     """All texts of queries, and of documents, in training and in validation."""
-    documents = [*data.documents.values()]
-    assert set(documents) >= {text for triples in data.triples.values() for triple in triples for text in triple[1:]}
-    return set(data.queries.values()), set(documents)
+    queries, documents = ({text for group in data.texts(is_query) for text in group} for is_query in (True, False))
+    assert documents >= {text for triples in data.triples.values() for triple in triples for text in triple[1:]}
+    return queries, documents
 
 
 def test_test_queries_are_kept_out(tmp_path, source, excluding):
@@ -190,7 +190,17 @@ def test_sources_do_not_mix(tmp_path, source):
         for query, *documents in data.triples[name]:
             assert query in queries.values() and set(documents) <= set(docs.values())
     assert {doc.split("/")[0] for doc in data.validation.docs} == {"one", "two"}
-    assert data.queries == {text: text for text in sorted(data.queries)} and len(data.queries) == 80
+    assert len(used(data)[0]) == 80
+
+
+def test_a_sources_texts_do_not_depend_on_those_beside_it(tmp_path, source):
+    """They are encoded once for every choice of sources; the validation has the rest, each text once."""
+    one, two = source("one"), source("two")
+    alone, both = load(tmp_path, one[0]), load(tmp_path, one[0], two[0])
+    for is_query in (True, False):
+        groups = both.texts(is_query)
+        assert len(groups) == 3 and groups[0] and groups[0] == alone.texts(is_query)[0]
+        assert not set(groups[2]) & {*groups[0], *groups[1]} and len(set(groups[2])) == len(groups[2])
 
 
 def test_the_same_seed_draws_the_same(tmp_path, source):
@@ -240,7 +250,8 @@ def test_nothing_left_is_a_sentence(tmp_path, source, excluding):
 def test_documents_without_text_are_not_used(tmp_path, source):
     folder, *_ = source("one", {f"d{i}": "" for i in range(10)})
     data = load(tmp_path, folder)
-    assert "" not in data.documents and len(data.queries) == 30
+    queries, documents = used(data)
+    assert "" not in documents and len(queries) == 30
 
 
 def test_grams_are_runs_of_eight_words():
