@@ -322,7 +322,8 @@ def test_a_sweep_has_a_folder_for_each(words, tmp_path, capsys):
     assert {facts(path)["identity"]["alpha"] for path in folders} == {0.1, 0.9}
     out = capsys.readouterr().out
     assert all(str(path) in out for path in folders)
-    assert len([path for path in (tmp_path / "tokens").iterdir() if path.is_dir()]) == 2  # one backbone for both
+    stores = [path for path in (tmp_path / "tokens").iterdir() if path.is_dir()]
+    assert len(stores) == 2 * 2  # sides of the source, and of the rest of the validation: one backbone for both
 
 
 def test_the_backbone_is_read_from_the_cache(runs, words, tmp_path, monkeypatch):
