@@ -150,10 +150,8 @@ def primary(arrays: Arrays) -> pd.DataFrame:
     corrected = dict(zip([one[1].number for one in gains], holm([one[2].p for one in gains]), strict=True))
     for line, question, found, runs in results:
         p = corrected.get(question.number, found.p)
-        lines.append(
-            {**line, **_shown(found, runs), "p": formats.decimals(p, 4), "Verdict": question.verdict(found, p)}
-        )
-    return pd.DataFrame(lines).sort_values("No.", ignore_index=True).fillna("").astype(str)
+        lines.append({**line, **shown(found, runs), "p": formats.decimals(p, 4), "Verdict": question.verdict(found, p)})
+    return pd.DataFrame(lines).sort_values("No.", ignore_index=True).astype(object).fillna("").astype(str)
 
 
 def exploratory(arrays: Arrays) -> pd.DataFrame:
@@ -172,7 +170,7 @@ def exploratory(arrays: Arrays) -> pd.DataFrame:
                         continue
                     names = {"Capacity": capacity, "Domain": domain, "Trained": objective, "Against": against}
                     where = {"Measured": method, "Center": recipe, "rk": depth, "Sets": len(sets)}
-                    lines.append({**names, **where, **_shown(tested(found), runs)})
+                    lines.append({**names, **where, **shown(tested(found), runs)})
     return pd.DataFrame(lines)
 
 
@@ -185,7 +183,7 @@ def _cells(arrays: Arrays) -> Iterator[tuple[str, str, int, Sequence[str]]]:
             yield method, recipe, int(depth), sets
 
 
-def _shown(found: Comparison, runs: int) -> dict[str, str | int]:
+def shown(found: Comparison, runs: int) -> dict[str, str | int]:
     """A comparison in points of NDCG@10 x 100."""
     low, high = (formats.signed(100 * value, 2) for value in (found.ci_low, found.ci_high))
     return {"Points": formats.signed(100 * found.delta, 2), "95 % interval": f"{low} to {high}", "Runs": runs}

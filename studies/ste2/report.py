@@ -6,9 +6,10 @@ import json
 import shutil
 from typing import Any
 
+import claims  # beside this file, as are arms, comparisons and measure
 import numpy as np
 import pandas as pd
-from arms import RESULTS, arms, head  # beside this file
+from arms import RESULTS, arms, head
 from comparisons import exploratory, primary
 from measure import CARD, DATASETS, UNTRAINED
 from measure import records as folder
@@ -94,8 +95,9 @@ def means(arrays: dict[str, np.ndarray]) -> pd.DataFrame:
 
 def write() -> None:
     """Write the tables of what has been measured."""
-    arrays = read_arrays(ARRAYS)
-    others = exploratory(arrays)
+    arrays, geometry = read_arrays(ARRAYS), RESULTS / "geometry.csv"
+    others, planned = exploratory(arrays), primary(arrays)
+    of_card = claims.table(arrays, planned, pd.read_csv(geometry) if geometry.exists() else pd.DataFrame())
     write_text(RESULTS / "comparisons.csv", others.to_csv(index=False))
     write_text(RESULTS / "means.csv", means(arrays).to_csv(index=False, float_format="%.2f"))
     text = f"""# Straight-through training: capacity and domain
@@ -106,7 +108,14 @@ alone.
 
 ## Primary comparisons
 
-{formats.pipes(primary(arrays))}
+{formats.pipes(planned)}
+
+## The card's claims
+
+Points are gains over the control (PLAID: over the untrained model); changes of the stable rank are in percent. Every draw
+of the evaluation is another than the training's.
+
+{formats.pipes(of_card)}
 
 All other gains are exploratory: [comparisons.csv](comparisons.csv). Means of every model: [means.csv](means.csv); how
 its vectors lie: [geometry.csv](geometry.csv).

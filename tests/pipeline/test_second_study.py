@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[2] / "studies" / "ste2"
 @pytest.fixture
 def study(monkeypatch, tmp_path):
     """Its modules, with results in a temporary folder."""
-    names = ("arms", "measure", "rule", "comparisons", "report")
+    names = ("arms", "measure", "rule", "comparisons", "claims", "report")
     found = SimpleNamespace(**dict(zip(names, scripts.of_study(monkeypatch, "ste2", *names), strict=True)))
     monkeypatch.setattr(found.report, "RESULTS", tmp_path)
     monkeypatch.setattr(found.report, "ARRAYS", tmp_path / "scores.npz")
@@ -104,7 +104,8 @@ def test_the_report_finds_what_was_made_up(study, tmp_path):
     assert float(found["Points"]["1"]) == pytest.approx(3, abs=0.3) and (found["Runs"] == "3").all()
     write_arrays(study.report.ARRAYS, **arrays)
     study.report.write()
-    assert "| 6 | PLAID does not fall |" in (tmp_path / "README.md").read_text()
+    text = (tmp_path / "README.md").read_text()
+    assert "| 6 | PLAID does not fall |" in text and "| MUVERA alone rises | primary, 1 | holds |" in text
     others = (tmp_path / "comparisons.csv").read_text().splitlines()
     assert any(line.startswith("head,out,ste_muvera,contrastive,muvera,corpus,0,8,") for line in others)
     assert "head-out-ste_muvera-0,corpus,muvera,0," in (tmp_path / "means.csv").read_text()
@@ -129,6 +130,24 @@ def test_a_methods_name_says_how_it_differs_from_the_studys_own(study):
         "muvera+bits=6": "muvera+bits=6",
     }
     assert {name: study.report.method_of(name) for name in {**own, **others}} == {**own, **others}
+
+
+def test_the_claims_that_were_measured_have_a_line(study):
+    arrays = made_up(study, ("layers:1",), (0, 1, 2), {("ste_muvera", "muvera"): 0.03, ("ste_smve", "muvera"): 0.02})
+    names = ["untrained", *(f"layers1-out-{name}-{run}" for run in (0, 1) for name in ("ste_muvera", "contrastive"))]
+    ranks = dict(zip(names, (10.0, 8.0, 5.0, 9.0, 5.0), strict=True))
+    lines = [
+        {"Model": name, "Data set": "nfcorpus", "Space": "raw", "stable_rank": rank} for name, rank in ranks.items()
+    ]
+    lines += [{**line, "Space": "centered"} for line in lines]
+    found = study.claims.table(arrays, study.comparisons.primary(arrays), study.report.pd.DataFrame(lines))
+    by_claim = found.set_index("Claim")
+    assert by_claim.loc["MUVERA alone rises", "Verdict"] == "holds"
+    carried = by_claim.loc["It carries over to the other method (SMVE to MUVERA)"]
+    assert float(carried["Points"]) == pytest.approx(2, abs=0.3) and carried["Test"] == "exploratory, 8 sets"
+    falls = found[found["Claim"].str.startswith("The raw space")].set_index("Test")
+    assert falls["Points"]["exploratory, against untrained"] == "-15.0 ± 7.1 %"
+    assert falls["Points"]["exploratory, against contrastive"] == "+70.0 ± 14.1 %"
 
 
 def test_geometries_become_a_table(study):
