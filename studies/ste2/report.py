@@ -112,8 +112,8 @@ alone.
 
 ## The card's claims
 
-Points are gains over the control (PLAID: over the untrained model); changes of the stable rank are in percent. Every draw
-of the evaluation is another than the training's.
+Points are gains over the control (PLAID: over the untrained model); changes of the stable rank are in percent. Every
+draw of the evaluation is another than the training's.
 
 {formats.pipes(of_card)}
 
