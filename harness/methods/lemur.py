@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,7 @@ from harness.vectors.store import StoreInMemory, TokenVectors
 
 LEARN = ("documents", "pseudo_queries", "queries")
 TILE = 256  # documents in one product
+_SHARED = 2  # times the learning tokens: the most tokens of texts that draws share a pass over
 _TARGETS_OF = 256  # documents, evenly spaced, whose targets give a and b
 _EPSILON = float(np.finfo(np.float32).eps)
 
@@ -56,7 +56,7 @@ class Lemur(Method):
                 f"feature and learning token, and learn among {', '.join(LEARN)}."
             )
         self.features, self.learn, self.learn_tokens, self.seed = features, learn, learn_tokens, seed
-        self.draws_share = learn != DOCUMENTS  # of few queries, draws learn from the same tokens
+        self.draws_share = learn != DOCUMENTS  # of few queries
         self.teachers: TokenVectors | None = None
 
     def taught(self, queries: TokenVectors) -> Lemur:
@@ -73,19 +73,26 @@ class Lemur(Method):
     def search_draws(
         cls, draws: Sequence[tuple[Any, TokenVectors]], docs: TokenVectors, k: int, resources: Resources
     ) -> Iterator[SearchResult]:
-        """The same for each draw; draws that learn from the same tokens share one pass over the documents.
+        """The same for each draw; draws that learn from the tokens of few texts share one pass over the documents.
 
-        They do so where texts have no more tokens than are learned from. The result of a draw is the same, to the last
-        bit, whichever draws it is searched with.
+        They do so where the texts have at most twice as many tokens as each draw learns from: the pass is then of all
+        of them. So it is for a single draw, too, whose result is the same, to the last bit, whichever draws it is
+        searched with.
         """
-        drawn = [(queries, *method._drawn(docs, resources.device)) for method, queries in draws]
-        for _, group in groupby(drawn, key=lambda draw: draw[2].tobytes()):
-            same = list(group)
-            queries, weights, tokens = same[0]
-            learning = _tokens(draws[0][0]._teachers(docs), tokens)
-            held = 4 * weights.shape[1] * (len(tokens) + len(queries))  # by a draw, while the documents pass by
-            for rows in chunks(len(same), max(1, resources.block_bytes // (2 * held))):
-                yield from _one_pass([same[row][:2] for row in rows], learning, docs, k, resources)
+        method = draws[0][0]
+        teachers = method._teachers(docs)
+        total = int(teachers.offsets[-1])
+        drawn = [(queries, *one._drawn(docs, resources.device)) for one, queries in draws]
+        if total > _SHARED * method.learn_tokens:
+            for queries, weights, tokens in drawn:
+                alone = [(queries, weights, np.arange(len(tokens)))]
+                yield from _one_pass(alone, _tokens(teachers, tokens), docs, k, resources)
+            return
+        learning = _tokens(teachers, np.arange(total))
+        queries, weights, tokens = drawn[0]
+        held = 4 * weights.shape[1] * (len(tokens) + len(queries))  # by a draw, while the documents pass by
+        for rows in chunks(len(drawn), max(1, resources.block_bytes // (2 * held))):
+            yield from _one_pass([drawn[row] for row in rows], learning, docs, k, resources)
 
     def codes(self, docs: TokenVectors, queries: TokenVectors, resources: Resources) -> Codes:
         """F_q and F_d."""
@@ -93,7 +100,7 @@ class Lemur(Method):
         learning = _tokens(self._teachers(docs), chosen)
 
         def encode(some: TokenVectors) -> Iterator[Float[np.ndarray, "block features"]]:
-            solve, (mean, deviation) = _solver(learning, weights), _standard(docs, learning, resources)
+            solve, (mean, deviation) = _solver(learning, weights), _standard(_sample(docs, learning, resources))
             for block in some.blocks(12 * docs.dim, 8 * (len(learning) + self.features), resources.block_bytes, TILE):
                 targets = _targets(learning, StoreInMemory(block.tokens, block.lengths), resources)
                 yield (solve @ ((targets - mean) / deviation)).T.contiguous().cpu().numpy()
@@ -118,19 +125,17 @@ class Lemur(Method):
 
 
 def _one_pass(
-    draws: Sequence[tuple[TokenVectors, torch.Tensor]],
+    draws: Sequence[tuple[TokenVectors, torch.Tensor, np.ndarray]],
     learning: TokenVectors,
     docs: TokenVectors,
     k: int,
     resources: Resources,
 ) -> list[SearchResult]:
-    """A search for each draw, given its queries and G; all have the same targets."""
+    """A search for each draw, given its queries, G, and which of `learning` it learns from."""
     watch, empty = Stopwatch(resources.device), torch.from_numpy(docs.lengths == 0)
     with watch.phase("targets"):
-        standard = _standard(docs, learning, resources)
-    searches = [
-        _Search(queries, weights, learning, standard, min(k, len(docs)), resources) for queries, weights in draws
-    ]
+        sample = _sample(docs, learning, resources)
+    searches = [_Search(*draw, learning, sample, min(k, len(docs)), resources) for draw in draws]
 
     def take(first: int, found: Any) -> None:
         with watch.phase("products"):  # of a GPU, which are done at the end of a phase
@@ -142,7 +147,7 @@ def _one_pass(
     with bar("LEMUR", len(docs), resources.show, device=resources.device) as progress, watch.phase("targets"):
         maxsim.token_scores(learning, docs, resources.block_bytes, resources.device, take, progress.update, TILE)
     alone = watch.seconds["targets"] - watch.seconds.get("searches", 0.0)
-    return [search.result(len(docs), len(learning), alone) for search in searches]
+    return [search.result(len(docs), alone) for search in searches]
 
 
 class _Search:
@@ -150,32 +155,39 @@ class _Search:
 
     Parameters
     ----------
-    standard
-        A and b.
+    tokens
+        The numbers of its learning tokens among `learning`.
+    sample
+        Targets of `learning` and of some documents, from which a and b come.
     """
 
     def __init__(
         self,
         queries: TokenVectors,
         weights: Float[torch.Tensor, "dim features"],
+        tokens: Int[np.ndarray, " n"],
         learning: TokenVectors,
-        standard: tuple[float, float],
+        sample: Float[torch.Tensor, "all_tokens docs"],
         k: int,
         resources: Resources,
     ) -> None:
         self.watch, self.best = Stopwatch(resources.device), resources.top_k(len(queries), k)
         self.of_scores: Any = twin(resources.device, np.asarray, torch.as_tensor)
-        self.mean, self.deviation = standard
+        self.tokens: Any = torch.from_numpy(tokens).to(sample.device) if len(tokens) < len(learning) else slice(None)
+        self.mean, self.deviation = _standard(sample[self.tokens])
         with self.watch.phase("encode_queries"):
             self.queries = [_summed(part, weights, resources) for part in queries.parts]
         with self.watch.phase("encode_documents"):
-            self.solve = _solver(learning, weights)
+            self.solve = _solver(_tokens(learning, tokens), weights)
 
-    def add(self, first: int, targets: Float[torch.Tensor, "n docs"], empty: Bool[torch.Tensor, " docs"]) -> None:
+    def add(
+        self, first: int, targets: Float[torch.Tensor, "all_tokens docs"], empty: Bool[torch.Tensor, " docs"]
+    ) -> None:
         """Vectors of a block of documents from their targets, and their scores."""
 
         def score_tile(rows: range) -> torch.Tensor:
-            vectors = self.solve @ ((targets[:, rows.start : rows.stop] - self.mean) / self.deviation)
+            own = targets[:, rows.start : rows.stop][self.tokens]
+            vectors = self.solve @ ((own - self.mean) / self.deviation)
             return torch.cat([part @ vectors for part in self.queries])
 
         with self.watch.phase("search"):
@@ -183,12 +195,12 @@ class _Search:
             scores[:, empty] = -torch.inf
             self.best.add(first, self.of_scores(scores))
 
-    def result(self, documents: int, learning_tokens: int, target_seconds: float) -> SearchResult:
+    def result(self, documents: int, target_seconds: float) -> SearchResult:
         """The result; its seconds are those of a search for this draw alone."""
         seconds = {**self.watch.seconds}
         seconds["encode_documents"] += target_seconds
         index_bytes = documents * len(self.solve) * 4
-        return SearchResult(self.best.ranking(), seconds, index_bytes, {"learning_tokens": learning_tokens})
+        return SearchResult(self.best.ranking(), seconds, index_bytes, {"learning_tokens": self.solve.shape[1]})
 
 
 def _solver(learning: TokenVectors, weights: Float[torch.Tensor, "dim features"]) -> Float[torch.Tensor, "features n"]:
@@ -211,12 +223,17 @@ def _targets(learning: TokenVectors, docs: TokenVectors, resources: Resources) -
     return torch.cat(found, dim=1)
 
 
-def _standard(docs: TokenVectors, learning: TokenVectors, resources: Resources) -> tuple[float, float]:
-    """A and b: the mean and the standard deviation of targets, of at most `_TARGETS_OF` documents, evenly spaced."""
+def _sample(docs: TokenVectors, learning: TokenVectors, resources: Resources) -> Float[torch.Tensor, "n docs"]:
+    """The targets of at most `_TARGETS_OF` documents, evenly spaced."""
     rows = np.flatnonzero(docs.lengths)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _TARGETS_OF)).astype(np.int64)]
     some = StoreInMemory(np.concatenate([docs[row] for row in rows.tolist()]), docs.lengths[rows])
-    targets = _targets(learning, some, resources).double()
+    return _targets(learning, some, resources)
+
+
+def _standard(sample: Float[torch.Tensor, "n docs"]) -> tuple[float, float]:
+    """A and b: the mean and the standard deviation of these targets."""
+    targets = sample.double()
     return float(targets.mean()), float(targets.std(correction=0)) or 1.0
 
 

@@ -73,17 +73,21 @@ def lemur(**options):
 
 
 @pytest.mark.parametrize("block_bytes", [1 << 26, 1 << 13])
-def test_lemur_is_its_definition(make_store, ragged, query_texts, resources, block_bytes):
+@pytest.mark.parametrize("part", [1, 0.7, 0.3])  # of all tokens, which are learned from
+def test_lemur_is_its_definition(make_store, ragged, query_texts, resources, block_bytes, part):
     docs, queries = stores(make_store, ragged, query_texts)
-    found = lemur(learn_tokens=10_000).search(docs, queries, 9, resources(block_bytes))  # all tokens are learned from
-    weights = np.random.default_rng(42).standard_normal((8, 12), dtype=np.float32)
+    tokens, rng = np.concatenate(ragged), np.random.default_rng(42)
+    count = int(part * len(tokens))
+    found = lemur(learn_tokens=count).search(docs, queries, 9, resources(block_bytes))
+    weights = rng.standard_normal((8, 12), dtype=np.float32)
+    learning = tokens[np.sort(rng.choice(len(tokens), count, replace=False))]
     full = [row for row, text in enumerate(ragged) if len(text)]
-    wanted = reference.lemur(query_texts, [ragged[row] for row in full], np.concatenate(ragged), weights)
+    wanted = reference.lemur(query_texts, [ragged[row] for row in full], learning, weights)
     for query, scores in enumerate(wanted):
         every = np.full(len(ragged), -np.inf)
         every[full] = scores
         agrees(found, query, every.tolist(), rtol=2e-3)
-    assert found.index_bytes == len(ragged) * 12 * 4 and found.details["learning_tokens"] == sum(map(len, ragged))
+    assert found.index_bytes == len(ragged) * 12 * 4 and found.details["learning_tokens"] == count
 
 
 def test_lemur_is_the_same_in_any_block_and_another_with_another_seed(make_store, ragged, query_texts, resources):
@@ -95,12 +99,13 @@ def test_lemur_is_the_same_in_any_block_and_another_with_another_seed(make_store
 
 
 @pytest.mark.parametrize("block_bytes", [1 << 26, 1])  # draws of the same tokens share a pass, or each has its own
-@pytest.mark.parametrize("learn_tokens", [5, 10_000])  # each draw learns from other tokens, or from all
+@pytest.mark.parametrize("part", [0.01, 0.6, 2])  # of all tokens, from which each draw learns
 def test_draws_of_lemur_are_the_same_whichever_they_are_searched_with(
-    make_store, ragged, query_texts, resources, block_bytes, learn_tokens
+    make_store, ragged, query_texts, resources, block_bytes, part
 ):
     docs, queries = stores(make_store, ragged, query_texts)
     teachers = make_store([*ragged[:4], *query_texts])
+    learn_tokens = int(part * int(teachers.offsets[-1]))
     draws = [lemur(seed=seed, learn_tokens=learn_tokens).taught(teachers) for seed in (42, 43, 44)]
     together = list(draws[0].search_draws([(draw, queries) for draw in draws], docs, 9, resources(block_bytes)))
     assert len(together) == 3
@@ -112,10 +117,11 @@ def test_draws_of_lemur_are_the_same_whichever_they_are_searched_with(
         assert found.seconds.keys() == alone.seconds.keys()
 
 
-@pytest.mark.parametrize(("learn_tokens", "passes"), [(10_000, 1), (5, 4)])
-def test_draws_of_lemur_that_learn_from_the_same_tokens_share_a_pass(
-    make_store, ragged, query_texts, resources, monkeypatch, learn_tokens, passes
+@pytest.mark.parametrize(("part", "passes"), [(2, 1), (0.6, 1), (0.4, 4)])
+def test_draws_of_lemur_that_learn_from_few_texts_share_a_pass(
+    make_store, ragged, query_texts, resources, monkeypatch, part, passes
 ):
+    """Up to twice as many tokens as each learns from; then each has a pass of its own, over what it learns from."""
     docs, queries = stores(make_store, ragged, query_texts)
     multiplied, whole = [], maxsim.token_scores
 
@@ -124,9 +130,10 @@ def test_draws_of_lemur_that_learn_from_the_same_tokens_share_a_pass(
         whole(tokens, some, *words)
 
     monkeypatch.setattr(maxsim, "token_scores", counted)
-    draws = [lemur(seed=seed, learn_tokens=learn_tokens).taught(queries) for seed in range(4)]
+    total = sum(map(len, query_texts))
+    draws = [lemur(seed=seed, learn_tokens=int(part * total)).taught(queries) for seed in range(4)]
     list(draws[0].search_draws([(draw, queries) for draw in draws], docs, 9, resources()))
-    tokens = min(sum(map(len, query_texts)), learn_tokens)
+    tokens = total if passes == 1 else int(part * total)
     assert multiplied.count((tokens, len(docs))) == passes and {count for count, _ in multiplied} == {tokens}
 
 
