@@ -56,7 +56,7 @@ class Lemur(Method):
                 f"feature and learning token, and learn among {', '.join(LEARN)}."
             )
         self.features, self.learn, self.learn_tokens, self.seed = features, learn, learn_tokens, seed
-        self.draws_share = learn != DOCUMENTS  # of few queries
+        self.draws_share = learn != DOCUMENTS  # queries have few tokens, which one pass can hold
         self.teachers: TokenVectors | None = None
 
     def taught(self, queries: TokenVectors) -> Lemur:

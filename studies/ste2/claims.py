@@ -44,7 +44,7 @@ def _of_primary(primary: pd.DataFrame) -> Iterator[dict[str, str]]:
 
 
 def _of_gains(arrays: Arrays) -> Iterator[dict[str, str | int]]:
-    """What carries over to what nobody trained for; every draw of the evaluation is another than the training's."""
+    """How far the gains carry over to methods and settings that no arm was trained for."""
     variants = sorted({key.split("/")[3] for key in arrays if "/muvera+" in key})
     for claim, objective, methods, sets in (
         ("It carries over to the other method (MUVERA to SMVE)", "ste_muvera", ["smve"], TRANSFER_SETS),
@@ -72,8 +72,7 @@ def _mean_gain(
     """
     if not methods:
         raise Missing("no method")
-    center = {"binary": "none"}
-    each = [gain(arrays, TOP, "out", objective, center.get(one, CARD), one, sets, runs) for one in methods]
+    each = [gain(arrays, TOP, "out", objective, CARD, one, sets, runs) for one in methods]
     return {name: np.mean([found[name] for found in each], axis=0) for name in sets}
 
 

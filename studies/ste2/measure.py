@@ -50,7 +50,7 @@ def evaluate(arm: Arm | None, dataset: str) -> list[str]:
     """Measure an arm on a data set; None: the untrained model. What failed, in sentences."""
     name, most = arm.name if arm else UNTRAINED, datasets_of(arm) == DATASETS
     failures = _measured(name, [f"dataset={dataset}"], [*_cells(arm, dataset)], records())
-    if most and dataset in PLAID_SETS and not list(records().glob(f"geometry/{dataset}/*{_suffix(name)}.json")):
+    if most and dataset in PLAID_SETS and not list(records().glob(f"geometry/{dataset}/*{suffix(name)}.json")):
         words = [*_base(name), f"dataset={dataset}", f"results_dir={records()}", CARD]
         if cli.main(["geometry", *words]):
             failures.append(f"{dataset}: the geometry of {name} failed")
@@ -83,13 +83,13 @@ def _cells(arm: Arm | None, dataset: str) -> Iterator[list[str]]:
     if whole and (transfers or arm is None or arm.objective != "ste_muvera"):
         yield _SMVE
     if whole and transfers:
-        yield ["method=binary"]
+        yield ["method=binary", CARD]
         for options in MUVERA_OPTIONS:
             yield [*MUVERA, *changed(options), CARD, f"method.seeds={TRANSFER_DRAWS}"]
 
 
-def _suffix(name: str) -> str:
-    """What the names of a model's records end in."""
+def suffix(name: str) -> str:
+    """What the name of a model ends in, in its records."""
     return "answerai_colbert_small" if name == UNTRAINED else f"head={name}"
 
 

@@ -34,7 +34,7 @@ from arms import (  # beside this file, as are measure, report and rule
     runs,
     training,
 )
-from measure import DATASETS, PLAID_SETS, UNTRAINED, datasets_of, evaluate, on_left_out, plaid
+from measure import DATASETS, PLAID_SETS, UNTRAINED, datasets_of, evaluate, on_left_out, plaid, suffix
 from rule import Measured
 from rule import choose as best
 
@@ -50,9 +50,9 @@ def choose(capacities: Sequence[str]) -> list[str]:
         for rate in RATES:
             name = f"choice-{capacity.replace(':', '')}-{rate:g}"
             failures += _trained(name, training(arm, rate, left_out)) or on_left_out(name)
-            measured[rate] = _on_left_out(f"head={name}")
+            measured[rate] = _on_left_out(name)
         if not failures:
-            write_json(CHOSEN, {**chosen(), capacity: best(measured, _on_left_out("answerai_colbert_small"))})
+            write_json(CHOSEN, {**chosen(), capacity: best(measured, _on_left_out(UNTRAINED))})
     return failures
 
 
@@ -89,11 +89,11 @@ def _trained(name: str, words: list[str]) -> list[str]:
     return [f"the training of {name} failed"] if cli.main(["train", *words, output]) else []
 
 
-def _on_left_out(suffix: str) -> Measured:
-    """The means of a model over the left-out sources; its records' name of the model ends in `suffix`."""
+def _on_left_out(name: str) -> Measured:
+    """The means of a model over the left-out sources."""
     found: dict[str, list[float]] = {}
     for record in records.read_all(runs() / "choice"):
-        if record.model.endswith(suffix):
+        if record.model.endswith(suffix(name)):
             score = record.ndcg10[records.FINAL if record.method == "exact" else "0"]
             found.setdefault(record.method, []).append(score)
     if any(len(found.get(method, [])) != len(LEFT_OUT) for method in ("exact", "muvera")):
