@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from arms import CONTROL, RUNS, Arm  # beside this file
+from arms import CONTROL, RUNS, TOP, Arm  # beside this file
 from comparisons import CARD, Arrays, Gain, Missing, gain, measured, shown, tested
 from measure import DATASETS, TRANSFER_SETS, UNTRAINED
 
-TOP = "layers:1"
 OF_PRIMARY = {
     "PLAID is kept": ("6", "other sets and other trained objectives"),
     "MUVERA alone rises": ("1", "LateOn, more steps and more data"),

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from arms import CONTROL, RUNS, TRAINED, Arm  # beside this file
+from arms import CONTROL, RUNS, TOP, TRAINED, Arm  # beside this file
 from measure import DATASETS, IN_DOMAIN, PLAID_SETS, RECIPES, SMALL_SETS, TRANSFER_SETS, UNTRAINED
 from shared import not_worse, rises
 
@@ -50,15 +50,14 @@ class Question:
 
 def questions(arrays: Arrays) -> list[Question]:
     """The primary comparisons, in the order of plan.md."""
-    top = "layers:1"
-    muvera = partial(gain, arrays, top, "out", "ste_muvera")
-    layer, head = (
-        partial(gain, arrays, capacity, "out", "ste_muvera", CARD, "muvera", SMALL_SETS) for capacity in (top, "head")
+    muvera = partial(gain, arrays, TOP, "out", "ste_muvera")
+    layers, head = (
+        partial(gain, arrays, capacity, "out", "ste_muvera", CARD, "muvera", SMALL_SETS) for capacity in (TOP, "head")
     )
     inside, outside = (
-        partial(gain, arrays, top, domain, "ste_muvera", CARD, "muvera", IN_DOMAIN) for domain in ("in", "out")
+        partial(gain, arrays, TOP, domain, "ste_muvera", CARD, "muvera", IN_DOMAIN) for domain in ("in", "out")
     )
-    smve = partial(gain, arrays, top, "out", "ste_smve", CARD, "smve", DATASETS)
+    smve = partial(gain, arrays, TOP, "out", "ste_smve", CARD, "smve", DATASETS)
     plaid = partial(muvera, "none", "plaid", PLAID_SETS, against=UNTRAINED)
 
     def less(left: Make, right: Make) -> Make:
@@ -72,7 +71,7 @@ def questions(arrays: Arrays) -> list[Question]:
     return [
         Question("1", "MUVERA gains, card's recipe", rises, card),
         Question("2", "MUVERA gains, center=recommended", rises, partial(muvera, BEST, "muvera", DATASETS)),
-        Question("3", "a layer gains more than the head alone", rises, less(layer, head)),
+        Question("3", "twelve layers gain more than the head alone", rises, less(layers, head)),
         Question("4", "pairs of the collection add to the gain", rises, less(inside, outside)),
         Question("5", "SMVE gains, card's recipe", rises, smve),
         Question("6", "PLAID does not fall", not_worse, plaid),

@@ -1,7 +1,8 @@
 """What is measured of each model, data set by data set; what was measured is not measured again.
 
 Token vectors and candidates of a trained model are used once. They go to a cache of their own, which keeps only the
-vectors of the frozen layers from one model to the next. The untrained model's stay in the usual cache.
+vectors of the frozen layers from one model to the next. The untrained model's stay in the usual cache. Each data set
+and cut has such a cache for itself, so that several processes can measure at once.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from arms import DOMAINS, LEFT_OUT, Arm, head, runs  # beside this file
+from arms import DOMAINS, LEFT_OUT, TOP, Arm, head, runs  # beside this file
 from shared import MODEL, MUVERA, MUVERA_OPTIONS, SMVE, SMVE_MAIN, changed
 
 from harness import cli
 from harness.config import compose, entries, recommended
 from harness.data import loading
+from harness.models import heads
 from harness.run import run
 
 UNTRAINED = "untrained"
@@ -41,36 +43,40 @@ def records() -> Path:
 
 def datasets_of(arm: Arm | None) -> tuple[str, ...]:
     """The data sets on which an arm is measured; None: the untrained model."""
-    if arm is None or (arm.capacity, arm.domain) == ("layers:1", "out"):
+    if arm is None or (arm.capacity, arm.domain) == (TOP, "out"):
         return DATASETS
     return IN_DOMAIN if arm.domain == "in" else SMALL_SETS
 
 
 def evaluate(arm: Arm | None, dataset: str) -> list[str]:
     """Measure an arm on a data set; None: the untrained model. What failed, in sentences."""
-    name, most = arm.name if arm else UNTRAINED, datasets_of(arm) == DATASETS
-    failures = _measured(name, [f"dataset={dataset}"], [*_cells(arm, dataset)], records())
+    name, most, scratch = arm.name if arm else UNTRAINED, datasets_of(arm) == DATASETS, _scratch(arm, dataset)
+    failures = _measured(name, [f"dataset={dataset}"], [*_cells(arm, dataset)], records(), scratch)
     if most and dataset in PLAID_SETS and not list(records().glob(f"geometry/{dataset}/*{suffix(name)}.json")):
-        words = [*_base(name), f"dataset={dataset}", f"results_dir={records()}", CARD]
+        words = [*_base(name, scratch), f"dataset={dataset}", f"results_dir={records()}", CARD]
         if cli.main(["geometry", *words]):
             failures.append(f"{dataset}: the geometry of {name} failed")
+    _clear(scratch)
     return failures
 
 
 def plaid(arm: Arm | None, dataset: str) -> list[str]:
     """Measure PLAID itself on an arm; None: the untrained model. What failed, in sentences."""
-    name = arm.name if arm else UNTRAINED
-    return _measured(name, [f"dataset={dataset}"], [["method=plaid"]], records())
+    name, scratch = arm.name if arm else UNTRAINED, runs() / "scratch" / f"plaid-{dataset}-{arm and arm.name}"
+    failures = _measured(name, [f"dataset={dataset}"], [["method=plaid"]], records(), scratch)
+    _clear(scratch)
+    return failures
 
 
 def on_left_out(name: str) -> list[str]:
     """Measure a model on the sources that choose; what failed, in sentences."""
-    failures = []
+    failures, scratch = [], runs() / "scratch" / name
     for source in LEFT_OUT:
         options = compose.composed(MODEL)
         path = loading.folder({"name": source, "path": None}, options.data_dir, Path(options.cache_dir).expanduser())
         words = ["dataset=local", f"dataset.path={path}", "dataset.split=train"]
-        failures += _measured(name, words, [["method=exact"], [*_MUVERA, CARD]], runs() / "choice")
+        failures += _measured(name, words, [["method=exact"], [*_MUVERA, CARD]], runs() / "choice", scratch)
+    _clear(scratch)
     return failures
 
 
@@ -93,26 +99,25 @@ def suffix(name: str) -> str:
     return "answerai_colbert_small" if name == UNTRAINED else f"head={name}"
 
 
-def _base(name: str) -> list[str]:
+def _base(name: str, scratch: Path) -> list[str]:
     """The overrides of a model."""
-    return [*MODEL] if name == UNTRAINED else [*MODEL, f"model.head={head(name)}", f"cache_dir={_scratch()}"]
+    return [*MODEL] if name == UNTRAINED else [*MODEL, f"model.head={head(name)}", f"cache_dir={scratch}"]
 
 
-def _measured(name: str, data: Sequence[str], cells: Sequence[list[str]], results: Path) -> list[str]:
+def _measured(name: str, data: Sequence[str], cells: Sequence[list[str]], results: Path, scratch: Path) -> list[str]:
     depths = f"depths=[{','.join(map(str, DEPTHS))}]"
-    base = [*_base(name), *data, depths, "reference=null", f"results_dir={results}"]
-    failures = run([compose.composed(compose.expand([*base, *cell])) for cell in cells])
-    _clear()
-    return failures
+    base = [*_base(name, scratch), *data, depths, "reference=null", f"results_dir={results}"]
+    return run([compose.composed(compose.expand([*base, *cell])) for cell in cells])
 
 
-def _scratch() -> Path:
-    return runs() / "scratch"
+def _scratch(arm: Arm | None, dataset: str) -> Path:
+    """The cache of the arms that are cut at the same place, on a data set."""
+    return runs() / "scratch" / f"{dataset}-{heads.layers(arm.capacity) if arm else UNTRAINED}"
 
 
-def _clear() -> None:
+def _clear(scratch: Path) -> None:
     """Delete what is used for one model alone."""
-    for folder in _scratch().glob("*"):
+    for folder in scratch.glob("*"):
         for path in folder.glob("*") if folder.name == "tokens" else [folder]:
             if not path.name.startswith("backbone-"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

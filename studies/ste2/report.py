@@ -22,7 +22,7 @@ from harness.tables import formats
 
 ARRAYS = RESULTS / "scores.npz"
 KEPT = ("head", "adapter")
-"""Capacities whose weights are committed; a layer has 7 MB in each arm."""
+"""Capacities whose weights are committed; each layer of the others has 7 MB in each arm."""
 _MAIN = {f"{name}={value}" for name, value in SMVE_MAIN.items()}
 
 

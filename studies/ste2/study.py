@@ -8,24 +8,30 @@
     python studies/ste2/study.py collect                  records to scores.npz, geometries to geometry.csv, and heads
     python studies/ste2/study.py report                   scores.npz to comparisons.csv and README.md
 
-Every command goes on where it was stopped; a capacity is head, adapter or layers:1, and without one all are taken. It
-needs HARNESS_DATA and HARNESS_MODELS; trained models and records lie in HARNESS_CACHE/ste2.
+Every command goes on where it was stopped; a capacity is head, adapter, layers:1, layers:4 or layers:12, and without
+one all are taken. The first four take options of the harness, too, such as device=cuda and threads=2, and workers=N: N
+processes at once. It needs HARNESS_DATA and HARNESS_MODELS; trained models and records lie in HARNESS_CACHE/ste2.
 """
 
 from __future__ import annotations
 
-import logging
+import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import chain
 
 import numpy as np
-from arms import (  # beside this file, as are measure, report and rule
+import shared
+from arms import (  # beside this file, as are shared, measure, report and rule
     CAPACITIES,
     CHOOSES,
     CHOSEN,
     DOMAINS,
     LEFT_OUT,
     RATES,
+    TOP,
     Arm,
     arms,
     chosen,
@@ -39,48 +45,78 @@ from rule import Measured
 from rule import choose as best
 
 from harness import cli, records
+from harness.models import heads
 from harness.system.files import write_json
 
-
-def choose(capacities: Sequence[str]) -> list[str]:
-    """Choose the learning rate of each capacity, from a run of each candidate; what failed, in sentences."""
-    failures, left_out = on_left_out(UNTRAINED), (*DOMAINS["out"], *LEFT_OUT)
-    for capacity in capacities:
-        measured, arm = {}, Arm(capacity, "out", CHOOSES, 0)
-        for rate in RATES:
-            name = f"choice-{capacity.replace(':', '')}-{rate:g}"
-            failures += _trained(name, training(arm, rate, left_out)) or on_left_out(name)
-            measured[rate] = _on_left_out(name)
-        if not failures:
-            write_json(CHOSEN, {**chosen(), capacity: best(measured, _on_left_out(UNTRAINED))})
-    return failures
+Task = Callable[[], list[str]]
+"""A part of a command, which returns what failed, in sentences."""
 
 
-def train(capacities: Sequence[str]) -> list[str]:
-    """Train every arm; what failed, in sentences."""
+def choose(capacities: Sequence[str]) -> list[Task]:
+    """A run of each candidate for the learning rate of each capacity, and the untrained model's scores."""
+    tries = [partial(attempt, capacity, rate) for capacity in reversed(capacities) for rate in RATES]
+    return [*tries, partial(on_left_out, UNTRAINED)]
+
+
+def attempt(capacity: str, rate: float) -> list[str]:
+    """Train a candidate and measure it on the sources that choose; what failed, in sentences."""
+    left_out, name = (*DOMAINS["out"], *LEFT_OUT), _candidate(capacity, rate)
+    return _trained(name, training(Arm(capacity, "out", CHOOSES, 0), rate, left_out)) or on_left_out(name)
+
+
+def keep_choice(capacities: Sequence[str]) -> None:
+    """Write the learning rates that the rule chooses."""
+    untrained = _on_left_out(UNTRAINED)
+    found = {
+        capacity: best({rate: _on_left_out(_candidate(capacity, rate)) for rate in RATES}, untrained)
+        for capacity in capacities
+    }
+    write_json(CHOSEN, {**chosen(), **found})
+
+
+def train(capacities: Sequence[str]) -> list[Task]:
+    """The training of every arm."""
+    return [partial(_trained, arm.name, training(arm, rate_of(arm), DOMAINS[arm.domain])) for arm in arms(capacities)]
+
+
+def measure(capacities: Sequence[str], datasets: Sequence[str]) -> list[Task]:
+    """The evaluation of the untrained model, and of the arms that are cut at the same place, on each data set."""
+    cuts: dict[int, list[Arm]] = {}
+    for arm in arms(capacities):
+        cuts.setdefault(heads.layers(arm.capacity), []).append(arm)
+    groups = [[None], *(cuts[cut] for cut in sorted(cuts, reverse=True))]
     return [
-        failure
-        for arm in arms(capacities)
-        for failure in _trained(arm.name, training(arm, rate_of(arm), DOMAINS[arm.domain]))
+        partial(evaluate_all, [arm for arm in group if dataset in datasets_of(arm)], dataset)
+        for group in groups
+        for dataset in datasets
     ]
 
 
-def measure(capacities: Sequence[str], datasets: Sequence[str]) -> list[str]:
-    """Measure the untrained model and every arm; what failed, in sentences."""
-    return [
-        failure
-        for arm in (None, *arms(capacities))
-        for dataset in datasets_of(arm)
-        if dataset in datasets
-        for failure in evaluate(arm, dataset)
-    ]
+def evaluate_all(group: Sequence[Arm | None], dataset: str) -> list[str]:
+    """Measure some arms on a data set; None: the untrained model. What failed, in sentences."""
+    return [failure for arm in group for failure in evaluate(arm, dataset)]
 
 
-def measure_plaid(datasets: Sequence[str]) -> list[str]:
-    """Measure PLAID on the untrained model and on the arms of the last layer; what failed, in sentences."""
-    changed = [arm for arm in arms(["layers:1"]) if arm.domain == "out" and arm.objective != "ste_smve"]
+def measure_plaid(datasets: Sequence[str]) -> list[Task]:
+    """PLAID on the untrained model and on the arms that change most."""
+    changed = [arm for arm in arms([TOP]) if arm.domain == "out" and arm.objective != "ste_smve"]
     sets = [dataset for dataset in PLAID_SETS if dataset in datasets]
-    return [failure for arm in (None, *changed) for dataset in sets for failure in plaid(arm, dataset)]
+    return [partial(plaid, arm, dataset) for arm in (None, *changed) for dataset in sets]
+
+
+def done(tasks: Iterable[Task], workers: int, options: Sequence[str]) -> list[str]:
+    """Do all tasks, in as many processes; what failed, in sentences."""
+    if workers == 1:
+        shared.take(options)
+        return [failure for task in tasks for failure in task()]
+    spawn = multiprocessing.get_context("spawn")  # a process that uses a GPU cannot be forked
+    with ProcessPoolExecutor(workers, spawn, shared.take, (options,)) as pool:
+        return [*chain.from_iterable([running.result() for running in [pool.submit(task) for task in tasks]])]
+
+
+def _candidate(capacity: str, rate: float) -> str:
+    """The name of a candidate's folder."""
+    return f"choice-{capacity.replace(':', '')}-{rate:g}"
 
 
 def _trained(name: str, words: list[str]) -> list[str]:
@@ -103,9 +139,10 @@ def _on_left_out(name: str) -> Measured:
 
 def main() -> int:
     """Run one of the commands."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("harness").setLevel(logging.INFO)
-    command, *words = sys.argv[1:] or [""]
+    command, *rest = sys.argv[1:] or [""]
+    words = [word for word in rest if "=" not in word]
+    options = [word for word in rest if "=" in word and not word.startswith("workers=")]
+    (workers,) = [int(word.removeprefix("workers=")) for word in rest if word.startswith("workers=")] or [1]
     capacities = [one for one in CAPACITIES if one in words] or CAPACITIES
     datasets = [one for one in DATASETS if one in words] or DATASETS
     takes = {
@@ -124,14 +161,16 @@ def main() -> int:
 
         (report.collect if command == "collect" else report.write)()
         return 0
-    by_command = {
+    tasks_of = {
         "choose": lambda: choose(capacities),
         "train": lambda: train(capacities),
         "evaluate": lambda: measure(capacities, datasets),
         "plaid": lambda: measure_plaid(datasets),
     }
-    failures = by_command[command]()
+    failures = done(tasks_of[command](), workers, options)
     sys.stderr.write("".join(f"{failure}\n" for failure in failures))
+    if command == "choose" and not failures:
+        keep_choice(capacities)
     return int(bool(failures))
 
 

@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[2] / "studies" / "ste2"
 @pytest.fixture
 def study(monkeypatch, tmp_path):
     """Its modules, with results in a temporary folder."""
-    names = ("arms", "measure", "rule", "comparisons", "claims", "report")
+    names = ("arms", "measure", "rule", "comparisons", "claims", "report", "study")
     found = SimpleNamespace(**dict(zip(names, scripts.of_study(monkeypatch, "ste2", *names), strict=True)))
     monkeypatch.setattr(found.report, "RESULTS", tmp_path)
     monkeypatch.setattr(found.report, "ARRAYS", tmp_path / "scores.npz")
@@ -37,24 +37,29 @@ def test_it_starts():
     assert found.returncode == 2 and "studies/ste2/study.py choose" in found.stderr, found.stderr
 
 
+def test_tasks_run_in_several_processes(study):
+    tasks = [partial(str.split, "one failed"), partial(str.split, ""), partial(str.split, "another")]
+    assert study.study.done(tasks, 2, ["device=cpu"]) == ["one", "failed", "another"]
+
+
 def test_every_arm_has_a_name_a_control_and_words_that_compose(study):
     arms = study.arms.arms()
-    assert len({arm.name for arm in arms}) == len(arms) == 3 * 9
+    assert len({arm.name for arm in arms}) == len(arms) == 3 * 13
     assert {arm.run for arm in arms[: len(arms) // 3]} == {0} and all(arm.control in arms for arm in arms)
-    for arm in arms[:9]:
+    for arm in arms[:13]:
         left_out = (*study.arms.DOMAINS[arm.domain], *study.arms.LEFT_OUT)
         options = compose.composed(study.arms.training(replace(arm, run=1), 5e-5, left_out))
         assert options.train.trainable == arm.capacity and not set(left_out) & set(options.train_data.sources)
         assert options.train.seed == 1 and options.objective.get("codes", {}).get("seed", 1001) == 1001
-        assert options.train.learning_rate == 5e-5 and options.model.dtype == "float32"
+        assert options.train.learning_rate == 5e-5 and options.model.dtype == "bfloat16"
         pairs = sum(source["pairs"] for source in options.train_data.sources.values())
-        assert pairs > options.train.max_steps * options.train.batch_size
+        assert 0.9 * pairs > options.train.max_steps * options.train.batch_size  # a tenth validates
         assert options.objective.query_tokens == ("all" if arm == arm.control else "real")
 
 
 def test_the_cells_of_an_arm_compose(study):
     """The card's recipe and the best one on every set, and SMVE where it was trained for or is a control."""
-    arm = study.arms.Arm("layers:1", "out", "ste_smve", 0)
+    arm = study.arms.Arm("layers:12", "out", "ste_smve", 0)
     for dataset, count in (("scifact", 4), ("cranfield", 10)):
         cells = [compose.composed([*study.measure.MODEL, *words]) for words in study.measure._cells(arm, dataset)]
         assert len(cells) == count and {"corpus", "shrunk"} <= {cell.center.name for cell in cells}
@@ -96,7 +101,7 @@ def made_up(study, capacities, runs, gains):
 
 def test_the_report_finds_what_was_made_up(study, tmp_path):
     gains = {("ste_muvera", "muvera"): 0.03, ("ste_smve", "smve"): 0.02, ("ste_muvera", "plaid"): -0.02}
-    arrays = made_up(study, ("head", "layers:1"), (0, 1, 2), gains)
+    arrays = made_up(study, ("head", "layers:12"), (0, 1, 2), gains)
     found = study.comparisons.primary(arrays).set_index("No.")
     assert found["Verdict"].tolist()[:2] == ["holds", "holds"] and found["Verdict"]["5"] == "holds"
     assert found["Verdict"]["3"] != "holds" and found["Verdict"]["4"] != "holds"  # no capacity or domain gains more
@@ -133,8 +138,8 @@ def test_a_methods_name_says_how_it_differs_from_the_studys_own(study):
 
 
 def test_the_claims_that_were_measured_have_a_line(study):
-    arrays = made_up(study, ("layers:1",), (0, 1, 2), {("ste_muvera", "muvera"): 0.03, ("ste_smve", "muvera"): 0.02})
-    names = ["untrained", *(f"layers1-out-{name}-{run}" for run in (0, 1) for name in ("ste_muvera", "contrastive"))]
+    arrays = made_up(study, ("layers:12",), (0, 1, 2), {("ste_muvera", "muvera"): 0.03, ("ste_smve", "muvera"): 0.02})
+    names = ["untrained", *(f"layers12-out-{name}-{run}" for run in (0, 1) for name in ("ste_muvera", "contrastive"))]
     ranks = dict(zip(names, (10.0, 8.0, 5.0, 9.0, 5.0), strict=True))
     lines = [
         {"Model": name, "Data set": "nfcorpus", "Space": "raw", "stable_rank": rank} for name, rank in ranks.items()
