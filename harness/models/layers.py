@@ -68,14 +68,14 @@ class LastLayers:
     def above(self, features: dict[str, torch.Tensor]) -> Float[torch.Tensor, "texts length hidden"]:
         """The transformer's output, from `HIDDEN` and ``attention_mask``; zeros behind the longest text of a group.
 
-        Texts of about the same length go through together: a passage has about half as many tokens as the longest one.
+        On a CPU, texts of about the same length go through together: a passage has about half as many tokens as the
+        longest one. On a GPU all go at once, as padding costs less than many small products.
         """
         hidden, attention = features[HIDDEN], features["attention_mask"]
         places = torch.arange(1, hidden.shape[1] + 1, device=hidden.device)
         lengths = ((attention.bool() | hidden.any(dim=2)) * places).amax(dim=1)  # expansion tokens are not attended to
         order, parts = lengths.argsort(), []
-        _, alike = (lengths[order] // _ALIKE).unique_consecutive(return_counts=True)
-        for rows in order.split(alike.tolist()):
+        for rows in order.split(_group_sizes(lengths[order])):
             longest = int(lengths[rows[-1]])
             given = {"inputs_embeds": hidden[rows, :longest], "attention_mask": attention[rows, :longest]}
             parts.append(nn.functional.pad(self._above(**given).last_hidden_state, (0, 0, 0, len(places) - longest)))
@@ -86,6 +86,15 @@ class LastLayers:
         above = {id(parameter) for parameter in self._above.parameters()}
         named = model.named_parameters()
         return [name for name, parameter in named if id(parameter) in above and _UNUSED not in name]
+
+
+def _group_sizes(lengths: torch.Tensor) -> list[int]:
+    """How many of the texts with these lengths, the shortest first, go through together."""
+    if lengths.device.type == "cuda":
+        return [len(lengths)]
+    _, sizes = (lengths // _ALIKE).unique_consecutive(return_counts=True)
+    found: list[int] = sizes.tolist()
+    return found
 
 
 def placed(

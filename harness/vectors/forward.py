@@ -60,8 +60,8 @@ def vectors(
         with torch.inference_mode(), autocast:
             features = batch_to_device(model.tokenize([texts[i] for i in batch], is_query=is_query), model.device)
             if last and given is not None:
-                rows = [torch.from_numpy(given[i]).to(model.device) for i in batch]
-                features[HIDDEN] = placed(rows, looked_at(model, features, is_query))
+                rows = torch.from_numpy(np.concatenate([given[i] for i in batch])).to(model.device)
+                features[HIDDEN] = placed([rows], looked_at(model, features, is_query))
                 tokens, mask = heads.forward(model, last.above(features)), kept(model, features, is_query)
             elif last:
                 tokens, mask = last.below(features), looked_at(model, features, is_query)

@@ -2,7 +2,7 @@
 
 Token vectors and candidates of a trained model are used once. They go to a cache of their own, which keeps only the
 vectors of the frozen layers from one model to the next. The untrained model's stay in the usual cache. Each data set
-and cut has such a cache for itself, so that several processes can measure at once.
+and each cut of the model has such a cache for itself, so that several processes can measure at once.
 """
 
 from __future__ import annotations
@@ -50,20 +50,26 @@ def datasets_of(arm: Arm | None) -> tuple[str, ...]:
 
 def evaluate(arm: Arm | None, dataset: str) -> list[str]:
     """Measure an arm on a data set; None: the untrained model. What failed, in sentences."""
-    name, most, scratch = arm.name if arm else UNTRAINED, datasets_of(arm) == DATASETS, _scratch(arm, dataset)
-    failures = _measured(name, [f"dataset={dataset}"], [*_cells(arm, dataset)], records(), scratch)
-    if most and dataset in PLAID_SETS and not list(records().glob(f"geometry/{dataset}/*{suffix(name)}.json")):
-        words = [*_base(name, scratch), f"dataset={dataset}", f"results_dir={records()}", CARD]
-        if cli.main(["geometry", *words]):
-            failures.append(f"{dataset}: the geometry of {name} failed")
+    scratch = _scratch(arm, dataset)
+    failures = _measured(_name(arm), [f"dataset={dataset}"], [*_cells(arm, dataset)], records(), scratch)
+    failures += geometry(arm, dataset)
     _clear(scratch)
     return failures
 
 
+def geometry(arm: Arm | None, dataset: str) -> list[str]:
+    """Measure how the vectors of an arm lie, if the plan says so; what failed, in sentences."""
+    measured = list(records().glob(f"geometry/{dataset}/*{suffix(_name(arm))}.json"))
+    if datasets_of(arm) != DATASETS or dataset not in PLAID_SETS or measured:
+        return []
+    words = [*_base(_name(arm), _scratch(arm, dataset)), f"dataset={dataset}", f"results_dir={records()}", CARD]
+    return [f"{dataset}: the geometry of {_name(arm)} failed"] if cli.main(["geometry", *words]) else []
+
+
 def plaid(arm: Arm | None, dataset: str) -> list[str]:
     """Measure PLAID itself on an arm; None: the untrained model. What failed, in sentences."""
-    name, scratch = arm.name if arm else UNTRAINED, runs() / "scratch" / f"plaid-{dataset}-{arm and arm.name}"
-    failures = _measured(name, [f"dataset={dataset}"], [["method=plaid"]], records(), scratch)
+    scratch = runs() / "scratch" / f"plaid-{dataset}-{_name(arm)}"
+    failures = _measured(_name(arm), [f"dataset={dataset}"], [["method=plaid"]], records(), scratch)
     _clear(scratch)
     return failures
 
@@ -94,6 +100,11 @@ def _cells(arm: Arm | None, dataset: str) -> Iterator[list[str]]:
             yield [*MUVERA, *changed(options), CARD, f"method.seeds={TRANSFER_DRAWS}"]
 
 
+def _name(arm: Arm | None) -> str:
+    """What the study calls a model."""
+    return arm.name if arm else UNTRAINED
+
+
 def suffix(name: str) -> str:
     """What the name of a model ends in, in its records."""
     return "answerai_colbert_small" if name == UNTRAINED else f"head={name}"
@@ -111,8 +122,12 @@ def _measured(name: str, data: Sequence[str], cells: Sequence[list[str]], result
 
 
 def _scratch(arm: Arm | None, dataset: str) -> Path:
-    """The cache of the arms that are cut at the same place, on a data set."""
-    return runs() / "scratch" / f"{dataset}-{heads.layers(arm.capacity) if arm else UNTRAINED}"
+    """The cache of an arm on a data set, which arms that are cut at the same place share.
+
+    Below twelve layers, only embeddings are left.
+    """
+    shares = arm is not None and arm.capacity != TOP
+    return runs() / "scratch" / f"{dataset}-{heads.layers(arm.capacity) if arm and shares else _name(arm)}"
 
 
 def _clear(scratch: Path) -> None:

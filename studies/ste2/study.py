@@ -80,15 +80,16 @@ def train(capacities: Sequence[str]) -> list[Task]:
 
 
 def measure(capacities: Sequence[str], datasets: Sequence[str]) -> list[Task]:
-    """The evaluation of the untrained model, and of the arms that are cut at the same place, on each data set."""
-    cuts: dict[int, list[Arm]] = {}
-    for arm in arms(capacities):
-        cuts.setdefault(heads.layers(arm.capacity), []).append(arm)
-    groups = [[None], *(cuts[cut] for cut in sorted(cuts, reverse=True))]
+    """The evaluation of the untrained model and of the arms on each data set; those that share a cache in one task."""
+    groups: dict[str, list[Arm | None]] = {UNTRAINED: [None]}
+    for arm in sorted(arms(capacities), key=lambda arm: arm.capacity != TOP):
+        shared_with = arm.name if arm.capacity == TOP else str(heads.layers(arm.capacity))
+        groups.setdefault(shared_with, []).append(arm)
     return [
-        partial(evaluate_all, [arm for arm in group if dataset in datasets_of(arm)], dataset)
-        for group in groups
+        partial(evaluate_all, measured, dataset)
+        for group in groups.values()
         for dataset in datasets
+        if (measured := [arm for arm in group if dataset in datasets_of(arm)])
     ]
 
 
