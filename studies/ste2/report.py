@@ -49,11 +49,21 @@ def shapes(found: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def scores(found: list[records.Record]) -> dict[str, np.ndarray]:
-    """The scores of records, means over their draws; those without depths stand at depth 0."""
-    arrays = {}
+    """The scores of records, means over their draws; those without depths stand at depth 0.
+
+    Raises
+    ------
+    ValueError
+        If two records of a data set have other queries, or in another order.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    queries: dict[str, list[str]] = {}
     for record in found:
         model = _model(record.model)
-        for depth, values in record.per_query.items():
+        if queries.setdefault(record.dataset, record.per_query["queries"]) != record.per_query["queries"]:
+            raise ValueError(f"{record.dataset}: the records have different queries")
+        for depth in record.ndcg10:
+            values = record.per_query[depth]
             at = "0" if depth == records.FINAL else depth
             key = f"{record.dataset}/{model}/{_recipe(record.center)}/{method_of(record.method)}/{at}"
             arrays[key] = np.array(values, dtype=np.float32)

@@ -93,7 +93,8 @@ def made_up(study, capacities, runs, gains):
             ):
                 added = gains.get((arm and arm.objective, method.split("+")[0]), 0.0)
                 values = queries + added + rng.normal(0, 0.02, 40)
-                more = {"per_query": {depth: values.tolist()}, "dataset": dataset, "center": center}
+                per_query = {"queries": [f"q{n}" for n in range(40)], depth: values.tolist()}
+                more = {"per_query": per_query, "ndcg10": {depth: values.mean()}, "dataset": dataset, "center": center}
                 model = f"answerai_colbert_small+head={arm.name}" if arm else "answerai_colbert_small"
                 found.append(SimpleNamespace(model=model, method=method, **more))
     return study.report.scores(found)
@@ -114,6 +115,13 @@ def test_the_report_finds_what_was_made_up(study, tmp_path):
     others = (tmp_path / "comparisons.csv").read_text().splitlines()
     assert any(line.startswith("head,out,ste_muvera,contrastive,muvera,corpus,0,8,") for line in others)
     assert "head-out-ste_muvera-0,corpus,muvera,0," in (tmp_path / "means.csv").read_text()
+
+
+def test_records_with_other_queries_are_refused(study):
+    more = {"dataset": "npl", "model": "m", "method": "exact", "center": "none", "ndcg10": {records.FINAL: 1.0}}
+    found = [SimpleNamespace(per_query={"queries": [query], records.FINAL: [1.0]}, **more) for query in ("a", "b")]
+    with pytest.raises(ValueError, match="npl: the records have different queries"):
+        study.report.scores(found)
 
 
 def test_the_report_works_on_what_has_been_measured(study):
