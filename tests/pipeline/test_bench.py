@@ -24,7 +24,13 @@ def rows(folder):
     return json.loads((folder / "bench" / "bench.json").read_text())
 
 
-@pytest.mark.parametrize("what", ["rerank", "muvera", "smve", "search", "encode", "grid", "plaid"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("rerank", "muvera", "smve", "search", "encode"),
+        *(pytest.param(what, marks=pytest.mark.slow) for what in ("grid", "plaid")),
+    ],
+)
 def test_every_case_runs_and_agrees_with_its_peer(words, tmp_path, capsys, what):
     assert main(["bench", *words, f"what={what}"]) == 0
     found = rows(tmp_path)

@@ -101,6 +101,7 @@ def test_what_draws_nothing_has_one_result(run, tmp_path):
     assert of(tmp_path / "r").draw_seeds == (None,) and not of(tmp_path / "r").draws.seeds
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_draws(run, tmp_path):
     assert run(*MUVERA, "method.seeds=3") == 0
     words = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "-m"]

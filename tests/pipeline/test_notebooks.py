@@ -16,6 +16,8 @@ from harness.config.entries import ROOT, entry
 
 pytestmark = pytest.mark.notebooks
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONG = ("01_geometry", "03_budget")
+"""The notebooks that take a minute or more."""
 SHIPPED, SMALL = '"demo", "docstrings"', '"demo", "adi"'
 
 
@@ -48,7 +50,10 @@ def test_a_notebook_has_no_outputs(path):
     assert code and not any(cell.outputs or cell.execution_count for cell in code)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else []) for path in NOTEBOOKS],
+)
 def test_a_notebook_runs(path, small_data, shared_cache, tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_DATA", str(small_data))
     monkeypatch.setenv("HARNESS_CACHE", str(shared_cache))

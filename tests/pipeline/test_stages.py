@@ -403,6 +403,7 @@ def test_known_pairs_are_those_of_the_same_shard(tmp_path):
     assert not list(artifacts.known(tmp_path, artifacts.Shard(2, 2)))
 
 
+@pytest.mark.slow
 def test_four_runs_at_once_share_one_cache(words, tmp_path):
     whole = [*words[:2], f"results_dir={tmp_path / 'w'}", f"cache_dir={tmp_path / 'w'}", *words[4:]]
     assert main(["run", *whole, *SWEEP]) == 0

@@ -150,6 +150,7 @@ def test_a_failing_cell_is_said_and_the_others_are_measured(sweep, tmp_path, cap
     assert found(tmp_path).keys() == {"noneplaid+n_full_scores=400"}
 
 
+@pytest.mark.slow
 @needs("joblib")
 def test_what_a_killed_worker_left_undone_is_done_by_the_next_wave(sweep, alone, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(launch, "_Work", killers.KilledInSearch)
@@ -244,6 +245,7 @@ def sharded(two_chunks, tmp_path):
     return [*cell(two_chunks, tmp_path), f"vectors={write_vectors(tmp_path / 'given', two_chunks)}"]
 
 
+@pytest.mark.slow
 @needs("joblib")
 def test_a_corpus_of_several_chunks_is_encoded_by_several_workers(two_chunks, lateon_like, tmp_path, capfd):
     words = [*cell(two_chunks, tmp_path), f"model.path={lateon_like}"]
