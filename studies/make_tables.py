@@ -114,7 +114,7 @@ def main() -> None:
     for name, method in (("nfcorpus", "muvera"), ("cranfield", "smve")):
         words = ("table", f"dataset={name}", f"model={MODEL}", "center=recommended", f"method={method}", "cost=true")
         splice(RESULTS / "indexes" / "README.md", name, printed(*words, results=RESULTS / "indexes"))
-    for study in ("query_side", "rivals"):
+    for study in ("query_side", "rivals", "ste2"):
         for path in sorted((RESULTS / study).glob("*.md")):
             if path.stem != "README":
                 splice(RESULTS / study / "README.md", path.stem, path.read_text(encoding="utf-8"))

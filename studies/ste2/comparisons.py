@@ -95,8 +95,10 @@ def gain(
     Raises
     ------
     Missing
-        If a cell of one of the runs was not measured.
+        If a cell of one of the runs was not measured, or there is no data set.
     """
+    if not sets:
+        raise Missing("no data set")
     found = {}
     for dataset in sets:
         pairs = []
@@ -159,12 +161,12 @@ def exploratory(arrays: Arrays) -> pd.DataFrame:
     for (capacity, domain), objectives in TRAINED.items():
         for objective in objectives:
             for against in (UNTRAINED,) if objective == CONTROL else (CONTROL, UNTRAINED):
-                for method, recipe, depth, sets in _cells(arrays):
+                for method, recipe, depth, wanted in _cells(arrays):
+                    base = (capacity, domain, objective, recipe, method)
+                    sets = wanted or _measured_on(arrays, *base, depth, against)
                     cell = {"depth": depth, "against": against}
                     try:
-                        found, runs = measured(
-                            partial(gain, arrays, capacity, domain, objective, recipe, method, sets, **cell)
-                        )
+                        found, runs = measured(partial(gain, arrays, *base, sets, **cell))
                     except Missing:
                         continue
                     names = {"Capacity": capacity, "Domain": domain, "Trained": objective, "Against": against}
@@ -174,12 +176,23 @@ def exploratory(arrays: Arrays) -> pd.DataFrame:
 
 
 def _cells(arrays: Arrays) -> Iterator[tuple[str, str, int, Sequence[str]]]:
-    """Method, recipe, depth and data sets of each kind of cell that was measured."""
+    """Method, recipe, depth and data sets of each kind of cell that was measured; no sets: all that were measured."""
     kinds = sorted({tuple(key.split("/")[2:]) for key in arrays})
     for recipe, method, depth in kinds:
         few = PLAID_SETS if method == "plaid" else TRANSFER_SETS
-        for sets in (DATASETS, SMALL_SETS, IN_DOMAIN, few):
+        for sets in (DATASETS, SMALL_SETS, IN_DOMAIN, few, ()):
             yield method, recipe, int(depth), sets
+
+
+def _measured_on(
+    arrays: Arrays, capacity: str, domain: str, objective: str, recipe: str, method: str, depth: int, against: str
+) -> Sequence[str]:
+    """Where the first run of an arm and what it is compared with were measured, if that is no group of the plan."""
+    arm = Arm(capacity, domain, objective, RUNS[0])
+    names = (arm.name, UNTRAINED if against == UNTRAINED else arm.control.name)
+    cell = f"{recipe}/{method}/{depth}"
+    found = tuple(one for one in DATASETS if all(f"{one}/{name}/{cell}" in arrays for name in names))
+    return () if {*found} in map(set, (DATASETS, SMALL_SETS, IN_DOMAIN, PLAID_SETS, TRANSFER_SETS)) else found
 
 
 def shown(found: Comparison, runs: int) -> dict[str, str | int]:

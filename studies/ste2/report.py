@@ -1,4 +1,4 @@
-"""From records to results/ste2: scores.npz and geometry.csv, then comparisons.csv, means.csv and README.md."""
+"""From records to scores.npz and geometry.csv in results/ste2, and from these to tables of what was measured."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def collect() -> None:
     """Write scores.npz (``data set/model/recipe/method/depth`` -> [queries]) and geometry.csv; keep small heads."""
     write_arrays(ARRAYS, **scores(records.read_all(folder(), DATASETS)))
     found = [json.loads(path.read_text()) for path in sorted(folder().glob("geometry/*/*.json"))]
-    write_text(RESULTS / "geometry.csv", shapes(found).to_csv(index=False, float_format="%.6g"))
+    if found:
+        write_text(RESULTS / "geometry.csv", shapes(found).to_csv(index=False, float_format="%.6g"))
     (RESULTS / "heads").mkdir(exist_ok=True)
     for arm in arms(KEPT):
         if head(arm.name).exists():
@@ -90,17 +91,31 @@ def _recipe(center: str) -> str:
 
 
 def means(arrays: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Every model in every cell that was measured on all eight sets: the mean, in points."""
+    """Every model in every cell: its mean on each data set, in points, and over all eight."""
     by_cell: dict[tuple[str, ...], dict[str, float]] = {}
     for key, values in arrays.items():
         dataset, *cell = key.split("/")
         by_cell.setdefault(tuple(cell), {})[dataset] = 100 * float(values.mean())
     lines = [
-        {"Model": model, "Center": recipe, "Method": method, "rk": int(depth), "NDCG@10": np.mean(list(sets.values()))}
+        {
+            "Model": model,
+            "Center": recipe,
+            "Method": method,
+            "rk": int(depth),
+            **{name: sets.get(name) for name in DATASETS},
+        }
         for (model, recipe, method, depth), sets in sorted(by_cell.items())
-        if set(sets) == set(DATASETS)
     ]
-    return pd.DataFrame(lines)
+    table = pd.DataFrame(lines)
+    return table.assign(Mean=table[list(DATASETS)].mean(axis=1, skipna=False))
+
+
+def alone(gains: pd.DataFrame) -> pd.DataFrame:
+    """Of the exploratory gains, those of exact MaxSim and of first stages alone: each over the most data sets."""
+    found = gains[gains["Measured"].isin(["exact", "muvera", "smve", "binary", "plaid"]) & (gains["rk"] == 0)]
+    cell = ["Capacity", "Domain", "Trained", "Against", "Measured", "Center"]
+    most = found.loc[found.groupby(cell, sort=False)["Sets"].idxmax()]
+    return most.drop(columns="rk").astype(str)
 
 
 def write() -> None:
@@ -110,24 +125,5 @@ def write() -> None:
     of_card = claims.table(arrays, planned, pd.read_csv(geometry) if geometry.exists() else pd.DataFrame())
     write_text(RESULTS / "comparisons.csv", others.to_csv(index=False))
     write_text(RESULTS / "means.csv", means(arrays).to_csv(index=False, float_format="%.2f"))
-    text = f"""# Straight-through training: capacity and domain
-
-Written by `python studies/ste2/study.py report`; the design is in [plan.md](../../studies/ste2/plan.md). Gains are
-those of a trained arm over its control (6: over the untrained model), in points of NDCG@10 x 100, of the first stage
-alone.
-
-## Primary comparisons
-
-{formats.pipes(planned)}
-
-## The card's claims
-
-Points are gains over the control (PLAID: over the untrained model); changes of the stable rank are in percent. Every
-draw of the evaluation is another than the training's.
-
-{formats.pipes(of_card)}
-
-All other gains are exploratory: [comparisons.csv](comparisons.csv). Means of every model: [means.csv](means.csv); how
-its vectors lie: [geometry.csv](geometry.csv).
-"""
-    write_text(RESULTS / "README.md", text)
+    for name, table in (("primary", planned), ("claims", of_card), ("alone", alone(others))):
+        write_text(RESULTS / f"{name}.md", formats.pipes(table) + "\n")

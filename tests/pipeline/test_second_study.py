@@ -110,8 +110,9 @@ def test_the_report_finds_what_was_made_up(study, tmp_path):
     assert float(found["Points"]["1"]) == pytest.approx(3, abs=0.3) and (found["Runs"] == "3").all()
     write_arrays(study.report.ARRAYS, **arrays)
     study.report.write()
-    text = (tmp_path / "README.md").read_text()
-    assert "| 6 | PLAID does not fall |" in text and "| MUVERA alone rises | primary, 1 | holds |" in text
+    assert "| 6 | PLAID does not fall |" in (tmp_path / "primary.md").read_text()
+    assert "| MUVERA alone rises | primary, 1 | holds |" in (tmp_path / "claims.md").read_text()
+    assert "| head | out | ste_muvera | contrastive | muvera | corpus | 8 |" in (tmp_path / "alone.md").read_text()
     others = (tmp_path / "comparisons.csv").read_text().splitlines()
     assert any(line.startswith("head,out,ste_muvera,contrastive,muvera,corpus,0,8,") for line in others)
     assert "head-out-ste_muvera-0,corpus,muvera,0," in (tmp_path / "means.csv").read_text()
@@ -133,6 +134,17 @@ def test_the_report_works_on_what_has_been_measured(study):
     assert (one["Runs"] == 1).all() and set(one["Against"]) == {"contrastive", "untrained"}
     assert one["Points"].astype(float).to_numpy() == pytest.approx(3, abs=0.5)
     assert study.comparisons.primary({})["Verdict"].str.startswith("not measured").all()
+
+
+def test_sets_that_are_no_group_of_the_plan_are_compared_too(study):
+    arrays = made_up(study, ("head",), (0,), {("ste_muvera", "muvera"): 0.03})
+    some = {key: values for key, values in arrays.items() if not key.startswith(("npl/", "scifact/head-out-contr"))}
+    others = study.comparisons.exploratory(some)
+    one = others[(others["Trained"] == "ste_muvera") & (others["Measured"] == "muvera") & (others["rk"] == 0)]
+    assert set(zip(one["Against"], one["Sets"], strict=True)) >= {("contrastive", 6), ("untrained", 7)}
+    table = study.report.means(some).set_index(["Model", "Method"])
+    assert table.loc[("head-out-ste_muvera-0", "muvera"), "npl"].isna().all()
+    assert table.loc[("head-out-ste_muvera-0", "muvera"), "Mean"].isna().all()
 
 
 def test_a_methods_name_says_how_it_differs_from_the_studys_own(study):
