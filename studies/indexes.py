@@ -52,8 +52,8 @@ def main(words: list[str]) -> None:
     if unknown := [name for name in named if name not in datasets]:
         raise SystemExit(f"{unknown[0]} is no data set of offline8; there are: {', '.join(datasets)}")
     for dataset in named or datasets:
-        failed = run(list(cells(dataset, options)))
-        sys.stdout.write(f"{dataset}: {'; '.join(failed) or 'done'}\n")
+        for cell in cells(dataset, options):  # one by one, so that a stopped run loses one index
+            sys.stdout.writelines(f"{failure}\n" for failure in run([cell]))
 
 
 if __name__ == "__main__":

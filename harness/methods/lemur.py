@@ -185,13 +185,17 @@ class _Search:
     ) -> None:
         """Vectors of a block of documents from their targets, and their scores."""
 
-        def score_tile(rows: range) -> torch.Tensor:
+        def encode_tile(rows: range) -> torch.Tensor:
             own = targets[:, rows.start : rows.stop][self.tokens]
-            vectors = self.solve @ ((own - self.mean) / self.deviation)
+            return self.solve @ ((own - self.mean) / self.deviation)
+
+        def score_tile(vectors: torch.Tensor) -> torch.Tensor:
             return torch.cat([part @ vectors for part in self.queries])
 
+        with self.watch.phase("encode_documents"):
+            tiles = map_threads(encode_tile, chunks(targets.shape[1], TILE))
         with self.watch.phase("search"):
-            scores = torch.cat(map_threads(score_tile, chunks(targets.shape[1], TILE)), dim=1)
+            scores = torch.cat(map_threads(score_tile, tiles), dim=1)
             scores[:, empty] = -torch.inf
             self.best.add(first, self.of_scores(scores))
 

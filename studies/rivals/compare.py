@@ -148,7 +148,7 @@ def main(words: list[str]) -> None:
     options, some = divided(words, datasets)
     found = measured(options, some or datasets)
     times = pd.read_csv(TIMES) if TIMES.exists() else pd.DataFrame(columns=["arm", "ms"])
-    long = lines(found).merge(times, on="arm", how="left")
+    long = lines(found).merge(times.groupby("arm")["ms"].median().reset_index(), on="arm", how="left")
     long = long.assign(kb=long["bytes"] / 1024)
     if some:
         sys.stdout.write(formats.pipes(table(long)) + "\n")

@@ -2,21 +2,21 @@
 
     python studies/rivals/times.py [option=value ...]
 
-Measures the arms in turns, three rounds, one draw each, without reranking, and writes the medians to
-results/rivals/times.csv. Use it on a machine that does nothing else. The time is from a query's token vectors to its
-first documents, in a batch of all 300 queries, as in `table cost=true`.
+Measures the arms in turns, three rounds, one draw each, without reranking, and adds each time to
+results/rivals/times.csv; what that has is not measured again. Use it on a machine that does nothing else. The time is
+from a query's token vectors (of BM25 and MiniLM: its text) to its first documents, in a batch of all 300 queries, as in
+`table cost=true`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
+from itertools import product
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-from arms import arms, cell_of  # beside this file, as is tune
+from arms import FEW_DRAWS, arms, cell_of  # beside this file, as is tune
 from tune import record_of
 
 from harness.config.entries import ROOT
@@ -30,22 +30,27 @@ OTHERS = {"exact search": "method=exact", "PLAID": "method=plaid"}
 
 
 def main(words: list[str]) -> None:
-    """Measure all arms, and write the table."""
+    """Measure all arms in each round, and write the table after each."""
     settings = OTHERS | {arm: setting for named in arms().values() for arm, setting in named.items()}
-    found: dict[str, list[float]] = defaultdict(list)
-    for _ in range(ROUNDS):
-        for arm, setting in settings.items():
-            with TemporaryDirectory() as folder:
-                given = [*words, "depths=[0]", "method.seeds=null", "overwrite=true", f"results_dir={Path(folder)}"]
-                cell = cell_of(setting, DATASET, given)
-                if failed := run([cell]):
-                    raise SystemExit("; ".join(failed))
-                record = record_of(cell)
-            row = row_of(record)
-            found[arm].append(costs.measured([record], [row], [DATASET])[row][DATASET].first_stage_ms)
-            sys.stdout.write(f"{arm}: {found[arm][-1]:.3f} ms\n")
-    table = pd.DataFrame([{"arm": arm, "ms": median(values)} for arm, values in found.items()])
-    write_text(TABLE, table.to_csv(index=False, float_format="%.4f"))
+    table = pd.read_csv(TABLE) if TABLE.exists() else pd.DataFrame({"arm": [], "round": [], "ms": []})
+    done = {*table[["arm", "round"]].itertuples(index=False, name=None)}
+    for turn, (arm, setting) in product(range(ROUNDS), settings.items()):
+        if (arm, turn) not in done:
+            table.loc[len(table)] = [arm, turn, measured(setting.replace(FEW_DRAWS, ""), words)]
+            write_text(TABLE, table.astype({"round": int}).to_csv(index=False, float_format="%.4f"))
+            sys.stdout.write(f"{arm}: {table['ms'].iloc[-1]:.3f} ms\n")
+
+
+def measured(setting: str, words: list[str]) -> float:
+    """Milliseconds per query of a first stage, from a run of it alone."""
+    with TemporaryDirectory() as folder:
+        given = [*words, "depths=[0]", "method.seeds=null", "overwrite=true", f"results_dir={Path(folder)}"]
+        cell = cell_of(setting, DATASET, given)
+        if failed := run([cell]):
+            raise SystemExit("; ".join(failed))
+        record = record_of(cell)
+    row = row_of(record)
+    return costs.measured([record], [row], [DATASET])[row][DATASET].first_stage_ms
 
 
 if __name__ == "__main__":

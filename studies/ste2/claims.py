@@ -42,7 +42,7 @@ def _of_primary(primary: pd.DataFrame) -> Iterator[dict[str, str]]:
         yield {"Claim": claim, "Test": f"primary, {number}", **known, "Not tested": rest}
 
 
-def _of_gains(arrays: Arrays) -> Iterator[dict[str, str | int]]:
+def _of_gains(arrays: Arrays) -> Iterator[dict[str, str]]:
     """How far the gains carry over to methods and settings that no arm was trained for."""
     variants = sorted({key.split("/")[3] for key in arrays if "/muvera+" in key})
     for claim, objective, methods, sets in (

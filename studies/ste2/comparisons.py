@@ -137,7 +137,10 @@ def tested(found: Gain) -> Comparison:
 
 
 def primary(arrays: Arrays) -> pd.DataFrame:
-    """A line for each primary comparison; p values are Holm's over the gains that were measured."""
+    """A line for each primary comparison; p values are Holm's over the gains that were measured.
+
+    With fewer runs than the plan has, there is no verdict.
+    """
     lines, results = [], []
     for question in questions(arrays):
         line = {"No.": question.number, "Question": question.text}
@@ -151,7 +154,8 @@ def primary(arrays: Arrays) -> pd.DataFrame:
     corrected = dict(zip([one[1].number for one in gains], holm([one[2].p for one in gains]), strict=True))
     for line, question, found, runs in results:
         p = corrected.get(question.number, found.p)
-        lines.append({**line, **shown(found, runs), "p": formats.decimals(p, 4), "Verdict": question.verdict(found, p)})
+        verdict = question.verdict(found, p) if runs == len(RUNS) else f"open: {runs} of {len(RUNS)} runs"
+        lines.append({**line, **shown(found, runs), "p": formats.decimals(p, 4), "Verdict": verdict})
     return pd.DataFrame(lines).sort_values("No.", ignore_index=True).astype(object).fillna("").astype(str)
 
 
@@ -195,7 +199,7 @@ def _measured_on(
     return () if {*found} in map(set, (DATASETS, SMALL_SETS, IN_DOMAIN, PLAID_SETS, TRANSFER_SETS)) else found
 
 
-def shown(found: Comparison, runs: int) -> dict[str, str | int]:
+def shown(found: Comparison, runs: int) -> dict[str, str]:
     """A comparison in points of NDCG@10 x 100."""
     low, high = (formats.signed(100 * value, 2) for value in (found.ci_low, found.ci_high))
-    return {"Points": formats.signed(100 * found.delta, 2), "95 % interval": f"{low} to {high}", "Runs": runs}
+    return {"Points": formats.signed(100 * found.delta, 2), "95 % interval": f"{low} to {high}", "Runs": str(runs)}

@@ -53,7 +53,7 @@ def evaluate(arm: Arm | None, dataset: str) -> list[str]:
     scratch = _scratch(arm, dataset)
     failures = _measured(_name(arm), [f"dataset={dataset}"], [*_cells(arm, dataset)], records(), scratch)
     failures += geometry(arm, dataset)
-    _clear(scratch)
+    _clear(scratch, arm)
     return failures
 
 
@@ -126,12 +126,19 @@ def _scratch(arm: Arm | None, dataset: str) -> Path:
 
     Below twelve layers, only embeddings are left.
     """
-    shares = arm is not None and arm.capacity != TOP
-    return runs() / "scratch" / f"{dataset}-{heads.layers(arm.capacity) if arm and shares else _name(arm)}"
+    return runs() / "scratch" / f"{dataset}-{heads.layers(arm.capacity) if arm and _shares(arm) else _name(arm)}"
 
 
-def _clear(scratch: Path) -> None:
-    """Delete what is used for one model alone."""
+def _shares(arm: Arm | None) -> bool:
+    """Whether what lies below an arm's cut is worth keeping for the others."""
+    return arm is not None and arm.capacity != TOP
+
+
+def _clear(scratch: Path, arm: Arm | None = None) -> None:
+    """Delete what is used for one model alone: of an arm that shares its scratch, all but the vectors below its cut."""
+    if not _shares(arm):
+        shutil.rmtree(scratch, ignore_errors=True)
+        return
     for folder in scratch.glob("*"):
         for path in folder.glob("*") if folder.name == "tokens" else [folder]:
             if not path.name.startswith("backbone-"):

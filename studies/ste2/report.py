@@ -55,12 +55,15 @@ def scores(found: list[records.Record]) -> dict[str, np.ndarray]:
     Raises
     ------
     ValueError
-        If two records of a data set have other queries, or in another order.
+        If two records of a data set have other queries, or in another order, or two of a model have other weights.
     """
     arrays: dict[str, np.ndarray] = {}
     queries: dict[str, list[str]] = {}
+    weights: dict[str, str] = {}
     for record in found:
         model = _model(record.model)
+        if weights.setdefault(model, record.identity["weights"]) != record.identity["weights"]:
+            raise ValueError(f"{model}: the records are of two trainings; delete those of the first")
         if queries.setdefault(record.dataset, record.per_query["queries"]) != record.per_query["queries"]:
             raise ValueError(f"{record.dataset}: the records have different queries")
         for depth in record.ndcg10:

@@ -43,10 +43,11 @@ from arms import (  # beside this file, as are shared, measure, report and rule
 from measure import DATASETS, PLAID_SETS, UNTRAINED, datasets_of, evaluate, on_left_out, plaid, suffix
 from rule import Measured
 from rule import choose as best
+from safetensors.torch import load_file, save
 
 from harness import cli, records
 from harness.models import heads
-from harness.system.files import write_json
+from harness.system.files import replacing, write_json
 
 Task = Callable[[], list[str]]
 """A part of a command, which returns what failed, in sentences."""
@@ -76,7 +77,12 @@ def keep_choice(capacities: Sequence[str]) -> None:
 
 def train(capacities: Sequence[str]) -> list[Task]:
     """The training of every arm."""
-    return [partial(_trained, arm.name, training(arm, rate_of(arm), DOMAINS[arm.domain])) for arm in arms(capacities)]
+    return [partial(train_arm, arm) for arm in arms(capacities)]
+
+
+def train_arm(arm: Arm) -> list[str]:
+    """Train an arm; what failed, in sentences."""
+    return _trained(arm.name, training(arm, rate_of(arm), DOMAINS[arm.domain]))
 
 
 def measure(capacities: Sequence[str], datasets: Sequence[str]) -> list[Task]:
@@ -121,9 +127,13 @@ def _candidate(capacity: str, rate: float) -> str:
 
 
 def _trained(name: str, words: list[str]) -> list[str]:
-    """Train a model into the folder of its name; a sentence if that failed."""
-    output = f"train.output={head(name).parent}"
-    return [f"the training of {name} failed"] if cli.main(["train", *words, output]) else []
+    """Train a model into the folder of its name, and round its weights to float16; a sentence if that failed."""
+    if cli.main(["train", *words, f"train.output={head(name).parent}"]):
+        return [f"the training of {name} failed"]
+    weights, what = load_file(head(name)), heads.trained(head(name))
+    with replacing(head(name)) as file:  # what is committed is what was measured
+        file.write(save({key: value.half() for key, value in weights.items()}, {"trained": what}))
+    return []
 
 
 def _on_left_out(name: str) -> Measured:

@@ -12,10 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scripts
+import torch
+from safetensors.torch import load_file, save
 
 from harness import records
 from harness.config import compose
 from harness.evaluation.significance import compare
+from harness.models import heads
 from harness.system.files import write_arrays
 
 FOLDER = Path(__file__).parents[2] / "studies" / "ste2"
@@ -96,6 +99,7 @@ def made_up(study, capacities, runs, gains):
                 per_query = {"queries": [f"q{n}" for n in range(40)], depth: values.tolist()}
                 more = {"per_query": per_query, "ndcg10": {depth: values.mean()}, "dataset": dataset, "center": center}
                 model = f"answerai_colbert_small+head={arm.name}" if arm else "answerai_colbert_small"
+                more["identity"] = {"weights": model}
                 found.append(SimpleNamespace(model=model, method=method, **more))
     return study.report.scores(found)
 
@@ -119,10 +123,48 @@ def test_the_report_finds_what_was_made_up(study, tmp_path):
 
 
 def test_records_with_other_queries_are_refused(study):
-    more = {"dataset": "npl", "model": "m", "method": "exact", "center": "none", "ndcg10": {records.FINAL: 1.0}}
-    found = [SimpleNamespace(per_query={"queries": [query], records.FINAL: [1.0]}, **more) for query in ("a", "b")]
+    more = {"dataset": "npl", "model": "m+head=x", "method": "exact", "center": "none", "ndcg10": {records.FINAL: 1.0}}
+
+    def record(query, weights):
+        per_query = {"queries": [query], records.FINAL: [1.0]}
+        return SimpleNamespace(per_query=per_query, identity={"weights": weights}, **more)
+
     with pytest.raises(ValueError, match="npl: the records have different queries"):
-        study.report.scores(found)
+        study.report.scores([record("a", "1"), record("b", "1")])
+    with pytest.raises(ValueError, match="x: the records are of two trainings"):
+        study.report.scores([record("a", "1"), record("a", "2")])
+
+
+def test_fewer_runs_than_planned_have_no_verdict(study):
+    arrays = made_up(study, ("head", "layers:12"), (0,), {("ste_muvera", "muvera"): 0.03})
+    found = study.comparisons.primary(arrays).set_index("No.")
+    assert found["Verdict"]["1"] == "open: 1 of 3 runs" and found["Runs"]["1"] == "1"
+
+
+def test_a_trained_file_is_rounded_and_keeps_what_was_trained(study, monkeypatch, tmp_path):
+    monkeypatch.setattr(study.study, "head", lambda name: tmp_path / name / "head.safetensors")
+
+    def write(words):
+        path = Path(words[-1].removeprefix("train.output=")) / "head.safetensors"
+        path.parent.mkdir()
+        path.write_bytes(save({"1.linear.weight": torch.full((2, 2), 1 / 3)}, {"trained": "layers:12"}))
+        return 0
+
+    monkeypatch.setattr(study.study.cli, "main", write)
+    assert study.study._trained("arm", []) == []
+    path = tmp_path / "arm" / "head.safetensors"
+    assert load_file(path)["1.linear.weight"].dtype == torch.float16 and heads.trained(path) == "layers:12"
+
+
+def test_a_scratch_keeps_only_what_arms_share(study, monkeypatch, tmp_path):
+    monkeypatch.setattr(study.measure, "runs", lambda: tmp_path)
+    for capacity, kept in (("layers:12", False), ("layers:1", True)):
+        arm = study.arms.Arm(capacity, "out", "ste_muvera", 0)
+        scratch = study.measure._scratch(arm, "npl")
+        for name in ("tokens/backbone-1", "tokens/other", "stages/npl"):
+            (scratch / name).mkdir(parents=True)
+        study.measure._clear(scratch, arm)
+        assert [path.name for path in scratch.glob("*/*")] == (["backbone-1"] if kept else [])
 
 
 def test_the_report_works_on_what_has_been_measured(study):
@@ -131,7 +173,7 @@ def test_the_report_works_on_what_has_been_measured(study):
     assert found["Verdict"].str.startswith("not measured").all()
     others = study.comparisons.exploratory(arrays)
     one = others[(others["Trained"] == "ste_muvera") & (others["Measured"] == "muvera") & (others["Sets"] == 8)]
-    assert (one["Runs"] == 1).all() and set(one["Against"]) == {"contrastive", "untrained"}
+    assert (one["Runs"] == "1").all() and set(one["Against"]) == {"contrastive", "untrained"}
     assert one["Points"].astype(float).to_numpy() == pytest.approx(3, abs=0.5)
     assert study.comparisons.primary({})["Verdict"].str.startswith("not measured").all()
 
