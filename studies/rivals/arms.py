@@ -20,7 +20,7 @@ from harness.run import run
 
 DRAWS = "method.seeds={muvera: 10, lemur: 10, smve: 5}"
 FEW_DRAWS = "method.seeds=3"
-"""Of LEMUR with 4,096 features, one draw of which takes minutes."""
+"""Of LEMUR with 4,096 features, one draw of which takes minutes, and with 256, whose draws share no pass."""
 DEPTHS = "depths=[0,50,100]"
 FACTORS = (2, 4)
 
@@ -35,8 +35,8 @@ def arms() -> dict[str, dict[str, str]]:
         | {"1-bit codes, int8 queries": codes.replace("queries=float", "queries=int8")},
         "muvera": {"MUVERA, the card's size": "method=muvera center=recommended"}
         | {f"MUVERA, {kb} KB": chosen("muvera", kb) for kb in (1, 4, 16, 40, 64)},
-        "lemur": {f"LEMUR, {kb} KB": chosen("lemur", kb) for kb in (1, 4)}
-        | {"LEMUR, 16 KB": f"{chosen('lemur', 16)} {FEW_DRAWS}"},
+        "lemur": {"LEMUR, 4 KB": chosen("lemur", 4)}
+        | {f"LEMUR, {kb} KB": f"{chosen('lemur', kb)} {FEW_DRAWS}" for kb in (1, 16)},
         "pooled": {
             f"{name}, pooled by {factor}": f"{words} pool=hierarchical pool.factor={factor}"
             for factor in FACTORS

@@ -23,6 +23,8 @@ from harness.tables import formats
 ARRAYS = RESULTS / "scores.npz"
 KEPT = ("head", "adapter")
 """Capacities whose weights are committed; each layer of the others has 7 MB in each arm."""
+SHAPES = {"mean_pairwise_cosine": "Mean cosine", "stable_rank": "Stable rank", "effective_rank": "Effective rank"}
+"""Measure of geometry -> its column."""
 _MAIN = {f"{name}={value}" for name, value in SMVE_MAIN.items()}
 
 
@@ -46,6 +48,20 @@ def shapes(found: list[dict[str, Any]]) -> pd.DataFrame:
         for space, measures in one["documents"].items()
         if isinstance(measures, dict)
     ]
+    return pd.DataFrame(lines)
+
+
+def spread(measured: pd.DataFrame) -> pd.DataFrame:
+    """A line for each kind of model and space: means over the data sets, of the runs, ± their standard deviation."""
+    kind = measured["Model"].str.replace(r"-\d+$", "", regex=True)
+    of_run = measured.assign(Kind=kind).groupby(["Kind", "Space", "Model"])[list(SHAPES)].mean()
+    lines = []
+    for (name, space), own in of_run.groupby(["Kind", "Space"]):
+        values = {
+            text: formats.score(own[measure].mean(), own[measure].std(ddof=1), np.nan)
+            for measure, text in SHAPES.items()
+        }
+        lines.append({"Model": name, "Space": space, **values, "Runs": str(len(own))})
     return pd.DataFrame(lines)
 
 
@@ -128,5 +144,8 @@ def write() -> None:
     of_card = claims.table(arrays, planned, pd.read_csv(geometry) if geometry.exists() else pd.DataFrame())
     write_text(RESULTS / "comparisons.csv", others.to_csv(index=False))
     write_text(RESULTS / "means.csv", means(arrays).to_csv(index=False, float_format="%.2f"))
-    for name, table in (("primary", planned), ("claims", of_card), ("alone", alone(others))):
+    tables = {"primary": planned, "claims": of_card, "alone": alone(others)}
+    if geometry.exists():
+        tables["geometry"] = spread(pd.read_csv(geometry))
+    for name, table in tables.items():
         write_text(RESULTS / f"{name}.md", formats.pipes(table) + "\n")

@@ -217,6 +217,18 @@ def test_the_claims_that_were_measured_have_a_line(study):
     assert falls["Points"]["exploratory, against contrastive"] == "+70.0 ± 14.1 %"
 
 
+def test_the_spread_of_geometry_is_that_of_the_runs(study):
+    ranks = {"untrained": (4.0, 6.0), "head-out-ste_muvera-0": (1.0, 3.0), "head-out-ste_muvera-1": (3.0, 5.0)}
+    lines = [
+        {"Model": model, "Data set": dataset, "Space": "raw", **dict.fromkeys(study.report.SHAPES, rank)}
+        for model, both in ranks.items()
+        for dataset, rank in zip(("npl", "scifact"), both, strict=True)
+    ]
+    found = study.report.spread(study.report.pd.DataFrame(lines)).set_index("Model")
+    assert found["Stable rank"].to_dict() == {"head-out-ste_muvera": "3.00 ± 1.41", "untrained": "5.00"}
+    assert found["Runs"].to_dict() == {"head-out-ste_muvera": "2", "untrained": "1"}
+
+
 def test_geometries_become_a_table(study):
     raw = {"stable_rank": 1.5, "mean_pairwise_cosine": 0.7}
     made = [{"model": "m+head=head-out-ste_muvera-1", "dataset": "nfcorpus", "documents": {"raw": raw, "n": 3}}]
