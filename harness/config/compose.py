@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -159,8 +161,7 @@ def _compose(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
         if override.key_or_group == "hydra/launcher":
             launcher = values(override)[0]
         single.append(words_of(override)[0])
-    with initialize_config_dir(str(entries.CONF_DIR), version_base="1.3"):
-        config = compose("config", single, return_hydra_config=True)
+    config = deepcopy(_by_hydra(str(entries.CONF_DIR), tuple(single)))
     content: Any = OmegaConf.to_container(config, resolve=False)
     refuse_targets(content)
     refuse_launcher(content["hydra"], launcher)
@@ -168,6 +169,13 @@ def _compose(overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     with open_dict(config):
         del config["hydra"]
     return config, hydra
+
+
+@lru_cache(maxsize=8)
+def _by_hydra(folder: str, words: tuple[str, ...]) -> DictConfig:
+    """Hydra's composition, a third of a second; a command asks several times for that of its first cell."""
+    with initialize_config_dir(folder, version_base="1.3"):
+        return compose("config", list(words), return_hydra_config=True)
 
 
 @contextmanager

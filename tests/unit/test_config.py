@@ -125,3 +125,11 @@ def test_rooms_import_only_rooms_before_them():
                 parts = node.module.split(".")[1:]
                 for name in parts[:1] or [alias.name for alias in node.names]:
                     assert place[name] <= place[room], f"{path} imports {name}, which comes later"
+
+
+def test_a_composition_is_the_callers_own():
+    """Hydra composes the same words once; what one caller changes is not what the next one gets."""
+    words = ["model=demo", "dataset=docstrings", "method=muvera"]
+    first = compose.composed(words)
+    first.method.repetitions = 1
+    assert compose.composed(words).method.repetitions == 20
