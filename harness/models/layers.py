@@ -69,7 +69,7 @@ class LastLayers:
         """The transformer's output, from `HIDDEN` and ``attention_mask``; zeros behind the longest text of a group.
 
         On a CPU, texts of about the same length go through together: a passage has about half as many tokens as the
-        longest one. On a GPU all go at once, as padding costs less than many small products.
+        longest one. On a GPU all go at once, for fewer and larger products; this was not timed against groups.
         """
         hidden, attention = features[HIDDEN], features["attention_mask"]
         places = torch.arange(1, hidden.shape[1] + 1, device=hidden.device)
