@@ -126,7 +126,12 @@ def _scratch(arm: Arm | None, dataset: str) -> Path:
 
     Below twelve layers, only embeddings are left.
     """
-    return runs() / "scratch" / f"{dataset}-{heads.layers(arm.capacity) if arm and _shares(arm) else _name(arm)}"
+    return runs() / "scratch" / f"{dataset}-{group_of(arm)}"
+
+
+def group_of(arm: Arm | None) -> str:
+    """What arms that share a cache have in common: the place of their cut; of one that shares none, its name."""
+    return str(heads.layers(arm.capacity)) if arm and _shares(arm) else _name(arm)
 
 
 def _shares(arm: Arm | None) -> bool:

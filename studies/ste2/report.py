@@ -130,7 +130,7 @@ def means(arrays: dict[str, np.ndarray]) -> pd.DataFrame:
 
 
 def alone(gains: pd.DataFrame) -> pd.DataFrame:
-    """Of the exploratory gains, those of exact MaxSim and of first stages alone: each over the most data sets."""
+    """The exploratory gains of exact MaxSim and of first stages alone; each is the one over the most data sets."""
     found = gains[gains["Measured"].isin(["exact", "muvera", "smve", "binary", "plaid"]) & (gains["rk"] == 0)]
     cell = ["Capacity", "Domain", "Trained", "Against", "Measured", "Center"]
     most = found.loc[found.groupby(cell, sort=False)["Sets"].idxmax()]
@@ -139,13 +139,14 @@ def alone(gains: pd.DataFrame) -> pd.DataFrame:
 
 def write() -> None:
     """Write the tables of what has been measured."""
-    arrays, geometry = read_arrays(ARRAYS), RESULTS / "geometry.csv"
+    arrays, path = read_arrays(ARRAYS), RESULTS / "geometry.csv"
+    geometry = pd.read_csv(path) if path.exists() else pd.DataFrame()
     others, planned = exploratory(arrays), primary(arrays)
-    of_card = claims.table(arrays, planned, pd.read_csv(geometry) if geometry.exists() else pd.DataFrame())
+    of_card = claims.table(arrays, planned, geometry)
     write_text(RESULTS / "comparisons.csv", others.to_csv(index=False))
     write_text(RESULTS / "means.csv", means(arrays).to_csv(index=False, float_format="%.2f"))
     tables = {"primary": planned, "claims": of_card, "alone": alone(others)}
-    if geometry.exists():
-        tables["geometry"] = spread(pd.read_csv(geometry))
+    if not geometry.empty:
+        tables["geometry"] = spread(geometry)
     for name, table in tables.items():
         write_text(RESULTS / f"{name}.md", formats.pipes(table) + "\n")

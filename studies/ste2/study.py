@@ -40,7 +40,7 @@ from arms import (  # beside this file, as are shared, measure, report and rule
     runs,
     training,
 )
-from measure import DATASETS, PLAID_SETS, UNTRAINED, datasets_of, evaluate, on_left_out, plaid, suffix
+from measure import DATASETS, PLAID_SETS, UNTRAINED, datasets_of, evaluate, group_of, on_left_out, plaid, suffix
 from rule import Measured
 from rule import choose as best
 from safetensors.torch import load_file, save
@@ -87,10 +87,9 @@ def train_arm(arm: Arm) -> list[str]:
 
 def measure(capacities: Sequence[str], datasets: Sequence[str]) -> list[Task]:
     """The evaluation of the untrained model and of the arms on each data set; those that share a cache in one task."""
-    groups: dict[str, list[Arm | None]] = {UNTRAINED: [None]}
-    for arm in sorted(arms(capacities), key=lambda arm: arm.capacity != TOP):
-        shared_with = arm.name if arm.capacity == TOP else str(heads.layers(arm.capacity))
-        groups.setdefault(shared_with, []).append(arm)
+    groups: dict[str, list[Arm | None]] = {}
+    for arm in (None, *sorted(arms(capacities), key=lambda arm: arm.capacity != TOP)):
+        groups.setdefault(group_of(arm), []).append(arm)
     return [
         partial(evaluate_all, measured, dataset)
         for group in groups.values()
