@@ -77,13 +77,20 @@ def phases() -> str:
 
 
 def scale_table(rows: list[Row]) -> str:
-    """Seconds and peak memory of the synthetic corpora."""
+    """Seconds, peak memory and bytes on disk of the synthetic corpora."""
     lines = []
     for row in rows:
-        method, documents = row.case.split(",")[0], int(row.case.split()[1])
-        line = {"method": method.upper(), "documents": f"{documents:,}", "seconds": f"{row.ours_seconds:.1f}"}
-        rate = {"documents / s": f"{documents / row.ours_seconds:,.0f}", "peak memory, MB": f"{row.peak_mb or 0:,.0f}"}
-        lines.append({**line, **rate})
+        method, corpus, queries, _, *more = row.case.split(", ")
+        documents, _, _, length, *_ = corpus.split()
+        of_search = f", {queries}" if more[-1:] == ["searched"] else ""
+        line = {"what": ", ".join([method.upper(), *more]) + of_search, "documents": f"{int(documents):,}"}
+        line |= {"tokens each": length, "seconds": f"{row.ours_seconds:.1f}"}
+        line["documents / s"] = "" if of_search else f"{int(documents) / row.ours_seconds:,.0f}"
+        line |= {
+            "peak memory, MB": f"{row.peak_mb or 0:,.0f}",
+            "on disk, MB": f"{row.disk_mb:,.0f}" if row.disk_mb else "",
+        }
+        lines.append(line)
     return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
 
 

@@ -44,12 +44,12 @@ def run(config: DictConfig) -> int:
     if config.threads:
         torch.set_num_threads(config.threads)
     options = by_model([config])[0][0]
-    rows = []
+    folder, rows = results_dir(config.results_dir) / "bench", []
     for row in _rows(config, options):
         streams.say(f"{row.what}: {row.case}: {row.ours_seconds:.3f} s\n")
         rows.append(row)
-    folder = results_dir(config.results_dir) / "bench"
-    report.chart(folder, report.keep(folder, rows))
+        kept = report.keep(folder, [row])  # each at once: a run that is stopped loses one case
+    report.chart(folder, kept)
     table = report.gpu_table if rows[0].what == "gpu" else report.table
     sys.stdout.write(f"{table(rows)}\n\nRows: {folder / 'bench.json'}\n")
     return 0
@@ -57,7 +57,7 @@ def run(config: DictConfig) -> int:
 
 def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-arg]
     """The rows of the table, each as soon as it is measured."""
-    from harness.bench import gpu_cases, kernel_cases, pipeline_cases, plaid_cases, search_cases
+    from harness.bench import gpu_cases, kernel_cases, pipeline_cases, plaid_cases, scale_cases, search_cases
     from harness.bench.timing import timed
     from harness.measure.grouping import selected
     from harness.measure.testbed import testbed_of
@@ -67,7 +67,7 @@ def _rows(config: DictConfig, options: dict) -> Iterator:  # type: ignore[type-a
         testbed = testbed_of(options, selected(options)[0])
     for what in chosen:
         if what == "scale":
-            yield from pipeline_cases.scale(config.memory_mb)
+            yield from scale_cases.scale(config.memory_mb)
         elif what == "gpu":
             yield from gpu_cases.gpu(testbed, testbed.resources.device, config.runs)
         elif what == "grid":

@@ -1,36 +1,27 @@
-"""Cases for steps of the pipeline: encoding texts, measuring a grid of cells, and searching synthetic corpora."""
+"""Cases for steps of the pipeline: encoding texts, and measuring a grid of cells."""
 
 from __future__ import annotations
 
-import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from harness.bench.timing import Case, Row, Work, host, row
+from harness.bench.timing import Case, Row, Work, row
 from harness.config.entries import entry
 from harness.measure.cells import Request
 from harness.measure.testbed import Testbed, testbed_of
-from harness.methods import registry
 from harness.models.checkpoint import load as load_model
 from harness.models.checkpoint import locate
-from harness.ranking.resources import Resources
 from harness.run import measure
 from harness.vectors.forward import vectors
-from harness.vectors.store import StoreInMemory, TokenVectors
 
 TEXTS = 96
 DRAWS = 10
-SCALES = (25_000, 50_000, 100_000, 200_000)
-LENGTH, DIM, QUERIES = 100, 128, 300
-AT_SCALE = {"muvera": {}, "smve": {"width": 16_384, "keep": 16}}  # a quarter of SMVE's default: minutes, not an hour
 
 
 def encoding(testbed: Testbed) -> Iterator[Case]:
@@ -94,52 +85,6 @@ def grid(testbed: Testbed, width: int, keep: int, runs: int) -> Iterator[Row]:
         what = f"{testbed.dataset_name}: 2 methods x 3 centerings x 6 depths{times} + exact, SMVE w={width} k={keep}"
         case = Case("grid", what, lambda: None, ("late-interaction-harness", "one exact MaxSim pass"))
         yield row(case, statistics.median(seconds[draws]), peer, peer, seconds[draws])
-
-
-class Synthetic(TokenVectors):
-    """Random unit token vectors, generated when they are read: the corpus is neither in memory nor on a disk.
-
-    Attributes
-    ----------
-    seconds : time that generating has taken so far
-    """
-
-    def __init__(self, documents: int, seed: int) -> None:
-        super().__init__(DIM, np.full(documents, LENGTH, dtype=np.int64))
-        self.seed, self.seconds = seed, 0.0
-
-    def _read(self, first: int, last: int) -> np.ndarray:
-        began = time.perf_counter()
-        tokens = np.random.default_rng([self.seed, first]).standard_normal((last - first, DIM), dtype=np.float32)
-        tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
-        self.seconds += time.perf_counter() - began
-        return tokens
-
-
-def scale(memory_mb: int) -> Iterator[Row]:
-    """Seconds and peak memory of searches of synthetic corpora by MUVERA and SMVE, each in its own process."""
-    for method in ("muvera", "smve"):
-        for documents in SCALES:
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                seconds, peak = pool.apply(_scaled, (method, documents, memory_mb, torch.get_num_threads()))
-            shown = {**entry("method", method), **AT_SCALE[method]}
-            options = " ".join(f"{key}={value}" for key, value in registry.arguments(shown).items() if key != "seed")
-            case = f"{method}, {documents} documents x {LENGTH} tokens x {DIM}, {QUERIES} queries, {options}"
-            yield Row("scale", case, "", "", seconds, None, None, None, None, 0.0, 1, host(), peak)
-
-
-def _scaled(method: str, documents: int, memory_mb: int, threads: int) -> tuple[float, float]:
-    """The seconds of one search, without those of generating the corpus, and the peak resident memory in MB."""
-    torch.set_num_threads(threads)
-    docs, queries = Synthetic(documents, 1), Synthetic(QUERIES, 2)
-    block = queries.rows(0, QUERIES)
-    tokens = block.tokens.reshape(QUERIES, LENGTH, DIM)[:, :32].reshape(-1, DIM)
-    short_queries = StoreInMemory(tokens, np.full(QUERIES, 32))
-    resources = Resources(torch.device("cpu"), memory_mb << 20, Path(tempfile.gettempdir()))
-    began = time.perf_counter()
-    registry.make({**entry("method", method), **AT_SCALE[method]}).search(docs, short_queries, 1000, resources)
-    seconds = time.perf_counter() - began - docs.seconds
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _linear_layers(model: Any, tokens: int, dtype: torch.dtype) -> Work:

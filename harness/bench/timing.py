@@ -59,6 +59,7 @@ class Row:
         not measured
     documents : how many documents the case is about, where documents per second are shown
     operations : how many floating-point operations the case has, where operations per second are shown
+    disk_mb : size of the index that is kept, in MB; None without one
     """
 
     what: str
@@ -76,6 +77,7 @@ class Row:
     peak_mb: float | None = None
     documents: int | None = None
     operations: int | None = None
+    disk_mb: float | None = None
 
 
 def timed(case: Case, runs: int) -> Row:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from harness.bench import gpu_cases, kernel_cases, pipeline_cases, report, timing
+from harness import bench
+from harness.bench import gpu_cases, kernel_cases, report, scale_cases, timing
 from harness.cli import main
 
 FIELDS = {"what", "case", "peer", "peer_version", "ours_seconds", "peer_seconds", "limit_seconds", "ratio_peer"}
@@ -62,16 +63,31 @@ def test_a_peer_that_gives_other_results_is_not_timed():
     assert row.peer_version.endswith("gives other results: not timed") and row.peer_seconds is row.ratio_peer is None
 
 
-def test_a_corpus_that_is_made_as_it_is_read(monkeypatch):
-    monkeypatch.setattr(pipeline_cases, "SCALES", (50,))
-    monkeypatch.setattr(pipeline_cases, "host", lambda: {})
-    made = list(pipeline_cases.scale(memory_mb=8))
-    assert [row.case.split(",")[:2] for row in made] == [
-        [method, f" 50 documents x {pipeline_cases.LENGTH} tokens x {pipeline_cases.DIM}"]
-        for method in ("muvera", "smve")
+@pytest.mark.parametrize("index", ["", "sq8"])
+def test_a_corpus_that_is_made_as_it_is_read(monkeypatch, index):
+    corpus = scale_cases.Corpus("muvera", 50, draws=1 if index else 2, index=index)
+    monkeypatch.setattr(scale_cases, "CORPORA", (corpus,))
+    monkeypatch.setattr(scale_cases, "host", lambda: {})
+    made = list(scale_cases.scale(memory_mb=8))
+    title = "muvera, 50 documents x 100 tokens x 128, 300 queries, repetitions=20 bits=5 projection=16, "
+    assert [row.case for row in made] == [
+        title + rest for rest in (["index=sq8, built", "index=sq8, searched"] if index else ["2 draws"])
     ]
-    assert all(row.peak_mb > 50 and row.ours_seconds > 0 for row in made)
+    assert all(row.peak_mb > 50 and row.ours_seconds > 0 and row.documents == 50 for row in made)
+    size = 50 * 10240 / 2**20 if index else None
+    assert all(row.disk_mb == (pytest.approx(size, rel=0.2) if index else None) for row in made)
     assert "peak MB" in report.table(made)
+
+
+def test_rows_of_a_stopped_run_are_kept(words, tmp_path, monkeypatch):
+    def stopped(*given):
+        yield timing.timed(timing.Case("rerank", "first", lambda: 1), 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "_rows", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        main(["bench", *words])
+    assert [row["case"] for row in rows(tmp_path)] == ["first"]
 
 
 def test_the_cases_of_a_gpu(words, tmp_path, capsys, monkeypatch):
