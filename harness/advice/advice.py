@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.advice import choice
-from harness.advice.candidates import Candidate, candidates
+from harness.advice.candidates import Candidate, candidates, unpooled
 from harness.advice.choice import COSTS, Judged
 from harness.records import Record
-from harness.tables.rows import PLAID, Row
+from harness.tables.rows import PLAID, Row, row_of
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Limits:
     milliseconds: float = math.inf
 
     @property
-    def are_given(self) -> bool:
-        """Whether there is a budget."""
-        return min(self.bytes, self.milliseconds) < math.inf
+    def budget(self) -> dict[str, float]:
+        """Cost -> what may be spent, for the costs that are limited."""
+        return {cost: limit for cost in COSTS if (limit := getattr(self, cost)) < math.inf}
 
     def hold(self, candidate: Candidate) -> bool:
         """Whether a candidate is within the budget."""
@@ -39,9 +39,10 @@ class Advice:
     Attributes
     ----------
     plaid : PLAID and its costs
+    unknown : rows that were measured on some of the data sets alone, or lack costs: nothing is said of them
     judged : every other candidate within the budget
     cheapest : cost -> the cheapest that passes, for the costs that have one
-    cheaper : cost -> of those that cost less, the one that loses least
+    cheaper : cost -> of those that cost less than the cheapest, the one that loses least
     best : the one with the highest bound, whether it passes or not; None if nothing is within the budget
     left_out : cost -> (data set, whether the advice that was made without it holds on it)
     """
@@ -51,22 +52,25 @@ class Advice:
     plaid: Candidate
     judged: list[Judged]
     best: Judged | None
+    unknown: int = 0
     cheapest: dict[str, Judged] = field(default_factory=dict)
     cheaper: dict[str, Judged] = field(default_factory=dict)
     left_out: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: str, found: Sequence[Candidate], datasets: Sequence[str], limits: Limits) -> Advice:
+    def of(
+        cls, model: str, found: Sequence[Candidate], datasets: Sequence[str], limits: Limits, unknown: int = 0
+    ) -> Advice:
         """The advice that some candidates of a model give; PLAID is one of them."""
-        [plaid] = [one for one in found if one.row.method == PLAID]
+        [plaid] = [one for one in found if one.row == Row(model, "none", PLAID)]
         others = [one for one in found if one is not plaid and limits.hold(one)]
         judged = choice.judged(others, datasets)
         best = max(judged, key=lambda one: one.bound) if judged else None
-        advice = cls(model, limits, plaid, judged, best)
+        advice = cls(model, limits, plaid, judged, best, unknown)
         for cost in COSTS:
             if chosen := choice.cheapest(judged, cost, limits.loss):
                 advice.cheapest[cost] = chosen
-                if cheaper := choice.next_cheaper(judged, chosen, cost):
+                if cheaper := choice.best_cheaper(judged, chosen, cost):
                     advice.cheaper[cost] = cheaper
         if advice.cheapest:
             advice.left_out.update(choice.left_out(others, datasets, limits.loss))
@@ -82,12 +86,14 @@ class Advice:
         return {
             "model": self.model,
             "loss": self.limits.loss,
+            **{f"most_{cost}": limit for cost, limit in self.limits.budget.items()},
             "plaid": {cost: getattr(self.plaid, cost) for cost in COSTS},
             "cheapest": {cost: _described(one) for cost, one in self.cheapest.items()},
-            "next_cheaper": {cost: _described(one) for cost, one in self.cheaper.items()},
+            "best_cheaper": {cost: _described(one) for cost, one in self.cheaper.items()},
             "best": _described(self.best) if self.best else None,
             "frontier": [_described(one) for one in self.frontier],
             "left_out": {cost: dict(found) for cost, found in self.left_out.items()},
+            "not_measured_everywhere": self.unknown,
         }
 
 
@@ -96,16 +102,23 @@ def for_each_model(
 ) -> list[Advice]:
     """The advice for each model that has PLAID on every data set."""
     found = candidates(records, rows, datasets, depths)
-    models = dict.fromkeys(one.row.model for one in found if one.row.method == PLAID)
-    return [Advice.of(model, [one for one in found if one.row.model == model], datasets, limits) for model in models]
+    recorded = {row_of(record) for record in records} & {*rows}
+    advice = []
+    for model in dict.fromkeys(one.model for one in found if one.row == Row(one.model, "none", PLAID)):
+        own = [one for one in found if one.model == model]
+        unknown = {row for row in recorded if unpooled(row.model) == model} - {one.row for one in own}
+        advice.append(Advice.of(model, own, datasets, limits, len(unknown)))
+    return advice
 
 
 def _described(one: Judged) -> dict[str, Any]:
     row = one.candidate.row
     return {
+        "model": row.model,
         "method": row.method,
         "center": row.center,
         "depth": one.candidate.depth,
+        "draws": one.candidate.draws,
         **{cost: getattr(one.candidate, cost) for cost in COSTS},
         "difference": one.delta,
         "bound": one.bound,

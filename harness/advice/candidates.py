@@ -3,6 +3,8 @@
 bytes         per document: the first stage's index, and with reranking also the token vectors, which MaxSim reads
 milliseconds  per query: the first stage, and with reranking the MaxSim pass. A record has the time of the pass to
               its greatest depth, which is scaled to the depth; it is an upper bound, as `harness.tables.costs` says
+
+A model whose documents are pooled is a configuration of that model: its loss is to PLAID of all token vectors.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ class Candidate:
 
     Attributes
     ----------
+    draws : draws of its random numbers, the fewest of all data sets; 0 for a method without any
     bytes : per document, mean over data sets
     milliseconds : per query, mean over data sets
     differences : data set -> the difference to PLAID, NDCG@10 from -1 to 1
@@ -32,9 +35,20 @@ class Candidate:
 
     row: Row
     depth: str
+    draws: int
     bytes: float
     milliseconds: float
     differences: Differences
+
+    @property
+    def model(self) -> str:
+        """The model, whether its documents are pooled or not."""
+        return unpooled(self.row.model)
+
+
+def unpooled(model: str) -> str:
+    """The name of a model without that of its pooling."""
+    return model.split("+pool=")[0]
 
 
 def candidates(
@@ -44,28 +58,18 @@ def candidates(
     found, result = by_row(records), []
     for row in rows:
         own = [found.get((row, name)) for name in datasets]
-        plaid = [found.get((Row(row.model, "none", PLAID), name)) for name in datasets]
+        plaid = [found.get((Row(unpooled(row.model), "none", PLAID), name)) for name in datasets]
         pairs = [(record, other) for record, other in zip(own, plaid, strict=True) if record and other]
         if len(pairs) < len(datasets):
             continue
         of_sets = costs.measured(records, [row], datasets)[row]
+        draws = min(sum(seed is not None for seed in record.draw_seeds) for record, _ in pairs)
         for depth in depths_of(row, depths):
             if any((depth or FINAL) not in record.ndcg10 for record, _ in pairs):
                 continue
-            size = fmean(_bytes(record, depth) for record, _ in pairs)
-            time = fmean(_milliseconds(record, depth, of_sets[record.dataset]) for record, _ in pairs)
+            size = fmean(costs.bytes_at(record, depth) for record, _ in pairs)
+            time = fmean(costs.milliseconds_at(record, depth, of_sets[record.dataset]) for record, _ in pairs)
             if math.isfinite(size + time):
                 differences = {one.dataset: Difference.of(one, depth or FINAL, other, FINAL) for one, other in pairs}
-                result.append(Candidate(row, depth, size, time, differences))
+                result.append(Candidate(row, depth, draws, size, time, differences))
     return result
-
-
-def _bytes(record: Record, depth: str) -> float:
-    sizes, documents = record.bytes, record.details.get("documents", math.nan)
-    return float(sizes.get("index", math.nan) + (sizes.get("tokens", math.nan) if int(depth or 0) else 0)) / documents
-
-
-def _milliseconds(record: Record, depth: str, cost: costs.Cost) -> float:
-    if not int(depth or 0):
-        return cost.first_stage_ms
-    return cost.first_stage_ms + cost.rerank_ms * int(depth) / max(map(int, record.ndcg10))

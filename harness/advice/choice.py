@@ -50,7 +50,7 @@ def cheapest(found: Sequence[Judged], cost: str, loss: float) -> Judged | None:
     return min(passing, key=lambda one: getattr(one.candidate, cost)) if passing else None
 
 
-def next_cheaper(found: Sequence[Judged], chosen: Judged, cost: str) -> Judged | None:
+def best_cheaper(found: Sequence[Judged], chosen: Judged, cost: str) -> Judged | None:
     """The one with the highest bound among those that cost less than the chosen one: it loses least."""
     price = getattr(chosen.candidate, cost)
     cheaper = [one for one in found if getattr(one.candidate, cost) < price]

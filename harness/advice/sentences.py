@@ -22,22 +22,26 @@ EXPLAINED = (
 
 
 def sentences(advice: Advice, datasets: Sequence[str]) -> list[str]:
-    """What to take, what the next cheaper one would lose, and how often such advice held."""
+    """What to take, what the next cheaper one would lose, how often such advice held, and what makes it doubtful."""
     loss, plaid = f"{advice.limits.loss:g} points of PLAID", f"PLAID needs {_costs(advice.plaid)}."
     if advice.best is None:
         return [f"No configuration that was measured is within the budget. {plaid}"]
     found = []
     for cost, chosen in advice.cheapest.items():
         found.append(f"The {_CHEAPEST[cost]} within {loss}, with 95 % confidence: {_title(chosen)}.")
+        if getattr(chosen.candidate, cost) > getattr(advice.plaid, cost):
+            found.append(f"PLAID itself is {_LESS[cost]}.")
         if cheaper := advice.cheaper.get(cost):
-            found.append(f"Of those that are {_LESS[cost]}, the one that loses least: {_title(cheaper)}.")
+            found.append(f"Among those that are {_LESS[cost]}, the one that loses least: {_title(cheaper)}.")
         found += _trust(advice.left_out[cost], len(datasets))
     if not found:
         count = len(advice.judged)
-        within = " within the budget" if advice.limits.are_given else ""
+        within = " within the budget" if advice.limits.budget else ""
         found.append(f"None of the {count} configurations{within} is within {loss} with 95 % confidence.")
         found.append(f"The nearest: {_title(advice.best)}.")
-    return [*found, plaid]
+    elif advice.limits.budget:
+        found.append(f"The best within the budget: {_title(advice.best)}.")
+    return [*found, plaid, *_doubts(advice)]
 
 
 def table(advice: Advice) -> pd.DataFrame:
@@ -47,7 +51,7 @@ def table(advice: Advice) -> pd.DataFrame:
         row = one.candidate.row
         lines.append(
             {
-                "First stage": titles.method_title(row.method),
+                "First stage": _name(one.candidate),
                 "Center": titles.center_label(row.center) if is_centered(row.method) else "",
                 "rk": one.candidate.depth,
                 "KB / document": f"{one.candidate.bytes / 1024:.1f}",
@@ -65,7 +69,14 @@ def _title(one: Judged) -> str:
     center = f", center {titles.center_label(row.center)}" if is_centered(row.method) else ""
     reranked = f", {depth} reranked" if int(depth or 0) else ", not reranked" if depth else ""
     points = f"{formats.signed(one.delta, 2)} points, at worst {formats.signed(one.bound, 2)}"
-    return f"{titles.method_title(row.method)}{center}{reranked} ({points}; {_costs(one.candidate)})"
+    return f"{_name(one.candidate)}{center}{reranked} ({points}; {_costs(one.candidate)})"
+
+
+def _name(candidate: Candidate) -> str:
+    """The method, and the pooling of the documents."""
+    return titles.method_title(candidate.row.method) + candidate.row.model.removeprefix(candidate.model).replace(
+        "+", " "
+    )
 
 
 def _costs(candidate: Candidate) -> str:
@@ -76,8 +87,25 @@ def _trust(found: Sequence[tuple[str, bool]], datasets: int) -> list[str]:
     if datasets == 1:
         return ["It rests on one data set: measure more before you rely on it."]
     if not found:
-        return ["With any data set less nothing passes: measure more before you rely on it."]
+        return ["If any data set is left out, nothing passes: measure more before you rely on it."]
     failed = [name for name, held in found if not held]
     where = f" (not on {', '.join(failed)})" if failed else ""
     held = f"{len(found) - len(failed)} of {len(found)} sets left out{where}"
-    return [f"Chosen without one data set, such advice held on {held}."]
+    none = f"; without any of the other {datasets - len(found)} nothing passes" if len(found) < datasets else ""
+    return [f"Chosen without one data set, such advice held on {held}{none}."]
+
+
+def _doubts(advice: Advice) -> list[str]:
+    """Configurations with one draw among those that were named, and how many were left out."""
+    named = [*advice.cheapest.values(), *advice.cheaper.values(), *filter(None, [advice.best])]
+    single = sorted({_name(one.candidate) for one in named if one.candidate.draws == 1})
+    found = []
+    if single:
+        found.append(
+            f"{', '.join(single)}: one draw of the random numbers was measured, and the bounds do not have the spread "
+            "between draws; method.seeds=5 measures it."
+        )
+    if advice.unknown:
+        rows = "1 row was" if advice.unknown == 1 else f"{advice.unknown} rows were"
+        found.append(f"{rows} not measured on every data set, or without costs, and left out.")
+    return found

@@ -14,6 +14,7 @@ from harness.commands import arguments, selection
 from harness.commands import run as run_command
 from harness.commands.command import Command
 from harness.config import compose, recommended
+from harness.config.entries import entry
 from harness.system import streams
 from harness.system.errors import HarnessError
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from harness.advice.advice import Advice
 
 
-NOT_READ = ("significance", "cost", "per_query", "hydra", "save_runs", "shard")
+NOT_READ = ("significance", "cost", "per_query", "hydra", "save_runs", "shard", "index", "overwrite", "reference")
 """Options of `run` that have no meaning here."""
+DRAWS = 5
+"""Draws of each method with random numbers that are offered to be measured."""
 
 
 def advise(words: Sequence[str]) -> int:
@@ -55,6 +58,9 @@ def _measure_what_is_missing(overrides: Sequence[str]) -> list[str]:
     from harness.sweep import status
 
     others = [word for word in overrides if not word.startswith(("method=", "center=", "format="))]
+    drawing = [name for name in registry.all_methods() if "seed" in entry("method", name)]
+    draws = ", ".join(f"{name}: {DRAWS}" for name in drawing if not registry.end_to_end(name))
+    others = [f"method.seeds={{{draws}}}", *others]
     cells = [
         compose.composed([*others, f"method={name}", f"center={recommended.NAME}"]) for name in registry.all_methods()
     ]
@@ -86,7 +92,7 @@ def _advised(selected: selection.Measured, options: DictConfig) -> list[Advice]:
 def _lines(advice: Advice, selected: selection.Measured) -> list[str]:
     """The advice for one model as text."""
     from harness.advice import sentences
-    from harness.tables import formats, titles
+    from harness.tables import costs, formats, titles
 
     shown = sentences.table(advice)
     return [
@@ -94,7 +100,7 @@ def _lines(advice: Advice, selected: selection.Measured) -> list[str]:
         "",
         *(f"- {sentence}" for sentence in sentences.sentences(advice, selected.datasets)),
         "",
-        *([] if shown.empty else [formats.pipes(shown), "", sentences.EXPLAINED, ""]),
+        *([] if shown.empty else [formats.pipes(shown), "", sentences.EXPLAINED, costs.hosts(selected.records), ""]),
     ]
 
 

@@ -1,4 +1,7 @@
-"""The cost of quality: NDCG@10 against the size of the index and the time per query, for variants of a method."""
+"""The cost of quality: NDCG@10 against bytes per document and time per query, for variants of a method.
+
+Where documents are reranked, token vectors and MaxSim are part of the costs (`harness.tables.costs`).
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ from harness.tables import costs, titles
 _MARKERS = ("*", "D", "p", "8", "<", ">")
 DEPTHS = ("0", "50", "100")
 COSTS = {
-    "kilobytes": "index of the first stage, kB per document",
-    "milliseconds": "first stage, ms per query (its code and the search)",
+    "kilobytes": "kB per document (index; reranked: and token vectors)",
+    "milliseconds": "ms per query (first stage; reranked: and MaxSim)",
 }
 
 
@@ -66,27 +69,35 @@ def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFr
     Returns
     -------
     The columns method (its name without options), options (those that differ among the records of the method), shipped
-    (whether all options are those of conf/), kilobytes (of the index, per document), milliseconds (per query, of the
-    first stage), documents, queries, and NDCG@10 x 100 at `DEPTHS` (NaN where not measured).
+    (whether all options are those of conf/), documents, queries, and for each depth of `DEPTHS` its NDCG@10 x 100 (NaN
+    where not measured) and its costs, in columns such as "kilobytes, rk=50" (per document; milliseconds: per query).
     """
     lines = []
     for record in records:
         row, base = tables.row_of(record), registry.base_name(record.method)
         cost = costs.measured(all_records, [row], [record.dataset])[row][record.dataset]
         settings = [other.identity["method"] for other in records if registry.base_name(other.method) == base]
+        paid = {
+            depth: (costs.bytes_at(record, depth) / 1000, costs.milliseconds_at(record, depth, cost))
+            for depth in DEPTHS
+        }
         lines.append(
             {
                 "method": base,
                 "options": _options(record.identity["method"], settings, registry.traits(base).symbols),
                 "shipped": record.method == base,
-                "kilobytes": cost.index_bytes / 1000 / record.details["documents"],
-                "milliseconds": cost.first_stage_ms,
                 "documents": record.details["documents"],
                 "queries": len(record.per_query["queries"]),
                 **{depth: 100 * record.ndcg10.get(depth, np.nan) for depth in DEPTHS},
+                **{_column(cost, depth): paid[depth][i] for depth in DEPTHS for i, cost in enumerate(COSTS)},
             }
         )
     return pd.DataFrame(lines)
+
+
+def _column(cost: str, depth: str) -> str:
+    """The column of a cost at a depth."""
+    return f"{cost}, rk={depth}"
 
 
 def _of_model(name: str, model: str) -> bool:
@@ -100,9 +111,9 @@ def systems(records: Sequence[Record], all_records: Sequence[Record]) -> list[tu
     for record in records:
         row, pooled = tables.row_of(record), [word for word in record.model.split("+")[1:] if word.startswith("pool")]
         cost = costs.measured(all_records, [row], [record.dataset])[row][record.dataset]
-        if documents := record.details.get("documents"):
+        if record.details.get("documents"):
             name = " ".join([titles.method_title(record.method), *pooled])
-            found.append((name, cost.index_bytes / 1000 / documents, cost.first_stage_ms, 100 * record.ndcg10[FINAL]))
+            found.append((name, costs.bytes_at(record, "") / 1000, cost.first_stage_ms, 100 * record.ndcg10[FINAL]))
     return found
 
 
@@ -140,7 +151,7 @@ def draw(
     figure, axes = style.panels(len(depths), len(COSTS), style.WIDTH, 2.9, sharex="col", sharey="row")
     shown = list(zip(axes, product(depths, COSTS), strict=True))
     for panel, (depth, cost) in shown:
-        _panel(panel, points, depth, cost)
+        _panel(panel, points, depth, _column(cost, depth))
         for marker, (system, size, milliseconds, quality) in zip(cycle(_MARKERS), whole, strict=False):
             x = size if cost == "kilobytes" else milliseconds
             panel.plot(
@@ -159,7 +170,7 @@ def draw(
     _leave_room(axes)
     figure.draw_without_rendering()  # settles the layout, on which the labels' places depend
     for panel, (depth, cost) in shown:
-        _label_fronts(panel, points, depth, cost, reference)
+        _label_fronts(panel, points, depth, _column(cost, depth), reference)
     return figure
 
 

@@ -34,6 +34,13 @@ FILE = "index.faiss"
 MOST_TRAINING = 16384
 """Vectors that an index is trained on, evenly spaced in the corpus: 64 for each of 256 centroids."""
 STORAGES = {"flat": "Flat", "fp16": "SQfp16", "sq8": "SQ8"}
+_RANGES = {
+    "M": (2, math.inf, "at least 2"),  # a graph of 1 ends the process
+    "nbits": (1, 16, "1 to 16 bits"),
+    "nb_bits": (1, 9, "1 to 9 bits"),
+    "qb": (0, 8, "0 (not quantized) to 8 bits"),
+}
+_AT_LEAST_ONE = (1, math.inf, "at least 1")
 _SEARCHED_BY = ("efSearch", "nprobe", "qb")
 _ADDED = 1024
 _FEW = 39
@@ -50,14 +57,11 @@ class FaissIndex(Index):
         self.engine = f"faiss-cpu {version('faiss-cpu')}"
         self.built_by = {key: value for key, value in options.items() if key not in _SEARCHED_BY}
         for key, value in options.items():
-            may_be_null = key in ("nlist", "d_out")
+            least, most, expected = _RANGES.get(key, _AT_LEAST_ONE)
             if key == "storage":
                 self.expect(value in STORAGES, key, f"one of {', '.join(STORAGES)}")
-            elif not isinstance(value, bool):
-                least = 0 if key == "qb" else 1
-                self.expect(value is None and may_be_null or (value or 0) >= least, key, f"at least {least}")
-        self.expect(options.get("nbits", 8) <= 16, "nbits", "1 to 16 bits")
-        self.expect(options.get("qb", 0) <= 8, "qb", "0 (not quantized) to 8 bits")
+            elif not isinstance(value, bool) and not (value is None and key in ("nlist", "d_out")):
+                self.expect(value is not None and least <= value <= most, key, expected)
 
     def refuse(self, k: int) -> None:
         """Refuse more documents than a graph's search keeps in sight."""
@@ -71,7 +75,7 @@ class FaissIndex(Index):
         """Train on some vectors, add all of them in blocks, and write the file."""
         import faiss  # loads a BLAS and an OpenMP of its own: only when needed
 
-        with _threads(1):
+        with _threads(1), self._refusals():
             index: Any = faiss.index_factory(codes.size, self._factory(codes), faiss.METRIC_INNER_PRODUCT)
             if "efConstruction" in self.options:
                 index.hnsw.efConstruction = self.options["efConstruction"]
@@ -85,7 +89,7 @@ class FaissIndex(Index):
         try:
             faiss.write_index(index, str(folder / FILE))
         except RuntimeError as error:
-            raise OSError(None, " ".join(str(error).split())[-120:]) from error
+            raise OSError(None, _reason(error)) from error
         kept = faiss.downcast_index(index.storage) if self.name == "hnsw" else index
         return {"code_bytes": kept.sa_code_size(), "training_vectors": training}
 
@@ -106,6 +110,18 @@ class FaissIndex(Index):
         scores[rows < 0] = -np.inf
         order = np.lexsort((rows, -scores), axis=1)
         return Ranking(np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1))
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """A `HarnessError` for what faiss refuses, in lines of C++."""
+        try:
+            yield
+        except RuntimeError as error:
+            given = ", ".join(f"index.{key}={value}" for key, value in self.options.items())
+            raise HarnessError(
+                f"faiss cannot build index={self.name} with {given or 'its defaults'} ({_reason(error)}): change these "
+                "options, or take another index."
+            ) from error
 
     def _factory(self, codes: Codes) -> str:
         """The words from which faiss makes the index."""
@@ -138,6 +154,11 @@ class FaissIndex(Index):
         if documents < _FEW * parts:
             line = "index=%s learns %d %s from %d documents, where faiss asks for %d: a larger corpus may lose more"
             warn_once(log, line, self.name, parts, what, documents, _FEW * parts)
+
+
+def _reason(error: RuntimeError) -> str:
+    """The end of faiss's message, which has the reason."""
+    return " ".join(str(error).split())[-120:]
 
 
 def _accept_few(index: Any) -> None:

@@ -79,6 +79,26 @@ def _searched_together(record: Record, records: Sequence[Record], phase: str) ->
     return sum((r.dataset, r.model, r.method, r.seconds.get(phase)) == cell for r in records)
 
 
+def bytes_at(record: Record, depth: str) -> float:
+    """Bytes per document of what is searched and, with reranking, of the token vectors, which MaxSim reads.
+
+    Parameters
+    ----------
+    depth
+        The rerank depth; "" for a method that ranks with MaxSim itself.
+    """
+    sizes, documents = record.bytes, record.details.get("documents", math.nan)
+    reranked = sizes.get("tokens", math.nan) if int(depth or 0) else 0
+    return float(sizes.get("index", math.nan) + reranked) / documents
+
+
+def milliseconds_at(record: Record, depth: str, cost: Cost) -> float:
+    """Milliseconds per query of the first stage and, with reranking, of the depth's share of the MaxSim pass."""
+    if not int(depth or 0):
+        return cost.first_stage_ms
+    return cost.first_stage_ms + cost.rerank_ms * int(depth) / max(map(int, record.ndcg10))
+
+
 def mean(costs: Sequence[Cost]) -> Cost:
     """The mean of each cost over data sets; NaN if one of them lacks it."""
     return Cost(*map(fmean, zip(*map(astuple, costs), strict=True)))
@@ -124,11 +144,13 @@ def _remarks(costs: Costs, records: Sequence[Record]) -> list[str]:
         "First stage: from a query's token vectors to its candidates, in a batch of all queries. Rerank: MaxSim to the "
         "greatest depth; one pass for all cells measured together (exact search among them), so that it is an upper "
         "bound for each.",
-        _hosts(sorted({_host(record) for record in shown})),
+        hosts(shown),
     ]
 
 
-def _hosts(hosts: Sequence[str]) -> str:
+def hosts(records: Sequence[Record]) -> str:
+    """The machines on which some records were measured, in a sentence."""
+    hosts = sorted({_host(record) for record in records})
     if len(hosts) == 1:
         return f"Measured on {hosts[0]}."
     return f"Measured on {len(hosts)} different hosts, whose seconds cannot be compared: {'; '.join(hosts)}."

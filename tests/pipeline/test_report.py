@@ -159,6 +159,16 @@ def test_the_answer_in_a_sentence(some):
     )
 
 
+def test_the_advice_is_the_first_thing_that_the_page_says():
+    costs = {"bytes": {"index": 4000, "tokens": 30_000}, "details": {"documents": 10}}
+    found = [
+        cell("plaid", {"final": named([0.5] * 40)}, "none", seconds={"plaid_search": 4.0}, **costs),
+        cell("muvera", {"0": named([0.5] * 40)}, seconds={"muvera_search": 0.4}, **costs),
+    ]
+    first, *_ = Parsed(paged(found, ["scifact"])).all("p", class_="glance")
+    assert first[2].startswith("Advice, LateOn: The smallest within 0.5 points of PLAID, with 95 % confidence: MUVERA")
+
+
 def test_published_next_to_measured(tmp_path):
     text = (
         "source: a card & a half\nsuite: beir3\ntolerance: {ok: 0.05, near: 0.3}\ndepths: [0]\nrows:\n"

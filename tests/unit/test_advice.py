@@ -14,7 +14,7 @@ from harness.advice import choice, sentences
 from harness.advice.advice import Advice, Limits
 from harness.advice.candidates import Candidate, candidates
 from harness.cli import main
-from harness.evaluation.significance import Deviation, lower_bounds
+from harness.evaluation.significance import Deviation, deviations, lower_bounds
 from harness.methods import registry
 from harness.tables import Row
 from harness.tables.differences import Difference
@@ -30,6 +30,23 @@ def test_bounds_of_all_pairs_hold_together_at_the_level(rng):
         sets = {name: truth + 3 * (rng.normal(size=(60, 1)) + rng.normal(size=(60, 12))) for name in SETS}
         held.append(bool((lower_bounds(sets, [()] * 12, 500, repetition) <= truth).all()))
     assert 0.90 < np.mean(held) < 0.99, np.mean(held)
+
+
+@pytest.mark.parametrize("draws", [[10] * 6, [2, 10, 10, 10, 10, 3]])
+def test_bounds_hold_together_with_draws(rng, draws):
+    """Each pair has draws of its own, and few of them move its own bound alone."""
+    held, distances = [], []
+    for repetition in range(200):
+        columns, moved_by = np.zeros((60, 6)), []
+        for pair, count in enumerate(draws):
+            values = rng.normal(0, 1, (count, 1)) + rng.normal(0, 3, 60) + rng.normal(0, 1, (count, 60))
+            columns[:, pair] = values.mean(axis=0)
+            moved_by.append(deviations({"a": (tuple(range(count)), values)}))
+        bounds = lower_bounds({"a": columns}, moved_by, 1000, repetition)
+        held.append(bool((bounds <= 0).all()))
+        distances.append(columns.mean(axis=0) - bounds)
+    assert 0.89 < np.mean(held) <= 1, np.mean(held)
+    assert np.median(distances, axis=0)[1] < 2.5  # of ten draws, whatever the others have
 
 
 def test_the_bound_of_one_pair_is_that_of_a_normal_mean(rng):
@@ -50,7 +67,7 @@ def test_a_pair_that_never_differs_has_its_mean_as_bound(rng):
     assert bounds[0] == 0 and bounds[1] < values[:, 1].mean()
 
 
-def candidate(method, depth, size, time, *deltas):
+def candidate(method, depth, size, time, *deltas, model="lateon", draws=0):
     """Deltas: mean difference on each data set, with some noise, in points."""
     noise = np.random.default_rng(len(method)).normal(0, 0.01, 200)
     noise -= noise.mean()
@@ -58,7 +75,8 @@ def candidate(method, depth, size, time, *deltas):
         name: Difference(delta / 100 + noise, [((42,), (delta / 100 + noise)[None])])
         for name, delta in zip(SETS, deltas, strict=True)
     }
-    return Candidate(Row("lateon", "none" if method == "plaid" else "corpus", method), depth, size, time, differences)
+    row = Row(model, "none" if method == "plaid" else "corpus", method)
+    return Candidate(row, depth, draws, size, time, differences)
 
 
 @pytest.fixture
@@ -93,6 +111,27 @@ def test_a_budget_leaves_the_others_out(several):
     assert "within the budget" in sentences.sentences(empty, SETS)[0] and sentences.table(empty).empty
 
 
+def test_what_is_within_a_budget_and_passes_has_a_best(several):
+    found = sentences.sentences(Advice.of("lateon", several, SETS, Limits(0.5, bytes=55_000.0)), SETS)
+    assert any(one.startswith("The best within the budget: SMVE, center yes, 100 reranked (+0.10") for one in found)
+    assert "PLAID itself is smaller." in found and "PLAID itself is faster." not in found
+
+
+def test_pooled_documents_are_a_configuration_of_their_model(several):
+    pooled = candidate("plaid", "", 2000.0, 100.0, -0.1, -0.1, model="lateon+pool=hierarchical+pool_factor=4")
+    advice = Advice.of("lateon", [*several, pooled], SETS, Limits(0.5))
+    text = sentences.sentences(advice, SETS)[0]
+    assert "PLAID pool=hierarchical pool_factor=4 (-0.10 points" in text and advice.plaid is several[0]
+    assert advice.as_json()["cheapest"]["bytes"]["model"].endswith("pool_factor=4")
+
+
+def test_one_draw_and_rows_that_are_left_out_are_told(several):
+    single = candidate("muvera", "1000", 100.0, 0.1, 0, 0, draws=1)
+    found = sentences.sentences(Advice.of("lateon", [*several, single], SETS, Limits(0.5), unknown=2), SETS)
+    assert found[-2].startswith("MUVERA: one draw of the random numbers was measured") and "seeds=5" in found[-2]
+    assert found[-1] == "2 rows were not measured on every data set, or without costs, and left out."
+
+
 def test_the_frontier_has_those_that_nothing_beats(several):
     worse = candidate("muvera", "100", 60_000.0, 7.0, -0.5, -0.5)  # larger, slower and worse than smve at 100
     found = Advice.of("lateon", [*several, worse], SETS, Limits(0.5)).frontier
@@ -114,7 +153,9 @@ def test_what_was_chosen_without_a_set_is_looked_at_on_it():
     found = choice.left_out(misleading, SETS, 0.5)
     assert found["bytes"] == [("scifact", True), ("nfcorpus", False)]  # without nfcorpus, MUVERA looks best
     text = " ".join(sentences.sentences(Advice.of("lateon", misleading, SETS, Limits(0.5)), SETS))
-    assert "such advice held on 1 of 2 sets left out (not on nfcorpus)" in text
+    assert "such advice held on 1 of 2 sets left out (not on nfcorpus)." in text
+    [first, *_] = sentences._trust([("scifact", True)], 3)
+    assert first.endswith("held on 1 of 1 sets left out; without any of the other 2 nothing passes.")
 
 
 def test_reranking_needs_the_token_vectors_and_its_share_of_the_pass():
@@ -160,8 +201,24 @@ def test_the_command_prints_advice_and_json(measured, capsys):
     assert chosen["depth"] == "0" and chosen["difference"] == pytest.approx(-20)
 
 
+def test_pooled_records_are_judged_by_the_models_own_plaid(measured, tmp_path, some_records, capsys):
+    pooled = cell("exact", {"final": named([0.5] * 40)}, "none", model="lateon+pool=hierarchical", **costs_of("exact"))
+    records.write(tmp_path, pooled)
+    records.write(tmp_path, cell("smve", {"0": named([0.3] * 40)}))  # without costs
+    assert main([*measured, "format=json"]) == 0
+    [advice] = json.loads(capsys.readouterr().out)["advice"]
+    assert advice["model"] == "lateon" and advice["not_measured_everywhere"] == 1
+    assert advice["cheapest"]["bytes"]["model"] == "lateon+pool=hierarchical"
+
+
+def costs_of(method):
+    details = {"documents": 10, "document_tokens": 150}
+    return {"bytes": {"index": 400, "tokens": 400}, "details": details, "seconds": {f"{method}_search": 0.01}}
+
+
 def test_the_command_refuses_what_it_cannot_use(measured, tmp_path, capsys):
     assert main([*measured, "format=latex"]) == 2 and "knows markdown and json" in capsys.readouterr().err
+    assert main([*measured, "index=sq8"]) == 2 and "does not read" in capsys.readouterr().err
     assert main([*measured, "loss=-1"]) == 2 and "a number of points from 0 up" in capsys.readouterr().err
     (tmp_path / "records" / "scifact" / "lateon" / "none" / "plaid.json").unlink()
     assert main(measured) == 2 and "no model has PLAID on all of scifact" in capsys.readouterr().err
@@ -177,6 +234,7 @@ def test_what_a_named_model_lacks_is_measured_after_a_question(measured, answer,
     assert "cells were not measured (" in told and "LEMUR" in told and "Measure them now? [y/N]" in told
     assert {cell.method.name for cell in asked} == (set(registry.all_methods()) if measures else set())
     assert all(cell.dataset.name == "scifact" and cell.model.name == "lateon" for cell in asked)
+    assert all(cell.method.seeds == {"lemur": 5, "muvera": 5, "smve": 5} for cell in asked)
 
 
 def test_nobody_is_asked_where_nobody_can_answer(measured, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from tiny import unit
 from harness import indexes
 from harness.config.entries import choices, entry
 from harness.config.options import MethodOptions
-from harness.indexes.faiss_index import FILE
+from harness.indexes.faiss_index import FILE, FaissIndex
 from harness.methods import registry
 from harness.methods.indexed import checked
 from harness.ranking.ranks import Ranking, recall
@@ -154,7 +154,10 @@ def test_what_cannot_be_built_or_searched_is_a_sentence(corpus, query_texts, res
     ("options", "sentence"),
     [
         (index("pq", nbits=17), "index.nbits=17 of index=pq: expected 1 to 16 bits"),
-        (index("hnsw", M=0), "index.M=0 of index=hnsw: expected at least 1"),
+        (index("hnsw", M=1), "index.M=1 of index=hnsw: expected at least 2"),
+        (index("hnsw", efConstruction=0), "index.efConstruction=0 of index=hnsw: expected at least 1"),
+        (index("hnsw", M=None), "index.M=None of index=hnsw: expected at least 2"),
+        (index("rabitq", nb_bits=10), "index.nb_bits=10 of index=rabitq: expected 1 to 9 bits"),
         (index("rabitq", qb=9), "index.qb=9 of index=rabitq: expected 0"),
         (index("ivf", storage="pq"), "index.storage=pq of index=ivf: expected one of flat, fp16, sq8"),
     ],
@@ -190,3 +193,11 @@ def test_names_and_identities_have_the_index_unless_it_is_flat():
         "hnsw",
         "ivf",
     }
+
+
+def test_what_faiss_refuses_is_a_sentence(corpus, query_texts, resources, monkeypatch):
+    monkeypatch.setattr(FaissIndex, "_factory", lambda self, codes: "NOTHING")
+    with pytest.raises(
+        HarnessError, match=r"faiss cannot build index=pq with index\.dsub=8, index\.nbits=8 \(.*NOTHING"
+    ):
+        found(corpus, query_texts, resources(), index("pq"))
