@@ -4,8 +4,9 @@
 
 Encodes a data set, exports the first stage, stores one sparse vector per document in a shard of Qdrant Edge (Qdrant's
 engine inside the process), and searches its inverted index with weights of 32 and of 8 bits. `score` reads the run
-files of what it found, and reranks 100 documents by MaxSim. Token vectors and the evaluation are the harness's; the
-codes are made by the exported reader, and the candidates are found by Qdrant. It needs `make databases`.
+files of what it found, reranks 100 documents by MaxSim, and writes records of these runs to `results_dir`. Token
+vectors and the evaluation are the harness's; the codes are made by the exported reader, and the candidates are found by
+Qdrant. It needs `make databases`.
 """
 
 import sys
@@ -83,7 +84,8 @@ def main(words: list[str]) -> dict[str, dict[str, float]]:
             shard.close()
             if harness(["score", str(run), "depths=[0,100]", *scored]):
                 raise SystemExit(1)
-    measured = {record.method: record.ndcg10 for record in records.read_all(results_dir(options["results_dir"]))}
+    found = records.read_all(results_dir(options["results_dir"]), [testbed.dataset_name])
+    measured = {record.method: record.ndcg10 for record in found if record.model == testbed.model_name}
     return {datatype: measured[f"{records.FOREIGN}qdrant-{datatype}"] for datatype in DATATYPES}
 
 
