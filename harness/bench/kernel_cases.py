@@ -14,6 +14,7 @@ from harness.config.entries import entry
 from harness.methods import registry, smve_anchors
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.smve import SparseEncoding
+from harness.methods.smve_codes import SparseCodes
 from harness.ranking import maxsim_cpu as maxsim
 from harness.ranking.maxsim import Pairs
 from harness.vectors.store import Block, StoreInMemory, TokenVectors
@@ -102,7 +103,10 @@ def rerank(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
 
 
 def muvera(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
-    """Encoding of documents with the options of conf/method; the limit is the product with the hyperplanes alone."""
+    """Encoding of documents with the options of conf/method; the limit is the product with the hyperplanes alone.
+
+    The peer draws random numbers of its own, so that its codes are others: only sizes are compared.
+    """
     block = docs.rows(0, min(DOCUMENTS, len(docs)))
     options = muvera_options()
     repetitions, bits, projection = (options[name] for name in ("repetitions", "bits", "projection"))
@@ -115,7 +119,10 @@ def muvera(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
         listed = [block.tokens[a:b] for a, b in zip(block.offsets, block.offsets[1:], strict=False)]
 
         def peer() -> np.ndarray:
-            return encoder.encode_documents(listed)
+            return np.asarray(encoder.encode_documents(listed))
+
+    def agree(mine: np.ndarray, theirs: np.ndarray) -> None:
+        assert theirs.shape == mine.shape, theirs.shape
 
     yield Case(
         "muvera",
@@ -124,6 +131,7 @@ def muvera(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
         ("muvera-python", "muvera.Muvera.encode_documents (batch)"),
         peer,
         plain_product(block.tokens, fde.planes.numpy()),
+        agree,
     )
 
 
@@ -159,6 +167,15 @@ def smve(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
                 for columns in narrow[1].split(4096, dim=1):
                     part @ columns
 
+        def agree(mine: SparseCodes, theirs: list[Any], width=width, texts=block.lengths) -> None:  # type: ignore[no-untyped-def]
+            chosen, values = (torch.cat([getattr(part, name) for part in theirs]) for name in ("indices", "values"))
+            sums, counts = np.zeros((2, len(texts), width), np.float32)
+            places = (np.repeat(np.arange(len(texts)), texts)[:, None], chosen.numpy())
+            np.add.at(sums, places, values.numpy())
+            np.add.at(counts, places, 1)
+            same = np.isclose(mine.dense(), sums / np.maximum(counts, 1), rtol=1e-4, atol=1e-5)
+            assert same.mean() > 1 - 1e-4, same.mean()  # near ties are decided by rounding
+
         yield Case(
             "smve",
             f"encode {len(tokens)} tokens, w={width} k={keep} {kind}",
@@ -166,6 +183,7 @@ def smve(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
             ("torch", "torch.topk(tokens @ anchors, k)"),
             at_once(best),
             product if kind == "gaussian" else None,
+            agree,
         )
 
 

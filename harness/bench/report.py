@@ -28,7 +28,7 @@ def keep(folder: Path, rows: Iterable[Row]) -> list[dict[str, object]]:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows as a Markdown table: our seconds, the peer's and the limit's, their ratios, the spread."""
+    """The rows as a Markdown table: our seconds, the peer's and the limit's, their ratios, the spread, memory."""
     lines = [
         {
             "what": row.what,
@@ -41,6 +41,7 @@ def table(rows: Iterable[Row]) -> str:
             "limit / ours": _number(row.ratio_limit, 2),
             "spread": f"{100 * row.spread:.0f}%",
             "peak MB": "" if row.peak_mb is None else f"{row.peak_mb:.0f}",
+            "disk MB": "" if row.disk_mb is None else f"{row.disk_mb:.0f}",
         }
         for row in rows
     ]

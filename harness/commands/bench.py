@@ -29,5 +29,5 @@ COMMAND = Command(
     ),
     examples=("bench", "bench what=grid model=answerai_colbert_small dataset=scifact"),
     run=bench,
-    kept="cases that were finished are not kept: the same command starts over.",
+    kept="the cases that were finished are in bench.json; the same command times all of them again.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -63,6 +64,10 @@ def _are_seeds(found: Any, inside: bool = False) -> bool:
         right = all(_whole(seed, 0) and seed < _SEEDS_BELOW for seed in found)
         return right and 1 <= len(found) <= seeds.MOST and len({*found}) == len(found)
     return found is None or (_whole(found, 1) and found <= seeds.MOST)
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _at_least(least: int, expected: str) -> Kind:
@@ -152,13 +157,15 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
     ),
 }
 """Options of entries and of training, checked after the kind of each entry's value."""
+MAY_BE_NULL = {"method.projection", "method.stemmer", "method.stopwords", "index.nlist", "index.d_out"}
+"""Options of methods and indexes that null turns off."""
 PATHS = tuple(
     "model.path model.head dataset.path train_data.path data_dir models_dir cache_dir results_dir figures_dir".split()
 )
 
 
 def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
-    """Check a resolved configuration.
+    """Check a resolved configuration; a whole number becomes a real one where the option takes real numbers.
 
     Parameters
     ----------
@@ -176,6 +183,8 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
     for group, entry in shipped.items():
         for key, default in entry.items():
             _check_like(group, key, config[group][key], default)
+            if isinstance(default, float) and isinstance(config[group][key], int):
+                config[group][key] = float(config[group][key])  # 1 and 1.0 are one value, and have one name
     _check_each(config, RULES_OF_ENTRIES)
     _check_each(config, dict.fromkeys(texts.SINGLE | texts.SWEPT - texts.GROUPS, TEXT))
     _check_together(config)
@@ -203,6 +212,8 @@ def _check_each(config: DictConfig, rules: Mapping[str, Kind]) -> None:
 
 def _check_together(config: DictConfig) -> None:
     """Options that exclude each other, and those that only some entries have."""
+    pool, factor = config.model.get("pool"), config.model.get("pool_factor")
+    _expect(bool(pool) or factor in (None, 2), "model.pool_factor", factor, "pool=hierarchical beside it")
     alone = config.format != "latex" and not config.significance and not config.cost
     _expect(not config.by or not (config.per_query or config.cost), "by", config.by, "no per_query or cost beside it")
     _expect(alone or not config.per_query, "per_query", True, "no format=latex, significance or cost beside it")
@@ -233,13 +244,16 @@ def _check_like(group: str, key: str, found: Any, default: Any) -> None:
         _expect(found == default, name, found, f"{default}: choose another with {group}=NAME")
     if key == "seed":
         _expect(FROM_0[0](found), name, found, FROM_0[1])
-    if default in (None, "???") or isinstance(default, dict) or found is None:
+    if default in (None, "???") or isinstance(default, dict):
+        return
+    if found is None and (group not in ("method", "index") or name in MAY_BE_NULL):
         return
     if isinstance(default, list):
         _expect(isinstance(found, ListConfig), name, found, f"a list, such as [{','.join(map(str, default))}]")
         return
     kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}
-    _expect(type(found) is type(default), name, found, f"{kinds[type(default)]}, such as {_shown(default)}")
+    right = _real(found) if isinstance(default, float) else type(found) is type(default)
+    _expect(right, name, found, f"{kinds[type(default)]}, such as {_shown(default)}")
 
 
 def _expect(right: bool, name: str, found: Any, expected: str) -> None:

@@ -33,7 +33,7 @@ FORMAT = 1
 DESCRIPTION, ARRAYS = "encoder.json", "arrays.safetensors"
 READER = Path(__file__).with_name("reader.py")
 FORMULAE = {
-    "center": "t = x - (share * mean of the text's own x + (1 - share) * mean of its side)",
+    "center": "t = x - (share * mean of the text's own x + (1 - share) * mean of its side); with renormalize, t / |t|",
     "muvera": "bucket = sum_j [planes_j . t > 0] 2^j; query: sum, document: mean of projections t over the bucket; an "
     "empty bucket of a document takes the token whose bits are nearest, the first on ties",
     "smve": "each t keeps its `keep` largest products with anchors in each repetition; query: sum, document: mean of "

@@ -29,10 +29,12 @@ class QueryMean:
     ----------
     source : where they come from, in words
     texts : query id -> text
+    are_pseudo : whether they are snippets of the corpus, not queries
     """
 
     source: str
     texts: Mapping[str, str]
+    are_pseudo: bool = False
 
     @property
     def sha256(self) -> str:
@@ -57,7 +59,8 @@ def choose(options: RunOptions, dataset: Dataset, centering: CenterOptions) -> Q
 def _pseudo_queries(dataset: Dataset, centering: CenterOptions) -> QueryMean:
     lengths = sorted(len(text.split()) for text in dataset.queries.values())
     found = pseudo_queries.snippets(dataset.docs, lengths, centering.max_queries or len(dataset.docs))
-    return QueryMean(f"{len(found)} pseudo-queries, snippets of the corpus as long as the evaluated queries", found)
+    source = f"{len(found)} pseudo-queries, snippets of the corpus as long as the evaluated queries"
+    return QueryMean(source, found, are_pseudo=True)
 
 
 def _of_other_sets(options: RunOptions, dataset: Dataset, centering: CenterOptions) -> tuple[str, dict[str, str]]:

@@ -25,7 +25,7 @@ from harness.measure import artifacts, document_mean, query_mean
 from harness.measure.failing import Failures
 from harness.measure.query_mean import QueryMean
 from harness.measure.sources import read_dataset, token_source
-from harness.methods.method import DOCUMENTS, Method
+from harness.methods.method import DOCUMENTS, QUERIES, Method
 from harness.ranking.resources import Resources
 from harness.records import notes
 from harness.system import locks
@@ -219,7 +219,11 @@ class Testbed:
         """The queries that a method learns from, chosen as those of mu_Q are; None for one that learns from none."""
         if method.learn == DOCUMENTS:
             return None
-        return self.query_mean(CenterOptions.of({**entry("center", "own"), "mean_of": method.learn}))
+        found = self.query_mean(CenterOptions.of({**entry("center", "own"), "mean_of": method.learn}))
+        if method.learn == QUERIES and found and found.are_pseudo:
+            line = "%s: no queries but the evaluated ones, so that %s learns from pseudo-queries (method.learn=queries)"
+            warn_once(log, line, self.options.title, method.title)
+        return found
 
     def encode_mean(self, mean: QueryMean) -> TokenStore:
         """Token vectors of the queries of mu_Q, at the same query length as the evaluated ones."""

@@ -50,10 +50,10 @@ class Lemur(Method):
     symbols = {"features": "m", "learn_tokens": "n"}
 
     def __init__(self, features: int, learn: str, learn_tokens: int, seed: int) -> None:
-        if min(features, learn_tokens) < 1 or learn not in LEARN:
+        if features < 2 or learn_tokens < 1 or learn not in LEARN:  # layer norm makes a single feature 0
             raise HarnessError(
-                f"LEMUR with features={features}, learn={learn}, learn_tokens={learn_tokens}: expected at least one "
-                f"feature and learning token, and learn among {', '.join(LEARN)}."
+                f"LEMUR with features={features}, learn={learn}, learn_tokens={learn_tokens}: expected at least two "
+                f"features and one learning token, and learn among {', '.join(LEARN)}."
             )
         self.features, self.learn, self.learn_tokens, self.seed = features, learn, learn_tokens, seed
         self.draws_share = learn != DOCUMENTS  # queries have few tokens, which one pass can hold
@@ -76,8 +76,8 @@ class Lemur(Method):
         """The same for each draw; draws that learn from the tokens of few texts share one pass over the documents.
 
         They do so where the texts have at most twice as many tokens as each draw learns from: the pass is then of all
-        of them. So it is for a single draw, too, whose result is the same, to the last bit, whichever draws it is
-        searched with.
+        of them. A single draw does the same. So its result is the same, to the last bit, whichever draws it is searched
+        with.
         """
         method = draws[0][0]
         teachers = method._teachers(docs)

@@ -23,7 +23,7 @@ from harness.ranking.resources import Resources
 from harness.vectors.store import TokenVectors
 
 TOKENS, TEXTS = "tokens", "texts"
-DOCUMENTS = "documents"
+DOCUMENTS, QUERIES = "documents", "queries"
 
 
 @dataclass(frozen=True)

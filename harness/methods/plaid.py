@@ -107,7 +107,14 @@ class Plaid(Method):
             )
 
     def _path(self, docs: TokenStore, resources: Resources) -> Path:
-        identity = {"tokens": docs.meta["identity"], "fast-plaid": version("fast-plaid"), **self.build_options}
+        """The folder of an index; clusters depend on the device, and on how it multiplies."""
+        device = {"device": resources.device.type, "products": half_products.kind(resources.device)}
+        identity = {
+            "tokens": docs.meta["identity"],
+            "fast-plaid": version("fast-plaid"),
+            **device,
+            **self.build_options,
+        }
         return resources.cache / "plaid" / f"{docs.path.name}-{digest(identity)[:16]}"
 
     def _build(self, index: Path, docs: TokenStore, resources: Resources) -> None:

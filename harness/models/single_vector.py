@@ -41,7 +41,7 @@ class SingleVectorModel:
         """
         if name in choices("encoder"):
             options = entry("encoder", name)
-        elif user_path(name).is_dir():
+        elif name and user_path(name).is_dir():
             options = {"name": user_path(name).resolve().name, "path": name}
         else:
             known = ", ".join(choices("encoder"))

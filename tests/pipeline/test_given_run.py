@@ -110,11 +110,17 @@ def test_what_is_recommended_needs_no_encoder(measured, capsys):
     assert "| mine | text+query_tokens=real |" in shown and "| mine | yes+query_tokens=real |" in shown
 
 
-def test_pooling_is_that_of_a_model(measured, tmp_path):
-    words = [word for word in measured[0] if not word.startswith("results_dir")]
-    assert main(["run", *words, f"results_dir={tmp_path}", "pool=hierarchical", "method=exact", "reference=null"]) == 0
-    pooled = cells(tmp_path, "mine")["none", "exact"]
-    assert pooled.details["document_tokens"] < cells(measured[1], "mine")["none", "exact"].details["document_tokens"]
+def test_pooling_is_that_of_a_model_for_every_method(measured, tmp_path):
+    """Each method sees the pooled vectors, and MaxSim reranks by them: over all documents that is exact search."""
+    words = [word for word in measured[0] if not word.startswith(("results_dir", "depths"))]
+    words += [f"results_dir={tmp_path}", "pool=hierarchical", "reference=null", "depths=[0,60]"]
+    assert main(["run", "-m", *words, "method=exact,plaid,muvera,smve,binary", "center=none"]) == 0
+    found = {method: record for (_, method), record in cells(tmp_path, "mine").items()}
+    (tokens,) = {record.details["document_tokens"] for record in found.values()}
+    assert tokens < cells(measured[1], "mine")["none", "exact"].details["document_tokens"] and len(found) == 5
+    for method in ("muvera", "smve", "binary"):
+        assert found[method].ndcg10["60"] == pytest.approx(found["exact"].ndcg10["final"], abs=1e-6)
+    assert found["plaid"].ndcg10["final"] == pytest.approx(found["exact"].ndcg10["final"], abs=0.1)
 
 
 def test_shards_give_the_same_scores(measured, tmp_path):

@@ -13,6 +13,11 @@ from harness.methods import half_products
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def without_float16(monkeypatch):
+    monkeypatch.setattr(half_products, "_has_float16", lambda: False)
+
+
 @pytest.fixture
 def calls(monkeypatch):
     """The kinds of numbers that the kernels of this module were called with."""
@@ -69,3 +74,11 @@ def test_on_a_gpu_nothing_is_replaced(rng, calls):
     with half_products.in_float32(torch.device("cuda")):
         left @ right
     assert not calls
+
+
+def test_a_cpu_with_instructions_for_float16_keeps_its_own_kernels(rng, calls, monkeypatch):
+    monkeypatch.setattr(half_products, "_has_float16", lambda: True)
+    ((left, right), _) = operands(rng, torch.float16)
+    with half_products.in_float32(CPU):
+        assert left @ right is not None and calls == []
+    assert half_products.kind(CPU) == half_products.kind(torch.device("cuda")) == "float16"

@@ -7,6 +7,7 @@ import pytest
 import reference
 from tiny import WORDS
 
+from harness.config.compose import composed
 from harness.config.entries import entry
 from harness.methods import registry
 from harness.methods.bm25 import Bm25
@@ -171,7 +172,7 @@ def test_signs_are_their_definition(make_store, ragged, query_texts, resources, 
         ({"name": "bm25", "k1": -1.0}, "k1=-1.0"),
         ({"name": "bm25", "stemmer": "klingon"}, "method.stemmer=klingon: expected null or one of"),
         ({"name": "bm25", "stopwords": "german"}, "method.stopwords=german: expected english or null"),
-        ({"name": "lemur", "features": 0}, "features=0"),
+        ({"name": "lemur", "features": 1}, "features=1.*expected at least two features"),
         ({"name": "lemur", "learn": "nothing"}, "learn among documents, pseudo_queries, queries"),
         ({"name": "binary", "queries": "int4"}, "method.queries=int4: expected float or int8"),
     ],
@@ -179,3 +180,9 @@ def test_signs_are_their_definition(make_store, ragged, query_texts, resources, 
 def test_options_that_cannot_be(options, message):
     with pytest.raises(HarnessError, match=message):
         registry.make({**entry("method", options["name"]), **options})
+
+
+def test_whole_numbers_are_real_ones_where_the_option_takes_these():
+    chosen = composed(["method=bm25", "method.k1=1", "center=shrunk", "center.share=1"])
+    assert isinstance(chosen.method.k1, float) and isinstance(chosen.center.share, float)
+    assert composed(["method=bm25", "method.stemmer=null"]).method.stemmer is None
