@@ -61,7 +61,7 @@ lint: install  ## ruff and mypy
 
 # The other locks have what requirements.lock has not, or has for older Pythons or PyPy alone.
 BEYOND = $(shell sed -n "/< '3.11'\|== 'pypy'/!s/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p" requirements.lock)
-lock:  ## resolve requirements.lock anew (needs uv)
+lock:  ## resolve requirements.lock again (needs uv)
 	$(COMPILE) --extra demo --extra notebooks --extra dev pyproject.toml -o requirements.lock
 	$(COMPILE) --extra joblib --extra ray --extra submitit -c requirements.lock pyproject.toml $(BEYOND) -o requirements-launchers.lock
 	$(COMPILE) --extra databases -c requirements.lock pyproject.toml $(BEYOND) -o requirements-databases.lock

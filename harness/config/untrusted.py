@@ -1,7 +1,7 @@
 """Words and files of conf/ that would run code, or read files, that the harness does not ship: all are refused.
 
-Of Hydra's own options, a word may choose a launcher by its name and set how it works. `TARGETS` lists all that Hydra
-may instantiate.
+A word may choose a launcher of Hydra by its name and set how it works; all other options of Hydra are its own.
+`TARGETS` lists all that Hydra may instantiate.
 """
 
 from __future__ import annotations

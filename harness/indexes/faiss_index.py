@@ -3,7 +3,7 @@
     fp16, sq8   each number in 16 or 8 bits                                                  (scalar quantizer)
     pq          each `dsub` numbers by the nearest of 2^nbits centroids (Jégou et al., TPAMI 2011)
     opq         the same after a rotation to `d_out` numbers that is learned, too (Ge et al., CVPR 2013)
-    rabitq      each number by its sign, with two factors a vector, after a rotation (Gao and Long, SIGMOD 2024)
+    rabitq      each number by its sign, with two factors per vector, after a rotation (Gao and Long, SIGMOD 2024)
     hnsw        a graph over the vectors (Malkov and Yashunin, TPAMI 2018), which may be quantized (`storage`)
     ivf         `nlist` clusters of vectors; a search looks at the `nprobe` nearest; may be quantized, too
 

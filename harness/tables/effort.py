@@ -43,7 +43,8 @@ def of(model: str, datasets: Iterable[str]) -> Effort:
     """
     known = rates()
     sizes = {name: documents(name) for name in dict.fromkeys(datasets) if name in known["characters"]}
-    tokens = sum(count * tokens_per_document(name) for name, count in sizes.items())
+    most = entry("encoder", model).get("max_length") if model in choices("encoder") else None
+    tokens = sum(count * tokens_per_document(name, most) for name, count in sizes.items())
     parameters = known["parameters"].get(model.split("+")[0], known["parameters"]["default"])
     seconds = {
         machine: tokens * parameters / (rate["tokens_per_second"] * rate["parameters"])
@@ -57,7 +58,7 @@ def documents(dataset: str) -> int:
     return int(entry("dataset", dataset).get("docs") or 0) if dataset in choices("dataset") else 0
 
 
-def tokens_per_document(dataset: str) -> float:
-    """The tokens of a document, mean."""
+def tokens_per_document(dataset: str, most: int | None = None) -> float:
+    """The tokens of a document, mean, of at most `most` (None: what conf/effort.yaml has)."""
     known = rates()
-    return float(min(known["most_tokens"], known["characters"][dataset] / known["characters_per_token"]))
+    return float(min(most or known["most_tokens"], known["characters"][dataset] / known["characters_per_token"]))

@@ -4,7 +4,7 @@
     FOLDER/queries/      the same, with masks if the model expands queries: every evaluated query, and perhaps others
 
 They become stores in the cache, in the order of the data set, chunk by chunk, as float16: from there on nothing tells
-them from vectors that were encoded here. Of the other queries, those of which mu_Q is the mean are looked up by id.
+them from vectors that were encoded here. The queries of which mu_Q is the mean are looked up by id among the others.
 """
 
 from __future__ import annotations

@@ -20,9 +20,11 @@ from harness.run import run
 
 DRAWS = "method.seeds={muvera: 10, lemur: 10, smve: 5}"
 FEW_DRAWS = "method.seeds=3"
-"""Of LEMUR with 4,096 features, one draw of which takes minutes, and with 256, whose draws share no pass."""
+"""For LEMUR with 4,096 features, where a draw takes minutes, and with 256, where draws share no pass."""
 DEPTHS = "depths=[0,50,100]"
 FACTORS = (2, 4)
+OTHERS = {"exact search": "method=exact", "PLAID": "method=plaid"}
+"""What the arms are compared with; results/records has it on all eight sets."""
 
 
 def arms() -> dict[str, dict[str, str]]:

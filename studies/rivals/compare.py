@@ -16,7 +16,7 @@ from statistics import fmean
 
 import numpy as np
 import pandas as pd
-from arms import arms, cell_of, divided  # beside this file, as is tune
+from arms import OTHERS, arms, cell_of, divided  # beside this file, as is tune
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from tune import record_of
@@ -46,6 +46,7 @@ LOOKS = {
     "LEMUR": "lemur",
     "SMVE": "smve",
     "exact search": "exact",
+    "PLAID": "plaid",
 }
 """First stage -> the method of its colour and marker."""
 Found = Mapping[str, Mapping[str, Record]]
@@ -53,8 +54,13 @@ Found = Mapping[str, Mapping[str, Record]]
 
 
 def measured(words: Sequence[str], datasets: Sequence[str]) -> dict[str, dict[str, Record]]:
-    """The arms that were measured on all of the data sets."""
-    found = {}
+    """The arms that were measured on all of the data sets, and what they are compared with."""
+    found = {
+        name: {
+            dataset: record_of(cell_of(options, dataset, [f"results_dir={ROOT / 'results'}"])) for dataset in datasets
+        }
+        for name, options in OTHERS.items()
+    }
     for named in arms().values():
         for arm, options in named.items():
             try:

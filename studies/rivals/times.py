@@ -4,8 +4,8 @@
 
 Measures the arms in turns, three rounds, one draw each, without reranking, and adds each time to
 results/rivals/times.csv; what that has is not measured again. Use it on a machine that does nothing else. The time is
-from a query's token vectors (of BM25 and MiniLM: its text) to its first documents, in a batch of all 300 queries, as in
-`table cost=true`.
+from a query's token vectors (BM25 and MiniLM: from its text) to its first documents, in a batch of all 300 queries, as
+in `table cost=true`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-from arms import FEW_DRAWS, arms, cell_of  # beside this file, as is tune
+from arms import FEW_DRAWS, OTHERS, arms, cell_of  # beside this file, as is tune
 from tune import record_of
 
 from harness.config.entries import ROOT
@@ -26,7 +26,6 @@ from harness.tables import costs, row_of
 
 DATASET, ROUNDS = "scifact", 3
 TABLE = ROOT / "results" / "rivals" / "times.csv"
-OTHERS = {"exact search": "method=exact", "PLAID": "method=plaid"}
 
 
 def main(words: list[str]) -> None:

@@ -188,3 +188,14 @@ def test_a_wrong_row_is_a_sentence(tmp_path, change, message):
     with pytest.raises(HarnessError, match=message) as raised:
         list(expected.check_file(tmp_path / "some.yaml", []))
     assert "\n" not in str(raised.value)
+
+
+def test_a_method_that_reads_texts_takes_its_own_model_or_none(tmp_path):
+    rows = '  - {model: lateon, center: "no", method: METHOD, datasets: {scifact: 60.2, trec-covid: 80}}\n'
+    path, takes = tmp_path / "some.yaml", {}
+    for method in ("bm25", "dense", "dense+model=denseon"):
+        path.write_text(ROWS.split("  - ")[0] + rows.replace("METHOD", method))
+        takes[method] = expected_text.section([*expected.check_file(path, [])])
+    assert "| minilm |" in takes["dense"] and "| denseon |" in takes["dense+model=denseon"]
+    assert expected_text.CAPTION not in takes["bm25"] and "MISSING lateon" in takes["bm25"]
+    assert effort.tokens_per_document("scifact", 100) == 100 < effort.tokens_per_document("scifact")
