@@ -93,6 +93,11 @@ class Cell:
         return registry.traits(self.method.name).exhaustive
 
     @property
+    def needs_tokens(self) -> bool:
+        """Whether it needs the token vectors of its testbed."""
+        return registry.needs_tokens(self.method.name, self.depths[-1])
+
+    @property
     def needs_exact(self) -> bool:
         """Whether it is compared with exact search, which must be done before."""
         return any(measure.needs_exact for measure in self.measures)

@@ -39,8 +39,8 @@ class Centered:
 
     Attributes
     ----------
-    shifts : what each subtracts
-    queries : the queries' token vectors as each cell's search sees them
+    shifts : what each subtracts; of methods that read texts, nothing
+    queries : the queries' token vectors as each cell's search sees them; the same
     seconds : phase -> seconds that centering took
     """
 
@@ -69,22 +69,25 @@ def center(testbed: Testbed, cells: Sequence[Cell]) -> Centered:
     with watch.phase("center"):
         for cell in cells:
             with testbed.collect([cell]):
-                shift = testbed.centering(cell.center, cell.mean)
-                centered.queries.append(shift.apply_queries(testbed.seen_queries(cell.center)))
-                centered.shifts.append(shift)
+                if registry.traits(cell.method.name).reads != TEXTS:
+                    shift = testbed.centering(cell.center, cell.mean)
+                    centered.queries.append(shift.apply_queries(testbed.seen_queries(cell.center)))
+                    centered.shifts.append(shift)
                 centered.cells.append(cell)
     return replace(centered, seconds=watch.seconds)
 
 
 def search(testbed: Testbed, centered: Centered) -> Iterator[tuple[Centered, SearchResult]]:
     """One search for cells that share their documents: (the cells of a draw, what it found for their queries)."""
-    draws, first = centered.draws(), centered.cells[0]
+    first = centered.cells[0]
     resources, k = replace(testbed.resources, documents=_documents(testbed, first)), first.k + 1
-    methods = [registry.make(draw.cells[0].method.given) for draw in draws]
-    if methods[0].reads == TEXTS:  # a single cell: no centering changes texts
+    method = registry.make(first.method.given)
+    if method.reads == TEXTS:  # a single cell: no centering changes texts
         texts = list(islice(testbed.dataset.docs.values(), testbed.rows.start, testbed.rows.stop))
-        yield centered, methods[0].search_texts(texts, list(testbed.dataset.queries.values()), k, resources)
+        yield centered, method.search_texts(texts, list(testbed.dataset.queries.values()), k, resources)
         return
+    draws = centered.draws()
+    methods = [registry.make(draw.cells[0].method.given) for draw in draws]
     documents, teachers = centered.shifts[0].apply_documents(testbed.docs), testbed.teachers(methods[0])
     learned = {}
     if teachers:
@@ -119,16 +122,14 @@ def keep(testbed: Testbed, cell: Cell, found: SearchResult, ranking: Ranking, se
     seconds
         Phase -> seconds, of what was done before the search.
     """
-    docs = testbed.docs
     first, dropped = drop_self_matches(ranking, testbed.self_rows_of_shard, cell.k)
     searching = {f"{cell.method.name}_{phase}": spent for phase, spent in found.seconds.items()}
     facts = {
-        "documents": len(docs),
-        "tokens": int(docs.offsets[-1]),
-        "token_bytes": docs.nbytes,
+        "documents": len(testbed.rows),
+        **(testbed.token_facts if cell.needs_tokens else {}),
         "index_bytes": found.index_bytes,
         "self_matches_removed": dropped,
-        "seconds": {**testbed.encode_seconds, **seconds, **searching},
+        "seconds": {**(testbed.encode_seconds if cell.needs_tokens else {}), **seconds, **searching},
         "details": found.details,
     }
     rows = np.where(first.rows < 0, -1, first.rows + testbed.rows.start)

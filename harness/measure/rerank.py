@@ -43,6 +43,11 @@ class Scoring:
         """Whether a cell lacks anything."""
         return bool(self.wanted) or self.exhaustive is not None
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether there is a pair to score: not if nothing is reranked."""
+        return self.exhaustive is not None or any(rows.size for _, rows in self.wanted)
+
 
 @contextmanager
 def missing(testbed: Testbed, cells: Sequence[Cell]) -> Iterator[Scoring]:
@@ -71,6 +76,10 @@ def compute(testbed: Testbed, scoring: Scoring) -> None:
 
     An exhaustive search is this pass over all pairs; its candidates are kept, too.
     """
+    if not scoring.has_pairs:
+        for cell, rows in scoring.wanted:
+            artifacts.write_maxsim(cell.files.maxsim, MaxSim.of(rows, np.empty(rows.shape, np.float32), 0, 0.0))
+        return
     watch, queries, docs, start = Stopwatch(), testbed.queries, testbed.docs, testbed.rows.start
     pairs, spent = Pairs.of([rows - start for _, rows in scoring.wanted], len(queries)), 0.0
     with watch.phase("rerank"):

@@ -110,6 +110,11 @@ class Testbed:
             "model": self.options.model.identity(self.source.query_length),
         }
 
+    @property
+    def notes_on_texts(self) -> list[str]:
+        """What a reader must know of scores that no token vector had a part in."""
+        return [notes.DATA + line for line in self.dataset.notes]
+
     @cached_property
     def notes(self) -> list[str]:
         """What a reader of its scores must know (`harness.records.notes`); it loads the model's transformer once."""
@@ -122,7 +127,7 @@ class Testbed:
         return [
             *([remark] if remark else []),
             *of_model,
-            *[notes.DATA + line for line in self.dataset.notes],
+            *self.notes_on_texts,
             *of_pair,
         ]
 
@@ -194,6 +199,11 @@ class Testbed:
         stores = {"encode_queries": self.queries, "encode_documents": self.encoded_docs}
         encoding = stores if self.source.encodes else {}
         return {**{phase: store.meta["seconds"] for phase, store in encoding.items()}, **pooling_too}
+
+    @property
+    def token_facts(self) -> dict[str, int]:
+        """How many token vectors its documents have, and their bytes."""
+        return {"tokens": int(self.docs.offsets[-1]), "token_bytes": self.docs.nbytes}
 
     @property
     def self_rows(self) -> Int[np.ndarray, " queries"]:

@@ -14,7 +14,7 @@ from typing import Any
 from harness import indexes
 from harness.config.entries import choices
 from harness.methods.indexed import Indexed
-from harness.methods.method import TOKENS, Method
+from harness.methods.method import TEXTS, TOKENS, Method
 from harness.system.errors import HarnessError, unknown
 
 
@@ -93,6 +93,11 @@ def end_to_end(name: str) -> bool:
 def is_centered(name: str) -> bool:
     """Whether a centering changes what a method sees: it neither ranks with MaxSim itself nor reads texts."""
     return not end_to_end(name) and traits(name).reads == TOKENS
+
+
+def needs_tokens(name: str, depth: int) -> bool:
+    """Whether a method, reranked to a depth, needs token vectors: one that reads texts does not at rk=0."""
+    return traits(name).reads != TEXTS or depth > 0
 
 
 def title(name: str) -> str:

@@ -57,7 +57,7 @@ class Size:
 
 def size_of(record: Record) -> Size:
     """The size of the cell of a record."""
-    return Size(record.details["document_tokens"], len(record.per_query["queries"]), record.candidates["asked"])
+    return Size(record.details.get("document_tokens"), len(record.per_query["queries"]), record.candidates["asked"])
 
 
 def of_host(records: Sequence[Record], host: dict[str, Any]) -> list[Record]:
@@ -85,7 +85,8 @@ def seconds_left(draws: Mapping[CellKey, int], size: Size, encoded: bool, record
         phases = {phase for record in same for phase in record.seconds} - {*ENCODING}
         if not phases:
             return None
-        needed = [*sorted(phases), *(() if encoded else ENCODING)]
+        is_encoding = not encoded and registry.needs_tokens(method, size.depth)
+        needed = [*sorted(phases), *(ENCODING if is_encoding else ())]
         for phase in needed:
             seconds = _scaled(phase, size, of_model if phase in ENCODING else same)
             if seconds is None:

@@ -185,7 +185,8 @@ def _jobs(testbed: Testbed, cells: list[Cell]) -> list[Job]:
         return Job(step, options, [cell.request for cell in group], [cell.key for cell in group])
 
     chunks = -(-len(testbed.rows) // CHUNK)
-    helpers = 0 if testbed.is_encoded or not testbed.shard.is_full else min(chunks, _HELPERS)
+    encodes = testbed.shard.is_full and any(cell.needs_tokens for cell in cells) and not testbed.is_encoded
+    helpers = min(chunks, _HELPERS) if encodes else 0
     searches = [
         group for group in share_documents(draws_of(cells)) if not all(cell.files.candidates.exists() for cell in group)
     ]

@@ -149,7 +149,9 @@ def _time_left(draws: Mapping[CellKey, int], entry: Options, dataset: str, known
     """Seconds for the cells that can be estimated, the number of the others, and whether the estimate is rough."""
     stores = _stores(known.cache, known.options["model"]["name"], dataset)
     on_dataset = [record for record in known.records if record.dataset == dataset]
-    is_encoded = bool(stores) or any(record.model == known.model for record in on_dataset)
+    is_encoded = bool(stores) or any(
+        record.model == known.model and "document_tokens" in record.details for record in on_dataset
+    )
     size = _size(entry, known.options["depths"], known.model, on_dataset, stores)
     if is_rough := size.tokens is None:
         size = replace(size, tokens=_tokens_as_elsewhere(entry, known.model, known.records))

@@ -111,3 +111,21 @@ def test_draws_that_share_their_work_are_one_search_and_a_further_one_is_searche
 
 def in_memory(texts):
     return StoreInMemory(np.concatenate(texts), np.array([len(text) for text in texts]))
+
+
+@pytest.mark.parametrize("how", [[], ["hydra/launcher=joblib"]])
+def test_a_method_that_reads_texts_needs_no_token_vector_until_something_is_reranked(measured, tmp_path, how):
+    words = [word for word in measured[0] if not word.startswith(("results_dir", "cache_dir", "depths"))]
+    words += [f"results_dir={tmp_path}", f"cache_dir={tmp_path / 'cache'}", "method=bm25"]
+    if how:
+        pytest.importorskip("joblib")
+    assert main(["run", *(["-m", *how] if how else []), *words, "depths=[0]"]) == 0
+    assert not [*tmp_path.rglob("meta.json")]
+    (alone,) = records.read_all(tmp_path)
+    assert alone.ndcg10 == {"0": of(measured, "bm25")["none"].ndcg10["0"]}
+    assert "tokens" not in alone.bytes and "document_tokens" not in alone.details and alone.details["documents"] == 60
+    shown = [word for word in words if not word.startswith(("cache_dir", "progress", "reference"))]
+    assert main(["table", *shown, "cost=true"]) == 0
+    assert main(["run", *words, "depths=[0,60]"]) == 0
+    (both,) = records.read_all(tmp_path)
+    assert both.ndcg10 == of(measured, "bm25")["none"].ndcg10 and both.bytes["tokens"] > 0
