@@ -74,7 +74,7 @@ def main(words: list[str]) -> dict[str, dict[str, float]]:
         for name, found in runs.items():
             run = Path(folder) / f"lancedb-{name}.trec"
             run.write_text("".join(found), encoding="utf-8")
-            if harness(["score", str(run), "depths=[0,100]", *scored]):
+            if harness(["score", str(run), "depths=[0,100]", "overwrite=true", *scored]):
                 raise SystemExit(1)
     found = records.read_all(results_dir(options["results_dir"]), [testbed.dataset_name])
     measured = {record.method: record.ndcg10 for record in found if record.model == testbed.model_name}

@@ -82,7 +82,7 @@ def main(words: list[str]) -> dict[str, dict[str, float]]:
             shard, run = stored(Path(folder) / datatype, vectors, datatype), Path(folder) / f"qdrant-{datatype}.trec"
             run.write_text("".join(lines(shard, encoder, queries, testbed)), encoding="utf-8")
             shard.close()
-            if harness(["score", str(run), "depths=[0,100]", *scored]):
+            if harness(["score", str(run), "depths=[0,100]", "overwrite=true", *scored]):
                 raise SystemExit(1)
     found = records.read_all(results_dir(options["results_dir"]), [testbed.dataset_name])
     measured = {record.method: record.ndcg10 for record in found if record.model == testbed.model_name}

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.advice import choice
-from harness.advice.candidates import Candidate, candidates, unpooled
+from harness.advice.candidates import Candidate, candidates
 from harness.advice.choice import COSTS, Judged
 from harness.records import Record
-from harness.tables.rows import PLAID, Row, row_of
+from harness.tables.rows import PLAID, Row, row_of, unpooled
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Advice:
     Attributes
     ----------
     plaid : PLAID and its costs
-    unknown : rows that were measured on some of the data sets alone, or lack costs: nothing is said of them
+    unknown : rows that were measured on only some of the data sets, or lack costs: nothing is said of them
     judged : every other candidate within the budget
     cheapest : cost -> the cheapest that passes, for the costs that have one
     cheaper : cost -> of those that cost less than the cheapest, the one that loses least

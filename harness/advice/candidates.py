@@ -17,7 +17,7 @@ from statistics import fmean
 from harness.records import FINAL, Record
 from harness.tables import costs
 from harness.tables.differences import Difference, Differences
-from harness.tables.rows import PLAID, Row, by_row
+from harness.tables.rows import PLAID, Row, by_row, unpooled
 from harness.tables.table import depths_of
 
 
@@ -44,11 +44,6 @@ class Candidate:
     def model(self) -> str:
         """The model, whether its documents are pooled or not."""
         return unpooled(self.row.model)
-
-
-def unpooled(model: str) -> str:
-    """The name of a model without that of its pooling."""
-    return model.split("+pool=")[0]
 
 
 def candidates(

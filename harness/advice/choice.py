@@ -17,7 +17,8 @@ from harness.evaluation.significance import lower_bounds
 from harness.tables.differences import deviations_of
 
 COSTS = ("bytes", "milliseconds")
-RESAMPLES = 4_000
+RESAMPLES, FEWER = 20_000, 4_000
+"""Of the queries, for the advice, and for that without each data set in turn."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class Judged:
         return self.bound >= -loss
 
 
-def judged(candidates: Sequence[Candidate], datasets: Sequence[str]) -> list[Judged]:
+def judged(candidates: Sequence[Candidate], datasets: Sequence[str], resamples: int = RESAMPLES) -> list[Judged]:
     """Each candidate's difference to PLAID on the mean over some data sets, and its bound."""
     if not candidates:
         return []
     chosen = [{name: one.differences[name] for name in datasets} for one in candidates]
     columns = {name: 100 * np.stack([sets[name].mean for sets in chosen], axis=1) for name in datasets}
-    bounds = lower_bounds(columns, [deviations_of(sets) for sets in chosen], RESAMPLES)
+    bounds = lower_bounds(columns, [deviations_of(sets) for sets in chosen], resamples)
     deltas = np.mean([values.mean(axis=0) for values in columns.values()], axis=0)
     return [Judged(*found) for found in zip(candidates, deltas.tolist(), bounds.tolist(), strict=True)]
 
@@ -80,7 +81,7 @@ def left_out(
     """
     found: dict[str, list[tuple[str, bool]]] = {cost: [] for cost in COSTS}
     for name in datasets if len(datasets) > 1 else []:
-        others = judged(candidates, [other for other in datasets if other != name])
+        others = judged(candidates, [other for other in datasets if other != name], FEWER)
         for cost in COSTS:
             if chosen := cheapest(others, cost, loss):
                 held = 100 * float(chosen.candidate.differences[name].mean.mean()) >= -loss

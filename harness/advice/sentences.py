@@ -22,7 +22,7 @@ EXPLAINED = (
 
 
 def sentences(advice: Advice, datasets: Sequence[str]) -> list[str]:
-    """What to take, what the next cheaper one would lose, how often such advice held, and what makes it doubtful."""
+    """What to take, what the best of the cheaper would lose, how often such advice held, and what makes it doubtful."""
     loss, plaid = f"{advice.limits.loss:g} points of PLAID", f"PLAID needs {_costs(advice.plaid)}."
     if advice.best is None:
         return [f"No configuration that was measured is within the budget. {plaid}"]
@@ -91,7 +91,9 @@ def _trust(found: Sequence[tuple[str, bool]], datasets: int) -> list[str]:
     failed = [name for name, held in found if not held]
     where = f" (not on {', '.join(failed)})" if failed else ""
     held = f"{len(found) - len(failed)} of {len(found)} sets left out{where}"
-    none = f"; without any of the other {datasets - len(found)} nothing passes" if len(found) < datasets else ""
+    others = datasets - len(found)
+    none = f"; if one of the other {others} is left out, nothing passes" if others > 1 else ""
+    none = "; if the other one is left out, nothing passes" if others == 1 else none
     return [f"Chosen without one data set, such advice held on {held}{none}."]
 
 
@@ -107,5 +109,5 @@ def _doubts(advice: Advice) -> list[str]:
         )
     if advice.unknown:
         rows = "1 row was" if advice.unknown == 1 else f"{advice.unknown} rows were"
-        found.append(f"{rows} not measured on every data set, or without costs, and left out.")
+        found.append(f"{rows} left out: not measured on every data set, or without costs.")
     return found

@@ -69,7 +69,8 @@ def _measure_what_is_missing(overrides: Sequence[str]) -> list[str]:
         return []
     methods = dict.fromkeys(registry.title(cell.method) for line in progress for cell in line.left)
     count, time = sum(len(line.left) for line in progress), status.time_left(progress)
-    streams.say(f"note: {count} cells were not measured ({', '.join(methods)}). Time to measure them: {time}.\n")
+    lacking = f"{count} cells lack a measurement or some of {DRAWS} draws ({', '.join(methods)})"
+    streams.say(f"note: {lacking}. Time to measure them: {time}.\n")
     if not sys.stdin.isatty():
         return []
     streams.say("Measure them now? [y/N] ")
@@ -93,14 +94,17 @@ def _lines(advice: Advice, selected: selection.Measured) -> list[str]:
     """The advice for one model as text."""
     from harness.advice import sentences
     from harness.tables import costs, formats, titles
+    from harness.tables.rows import row_of
 
     shown = sentences.table(advice)
+    rows = {advice.plaid.row, *(one.candidate.row for one in advice.judged)}
+    own = [record for record in selected.records if row_of(record) in rows]
     return [
         f"{titles.title(advice.model)}, {selected.suite} ({len(selected.datasets)} data sets)",
         "",
         *(f"- {sentence}" for sentence in sentences.sentences(advice, selected.datasets)),
         "",
-        *([] if shown.empty else [formats.pipes(shown), "", sentences.EXPLAINED, costs.hosts(selected.records), ""]),
+        *([] if shown.empty else [formats.pipes(shown), "", sentences.EXPLAINED, costs.hosts(own), ""]),
     ]
 
 
@@ -116,8 +120,8 @@ COMMAND = Command(
     name="advise",
     words="[OPTION=VALUE ...]",
     about="""Say which first stage to take in PLAID's place, by what was measured: the smallest and the fastest that
-    lose at most `loss` points of NDCG@10 x 100 with 95 % confidence, and what the next cheaper ones would lose. If the
-    model that is named lacks methods, it offers to measure them.""",
+    lose at most `loss` points of NDCG@10 x 100 with 95 % confidence, and what the best of the cheaper ones
+    would lose. If the model that is named lacks methods, it offers to measure them.""",
     reads=("loss", "bytes", "ms", *(name for name in run_command.COMMAND.reads if name not in NOT_READ)),
     examples=("advise suite=beir3", "advise suite=offline8 loss=1 bytes=65536 format=json"),
     run=advise,

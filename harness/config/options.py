@@ -124,7 +124,7 @@ class ModelOptions:
     ----------
     query_length : tokens; None: the data set's, else the checkpoint's own
     seed : of the projection that a checkpoint without one gets
-    pool_factor : one token vector of a document is kept in this many; None: all are
+    pool_factor : one in this many of a document's token vectors is kept; None: all are
     is_given : whether its token vectors are given (``vectors=FOLDER``) and no text can be encoded
     """
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -67,7 +67,7 @@ def _are_seeds(found: Any, inside: bool = False) -> bool:
 
 
 def _real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _at_least(least: int, expected: str) -> Kind:
@@ -158,7 +158,7 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
 }
 """Options of entries and of training, checked after the kind of each entry's value."""
 MAY_BE_NULL = {"method.projection", "method.stemmer", "method.stopwords", "index.nlist", "index.d_out"}
-"""Options of methods and indexes that null turns off."""
+"""Options of methods, centerings and indexes that null turns off."""
 PATHS = tuple(
     "model.path model.head dataset.path train_data.path data_dir models_dir cache_dir results_dir figures_dir".split()
 )
@@ -185,6 +185,9 @@ def check(config: DictConfig, shipped: Mapping[str, dict[str, Any]]) -> None:
             _check_like(group, key, config[group][key], default)
             if isinstance(default, float) and isinstance(config[group][key], int):
                 config[group][key] = float(config[group][key])  # 1 and 1.0 are one value, and have one name
+    factor, shipped_factor = config.model.get("pool_factor"), shipped["model"].get("pool_factor")
+    is_used = bool(config.model.get("pool")) or factor == shipped_factor
+    _expect(is_used, "model.pool_factor", factor, "pool=hierarchical beside it")
     _check_each(config, RULES_OF_ENTRIES)
     _check_each(config, dict.fromkeys(texts.SINGLE | texts.SWEPT - texts.GROUPS, TEXT))
     _check_together(config)
@@ -212,8 +215,6 @@ def _check_each(config: DictConfig, rules: Mapping[str, Kind]) -> None:
 
 def _check_together(config: DictConfig) -> None:
     """Options that exclude each other, and those that only some entries have."""
-    pool, factor = config.model.get("pool"), config.model.get("pool_factor")
-    _expect(bool(pool) or factor in (None, 2), "model.pool_factor", factor, "pool=hierarchical beside it")
     alone = config.format != "latex" and not config.significance and not config.cost
     _expect(not config.by or not (config.per_query or config.cost), "by", config.by, "no per_query or cost beside it")
     _expect(alone or not config.per_query, "per_query", True, "no format=latex, significance or cost beside it")
@@ -246,7 +247,7 @@ def _check_like(group: str, key: str, found: Any, default: Any) -> None:
         _expect(FROM_0[0](found), name, found, FROM_0[1])
     if default in (None, "???") or isinstance(default, dict):
         return
-    if found is None and (group not in ("method", "index") or name in MAY_BE_NULL):
+    if found is None and (group in ("model", "dataset") or name in MAY_BE_NULL):
         return
     if isinstance(default, list):
         _expect(isinstance(found, ListConfig), name, found, f"a list, such as [{','.join(map(str, default))}]")

@@ -157,8 +157,8 @@ def lower_bounds(
 
     So the bound holds for a pair that was chosen among them, by whatever rule. The bounds are balanced: each pair has
     the same chance that its bound is too high. Each resample's highest rank among those of its pair tells how far in
-    the tail the bounds must be (Beran, Balanced simultaneous confidence sets, JASA 1988). A pair of few draws, whose
-    deviations have long tails, so moves its own bound alone.
+    the tail the bounds must be (Beran, Balanced simultaneous confidence sets, JASA 1988). A pair with few draws has
+    long tails, and they lower only its own bound.
     """
     sets = [np.asarray(values, dtype=np.float64) for _, values in sorted(differences.items())]
     delta = np.mean([values.mean(axis=0) for values in sets], axis=0)

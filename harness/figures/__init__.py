@@ -102,7 +102,7 @@ KINDS = {
     ),
     "budget": Kind(
         _VARIANTS,
-        "Quality by the size of the index and by the first stage's time, with each method's Pareto front.",
+        "Quality by bytes per document and by time per query, with each method's Pareto front.",
         budget.figures,
     ),
 }

@@ -24,6 +24,7 @@ from harness.figures.inputs import Inputs
 from harness.methods import registry
 from harness.records import FINAL, Record
 from harness.tables import costs, titles
+from harness.tables.rows import unpooled
 
 _MARKERS = ("*", "D", "p", "8", "<", ">")
 DEPTHS = ("0", "50", "100")
@@ -52,7 +53,9 @@ def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
         rivals = [
             record
             for record in inputs.records
-            if record.dataset == dataset and registry.end_to_end(record.method) and _of_model(record.model, model)
+            if record.dataset == dataset
+            and registry.end_to_end(record.method)
+            and model in (record.model, unpooled(record.model))
         ]
         points = systems(rivals, inputs.records)
         yield f"budget-{dataset}-{model}-{center}", draw(frame(records, inputs.records), name, reference, points)
@@ -98,11 +101,6 @@ def frame(records: Sequence[Record], all_records: Sequence[Record]) -> pd.DataFr
 def _column(cost: str, depth: str) -> str:
     """The column of a cost at a depth."""
     return f"{cost}, rk={depth}"
-
-
-def _of_model(name: str, model: str) -> bool:
-    """Whether a model is another one, or the same with pooled documents."""
-    return name == model or name.startswith(f"{model}+pool=")
 
 
 def systems(records: Sequence[Record], all_records: Sequence[Record]) -> list[tuple[str, float, float, float]]:

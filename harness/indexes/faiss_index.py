@@ -75,17 +75,20 @@ class FaissIndex(Index):
         """Train on some vectors, add all of them in blocks, and write the file."""
         import faiss  # loads a BLAS and an OpenMP of its own: only when needed
 
-        with _threads(1), self._refusals():
-            index: Any = faiss.index_factory(codes.size, self._factory(codes), faiss.METRIC_INNER_PRODUCT)
+        with _threads(1):
+            with self._refusals():
+                index: Any = faiss.index_factory(codes.size, self._factory(codes), faiss.METRIC_INNER_PRODUCT)
             if "efConstruction" in self.options:
                 index.hnsw.efConstruction = self.options["efConstruction"]
             training = 0 if index.is_trained else min(len(codes.rows), MOST_TRAINING)
             if training:
                 _accept_few(index)
                 learned = codes.some(codes.rows[np.linspace(0, len(codes.rows) - 1, training).astype(np.int64)])
-                index.train(learned)
+                with self._refusals():
+                    index.train(learned)
             for vectors in _equal(iter([learned]) if training == len(codes.rows) else codes.documents()):
-                index.add(vectors)
+                with self._refusals():
+                    index.add(vectors)
         try:
             faiss.write_index(index, str(folder / FILE))
         except RuntimeError as error:

@@ -39,8 +39,8 @@ class Centered:
 
     Attributes
     ----------
-    shifts : what each subtracts; of methods that read texts, nothing
-    queries : the queries' token vectors as each cell's search sees them; the same
+    shifts : what each subtracts; empty for a method that reads texts
+    queries : the queries' token vectors as each cell's search sees them; empty for a method that reads texts
     seconds : phase -> seconds that centering took
     """
 

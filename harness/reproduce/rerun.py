@@ -29,6 +29,7 @@ from harness.measure.failing import Failures
 from harness.measure.grouping import by_testbed
 from harness.measure.recording import SETTINGS
 from harness.measure.testbed import Testbed
+from harness.methods import registry
 from harness.models import heads
 from harness.records import Record
 from harness.run import measure
@@ -191,11 +192,12 @@ def repeat(configured: DictConfig) -> Repetition | None:
             return None
         (found,) = records.read_all(Path(folder))
         made = _finished(options.cache) - before
-        cached = [store.path.name for store in (testbed.docs, testbed.queries) if store.path not in made]
-        indexes = [
-            path for path in made if path.parent.name == "plaid" and path.name.startswith(testbed.docs.path.name)
-        ]
-        if requests[0].method.name == "plaid" and not indexes:
+        name = requests[0].method.name
+        stores = (testbed.docs, testbed.queries) if registry.needs_tokens(name, options.depths[-1]) else ()
+        cached = [store.path.name for store in stores if store.path not in made]
+        if name == "plaid" and not any(
+            path.parent.name == "plaid" and path.name.startswith(testbed.docs.path.name) for path in made
+        ):
             cached.append("PLAID's index")
         return Repetition(found, cached)
 

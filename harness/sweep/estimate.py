@@ -3,9 +3,9 @@
 An estimate uses records of the same model and method (for encoding: of the same model) that were measured on a host
 with this CPU, number of cores and GPU. The time of a phase is scaled by the size that it is proportional to:
 
-    encode_documents, <method>_encode_documents, center    document tokens
+    encode_documents, <method>_encode_documents, center    document tokens (of methods that read texts: documents)
     encode_queries, <method>_encode_queries, evaluate      queries
-    <method>_search                                        queries x document tokens (sublinear methods: queries)
+    <method>_search                                        queries x the same (sublinear methods: queries)
     rerank                                                 queries x greatest depth
 
 If there are several records, the median counts. Cells of one (model, data set) share encoding, codes, searches and the
@@ -21,6 +21,7 @@ from statistics import median
 from typing import Any
 
 from harness.methods import registry
+from harness.methods.method import TEXTS
 from harness.records import CellKey, Record
 from harness.vectors.centering import KINDS
 
@@ -39,25 +40,30 @@ class Size:
     tokens : document tokens of the data set; None: unknown
     queries : number of queries; None: unknown
     depth : the greatest rerank depth
+    documents : documents of the data set; None: unknown
     """
 
     tokens: int | None
     queries: int | None
     depth: int
+    documents: int | None = None
 
     def of(self, phase: str) -> int | None:
         """The size that a phase is proportional to; None: unknown."""
+        method = registry.traits(phase.removesuffix("_search").removesuffix("_encode_documents"))
+        corpus = self.documents if method.reads == TEXTS else self.tokens
         if phase.endswith("encode_documents") or phase == "center":
-            return self.tokens
+            return corpus
         factor = {"rerank": self.depth}.get(phase, 1)
-        if phase.endswith("_search") and not registry.traits(phase.removesuffix("_search")).sublinear:
-            factor = self.tokens or 0
+        if phase.endswith("_search") and not method.sublinear:
+            factor = corpus or 0
         return self.queries * factor if self.queries and factor else None
 
 
 def size_of(record: Record) -> Size:
     """The size of the cell of a record."""
-    return Size(record.details.get("document_tokens"), len(record.per_query["queries"]), record.candidates["asked"])
+    details, queries = record.details, len(record.per_query["queries"])
+    return Size(details.get("document_tokens"), queries, record.candidates["asked"], details.get("documents"))
 
 
 def of_host(records: Sequence[Record], host: dict[str, Any]) -> list[Record]:
@@ -83,6 +89,8 @@ def seconds_left(draws: Mapping[CellKey, int], size: Size, encoded: bool, record
         of_model = [record for record in records if record.model == model]
         same = [record for record in of_model if record.method == method]
         phases = {phase for record in same for phase in record.seconds} - {*ENCODING}
+        if registry.traits(method).reads == TEXTS:
+            phases.discard("center")  # nothing is centered, which takes no time
         if not phases:
             return None
         is_encoding = not encoded and registry.needs_tokens(method, size.depth)

@@ -179,7 +179,11 @@ def _size(entry: Options, depths: list[int], model: str, on_dataset: list[Record
         raise HarnessError(f"a token store is damaged ({error}): `python -m harness cache verify` names it.") from error
     tokens = [record.details["document_tokens"] for record in counted[:1]] or stored
     queries = [entry.get("queries"), *(len(record.per_query["queries"]) for record in nearest)]
-    return Size(tokens[0] if tokens else None, next((count for count in queries if count), None), depths[-1])
+    documents = [entry.get("docs"), *(record.details.get("documents") for record in nearest)]
+    token_count, query_count, document_count = (
+        next((count for count in some if count), None) for some in (tokens, queries, documents)
+    )
+    return Size(token_count, query_count, depths[-1], document_count)
 
 
 def _tokens_as_elsewhere(entry: Options, model: str, measured: list[Record]) -> int | None:

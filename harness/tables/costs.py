@@ -93,9 +93,14 @@ def bytes_at(record: Record, depth: str) -> float:
 
 
 def milliseconds_at(record: Record, depth: str, cost: Cost) -> float:
-    """Milliseconds per query of the first stage and, with reranking, of the depth's share of the MaxSim pass."""
+    """Milliseconds per query of the first stage and, with reranking, of the depth's share of the MaxSim pass.
+
+    NaN for a depth that was not measured.
+    """
     if not int(depth or 0):
         return cost.first_stage_ms
+    if depth not in record.ndcg10:
+        return math.nan
     return cost.first_stage_ms + cost.rerank_ms * int(depth) / max(map(int, record.ndcg10))
 
 
@@ -150,10 +155,10 @@ def _remarks(costs: Costs, records: Sequence[Record]) -> list[str]:
 
 def hosts(records: Sequence[Record]) -> str:
     """The machines on which some records were measured, in a sentence."""
-    hosts = sorted({_host(record) for record in records})
-    if len(hosts) == 1:
-        return f"Measured on {hosts[0]}."
-    return f"Measured on {len(hosts)} different hosts, whose seconds cannot be compared: {'; '.join(hosts)}."
+    found = sorted({_host(record) for record in records})
+    if len(found) == 1:
+        return f"Measured on {found[0]}."
+    return f"Measured on {len(found)} different hosts, whose seconds cannot be compared: {'; '.join(found)}."
 
 
 def _host(record: Record) -> str:

@@ -46,6 +46,11 @@ def row_of(record: Record) -> Row:
     return Row(record.model, record.center, record.method)
 
 
+def unpooled(model: str) -> str:
+    """The name of a model without its pooling."""
+    return "+".join(part for part in model.split("+") if not part.startswith(("pool=", "pool_factor=")))
+
+
 def by_row(records: Iterable[Record]) -> dict[tuple[Row, str], Record]:
     """(row, data set) -> record."""
     return {(row_of(record), record.dataset): record for record in records}

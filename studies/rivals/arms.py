@@ -24,7 +24,7 @@ FEW_DRAWS = "method.seeds=3"
 DEPTHS = "depths=[0,50,100]"
 FACTORS = (2, 4)
 OTHERS = {"exact search": "method=exact", "PLAID": "method=plaid"}
-"""What the arms are compared with; results/records has it on all eight sets."""
+"""What the arms are compared with; their records are copies of those in results/records."""
 
 
 def arms() -> dict[str, dict[str, str]]:

@@ -55,13 +55,8 @@ Found = Mapping[str, Mapping[str, Record]]
 
 def measured(words: Sequence[str], datasets: Sequence[str]) -> dict[str, dict[str, Record]]:
     """The arms that were measured on all of the data sets, and what they are compared with."""
-    found = {
-        name: {
-            dataset: record_of(cell_of(options, dataset, [f"results_dir={ROOT / 'results'}"])) for dataset in datasets
-        }
-        for name, options in OTHERS.items()
-    }
-    for named in arms().values():
+    found = {}
+    for named in (*arms().values(), OTHERS):
         for arm, options in named.items():
             try:
                 found[arm] = {name: record_of(cell_of(options, name, words)) for name in datasets}

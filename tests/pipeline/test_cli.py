@@ -37,6 +37,7 @@ CASES = {
     "run model=lateon method=muvera method.bit=3": "Could not override 'method.bit'",
     "run model=lateon method=muvera method.bits=five": "method.bits=five: expected a whole number, such as 5.",
     "run model=lateon method=lemur method.features=null": "method.features=null: expected a whole number, such as",
+    "run model=lateon method=muvera center=shrunk center.share=null": "center.share=null: expected a number, such as",
     "run model=lateon method=bm25 method.k1=nan": "method.k1=nan: expected a number, such as 0.9.",
     "run model=lateon method=dense method.model=null": "method.model=null: expected a name, such as minilm.",
     "run model=lateon pool.factor=3": "model.pool_factor=3: expected pool=hierarchical beside it.",

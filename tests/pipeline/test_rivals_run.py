@@ -126,6 +126,9 @@ def test_a_method_that_reads_texts_needs_no_token_vector_until_something_is_rera
     assert "tokens" not in alone.bytes and "document_tokens" not in alone.details and alone.details["documents"] == 60
     shown = [word for word in words if not word.startswith(("cache_dir", "progress", "reference"))]
     assert main(["table", *shown, "cost=true"]) == 0
+    record, places = tmp_path / "records/tiny/lateon-like/none/bm25.json", [*words[:2], *words[-2:-1]]
+    assert main(["reproduce", str(record), *places]) == 0
+    assert not [*tmp_path.rglob("meta.json")]
     assert main(["run", *words, "depths=[0,60]"]) == 0
     (both,) = records.read_all(tmp_path)
     assert both.ndcg10 == of(measured, "bm25")["none"].ndcg10 and both.bytes["tokens"] > 0

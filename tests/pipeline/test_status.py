@@ -200,6 +200,15 @@ def test_plaid_searches_by_queries_alone():
     assert estimate.seconds_left(cells, Size(2000, 20, 100), True, found) == pytest.approx(60 + 14)
 
 
+def test_a_method_that_reads_texts_takes_time_by_documents_and_encodes_only_what_is_reranked():
+    """Its records at rk=0 have no tokens."""
+    seconds = {"center": 0.1, "dense_encode_documents": 30.0, "dense_search": 7.0, "evaluate": 1.0}
+    found = [measured("dense", seconds, center="none", details={"documents": 500})]
+    cells, size = {CellKey("nfcorpus", "lateon", "none", "dense"): 1}, Size(None, 10, 0, 1000)
+    assert estimate.seconds_left(cells, size, False, found) == pytest.approx(60 + 14 + 1)
+    assert estimate.seconds_left(cells, Size(None, 10, 100, 1000), False, found) is None  # texts must be encoded
+
+
 def test_of_what_was_never_encoded_the_length_is_guessed_and_of_other_methods_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("harness.system.provenance.host", lambda device: HOST)
     facts = {"document_tokens": 1000, "documents": 10}

@@ -162,7 +162,7 @@ def test_budget_draws_fronts_and_labels_them(grid):
 def test_a_depth_that_was_not_measured_is_not_a_zero(grid):
     without = [cell("smve", {"0": named([0.1, 0.1])}, **_same(grid[0])), grid[1]]
     frame = budget.frame(without, without)
-    assert np.isnan(frame["100"][0])
+    assert np.isnan(frame["100"][0]) and np.isnan(frame["milliseconds, rk=100"][0])
     figure = budget.draw(frame, "x")
     assert line(figure.axes[2], "SMVE, Pareto front")[1] == pytest.approx([50])
 
