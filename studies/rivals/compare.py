@@ -49,6 +49,8 @@ LOOKS = {
     "PLAID": "plaid",
 }
 """First stage -> the method of its colour and marker."""
+MARKERS = {"exact search": "*", "PLAID": "D"}
+"""Of those that have none of their own."""
 Found = Mapping[str, Mapping[str, Record]]
 """Arm -> data set -> record."""
 
@@ -119,7 +121,7 @@ def figure(long: pd.DataFrame) -> Figure:
                 best["sd"].fillna(0),
                 label=name + (", pooled tokens" if pooled else ""),
                 color=look.color,
-                marker=look.marker or "*",
+                marker=look.marker or MARKERS[name],
                 linestyle=":" if pooled else "-",
                 fillstyle="none" if pooled else "full",
             )

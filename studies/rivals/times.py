@@ -30,7 +30,7 @@ TABLE = ROOT / "results" / "rivals" / "times.csv"
 
 def main(words: list[str]) -> None:
     """Measure all arms in each round, and write the table after each."""
-    settings = OTHERS | {arm: setting for named in arms().values() for arm, setting in named.items()}
+    settings = {arm: setting for named in arms().values() for arm, setting in named.items()} | OTHERS
     table = pd.read_csv(TABLE) if TABLE.exists() else pd.DataFrame({"arm": [], "round": [], "ms": []})
     done = {*table[["arm", "round"]].itertuples(index=False, name=None)}
     for turn, (arm, setting) in product(range(ROUNDS), settings.items()):
