@@ -18,7 +18,7 @@ from harness.tables.differences import deviations_of
 
 COSTS = ("bytes", "milliseconds")
 RESAMPLES, FEWER = 20_000, 4_000
-"""Of the queries, for the advice, and for that without each data set in turn."""
+"""The queries are resampled so often for the advice, and for the advice without one of the data sets."""
 
 
 @dataclass(frozen=True)

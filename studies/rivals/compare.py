@@ -50,7 +50,7 @@ LOOKS = {
 }
 """First stage -> the method of its colour and marker."""
 MARKERS = {"exact search": "*", "PLAID": "D"}
-"""Of those that have none of their own."""
+"""First stage -> its marker here; the style of their methods is a line without one."""
 Found = Mapping[str, Mapping[str, Record]]
 """Arm -> data set -> record."""
 

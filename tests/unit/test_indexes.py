@@ -154,6 +154,7 @@ def test_what_cannot_be_built_or_searched_is_a_sentence(corpus, query_texts, res
     ("options", "sentence"),
     [
         (index("pq", nbits=17), "index.nbits=17 of index=pq: expected 1 to 16 bits"),
+        (index("hnsw", M=0), "index.M=0 of index=hnsw: expected at least 2"),
         (index("hnsw", M=1), "index.M=1 of index=hnsw: expected at least 2"),
         (index("hnsw", efConstruction=0), "index.efConstruction=0 of index=hnsw: expected at least 1"),
         (index("hnsw", M=None), "index.M=None of index=hnsw: expected at least 2"),
