@@ -17,6 +17,8 @@ from threading import Lock
 
 import torch
 
+from harness.system.device import cpu_has
+
 _one = Lock()  # a kernel is replaced once: a second registration would shadow the first
 
 
@@ -28,8 +30,7 @@ def kind(device: torch.device) -> str:
 @lru_cache(maxsize=1)
 def _has_float16() -> bool:
     """Whether this CPU has instructions for products of float16 numbers."""
-    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(found.get("avx512_fp16") or found.get("amx_fp16"))
+    return cpu_has("avx512_fp16", "amx_fp16")
 
 
 @contextmanager

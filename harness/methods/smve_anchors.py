@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 
 from harness.kernels import hadamard
 from harness.kernels.anchors import GROUPS, largest, survivors
+from harness.system.device import cpu_has
 
 _PIECE = 32 * GROUPS  # anchors in one product: 256 tokens' projections are 2 to 4 MiB
 _BFLOAT16, _FLOAT32 = 2.0**-8, 2.0**-24  # largest relative rounding error
@@ -150,5 +151,4 @@ def _orthogonal(dim: int, rng: np.random.Generator) -> np.ndarray:
 @lru_cache(maxsize=1)
 def fast_bfloat16() -> bool:
     """Whether this CPU has instructions for products of bfloat16 numbers (torch emulates them elsewhere, slowly)."""
-    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    return cpu_has("avx512_bf16", "amx_bf16")
