@@ -42,6 +42,7 @@ def table(rows: Iterable[Row]) -> str:
             "spread": f"{100 * row.spread:.0f}%",
             "peak MB": "" if row.peak_mb is None else f"{row.peak_mb:.0f}",
             "disk MB": "" if row.disk_mb is None else f"{row.disk_mb:.0f}",
+            "found": row.found,
         }
         for row in rows
     ]

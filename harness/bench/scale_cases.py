@@ -66,8 +66,8 @@ class Corpus:
 CORPORA = (
     *(Corpus(method, documents) for method in OPTIONS for documents in SIZES),
     *(Corpus("muvera", documents, draws=10) for documents in SIZES),
-    Corpus("smve", SIZES[0], draws=10),  # its draws share nothing: ten times the seconds of one
-    Corpus("muvera", 1_000_000, length=75),
+    Corpus("smve", SIZES[0], draws=10),  # one size alone: a draw takes minutes
+    *(Corpus("muvera", documents, length=75) for documents in (250_000, 1_000_000)),
     *(Corpus("muvera", 200_000, index=index, queries=30) for index in ("sq8", "pq")),
 )
 

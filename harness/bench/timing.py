@@ -60,6 +60,7 @@ class Row:
     documents : how many documents the case is about, where documents per second are shown
     operations : how many floating-point operations the case has, where operations per second are shown
     disk_mb : size of the index that is kept, in MB; None without one
+    found : what ours and the peer found, where results of the same quality may differ; "" elsewhere
     """
 
     what: str
@@ -78,6 +79,7 @@ class Row:
     documents: int | None = None
     operations: int | None = None
     disk_mb: float | None = None
+    found: str = ""
 
 
 def timed(case: Case, runs: int) -> Row:

@@ -46,6 +46,7 @@ class Dense(Method):
     def search_texts(self, docs: Sequence[str], queries: Sequence[str], k: int, resources: Resources) -> SearchResult:
         """The k best documents of each query by cosine."""
         watch, model = Stopwatch(), SingleVectorModel.find(self.model, resources.models_dir)
+        model.load(resources.device)
         with watch.phase("encode_queries"):
             asked = model.encode(queries, True, resources.device)
         best = RunningTopK(len(queries), min(k, len(docs)))

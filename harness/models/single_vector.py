@@ -50,6 +50,10 @@ class SingleVectorModel:
             )
         return cls(options, locate(options, models_dir))
 
+    def load(self, device: torch.device) -> None:
+        """Load the model, so that no time of encoding has it."""
+        _loaded(self.checkpoint.folder, str(device), self.options.get("max_length"))
+
     def encode(
         self,
         texts: Sequence[str],

@@ -32,7 +32,7 @@ def rows(folder):
         *(pytest.param(what, marks=pytest.mark.slow) for what in ("grid", "plaid")),
     ],
 )
-def test_every_case_runs_and_agrees_with_its_peer(words, tmp_path, capsys, what):
+def test_every_case_runs_and_its_peer_is_timed_where_it_agrees(words, tmp_path, capsys, what):
     assert main(["bench", *words, f"what={what}"]) == 0
     found = rows(tmp_path)
     assert found and all(row["what"] == what and set(row) >= FIELDS and row["runs"] == 2 for row in found)
