@@ -159,8 +159,11 @@ def flush(path: Path) -> None:
 
 
 def digest(value: Any) -> str:
-    """sha256 of a value as JSON, keys sorted."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    """sha256 of a value as JSON, keys sorted; piece by piece, as a value may be gigabytes of training pairs."""
+    found = hashlib.sha256()
+    for piece in json.JSONEncoder(sort_keys=True, ensure_ascii=False).iterencode(value):
+        found.update(piece.encode())
+    return found.hexdigest()
 
 
 def known_digest(path: Path) -> str:

@@ -13,7 +13,7 @@ from shared import MODEL  # beside this file
 from harness.config import compose, entries
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "ste2"
-CHOSEN = RESULTS / "chosen.json"
+CHOSEN, CHOICE = RESULTS / "chosen.json", RESULTS / "choice.csv"
 DOMAINS = {"out": ("nq-open-gold", "scifact"), "in": ()}
 """Domain -> the sources that training leaves out. ``in``: pairs of two of the evaluated collections are trained on."""
 CONTROL = "contrastive"
@@ -121,5 +121,11 @@ def runs() -> Path:
 
 
 def head(name: str) -> Path:
-    """The file of a trained model, or of the untrained one's own head."""
+    """The file that training writes."""
     return runs() / name / "head.safetensors"
+
+
+def weights(name: str) -> Path:
+    """The file of a trained model: of its training here, else the committed one, if there is one."""
+    committed = RESULTS / "heads" / f"{name}.safetensors"
+    return committed if committed.exists() and not head(name).exists() else head(name)

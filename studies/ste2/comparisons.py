@@ -137,12 +137,12 @@ def tested(found: Gain) -> Comparison:
 
 
 def primary(arrays: Arrays) -> pd.DataFrame:
-    """A line for each primary comparison; p values are Holm's over the gains that were measured.
+    """A line for each primary comparison; p values are Holm's over all gains of the plan.
 
-    With fewer runs than the plan has, there is no verdict.
+    A gain that is not measured counts with p=1. With fewer runs than the plan has, there is no verdict.
     """
-    lines, results = [], []
-    for question in questions(arrays):
+    lines, results, asked = [], [], questions(arrays)
+    for question in asked:
         line = {"No.": question.number, "Question": question.text}
         try:
             found, runs = measured(question.gain)
@@ -150,8 +150,9 @@ def primary(arrays: Arrays) -> pd.DataFrame:
             lines.append({**line, "Verdict": f"not measured ({missing})"})
             continue
         results.append((line, question, tested(found), runs))
-    gains = [one for one in results if one[1].verdict is rises]
-    corrected = dict(zip([one[1].number for one in gains], holm([one[2].p for one in gains]), strict=True))
+    family = {question.number: 1.0 for question in asked if question.verdict is rises}
+    family |= {question.number: found.p for _, question, found, _ in results if question.number in family}
+    corrected = dict(zip(family, holm([*family.values()]), strict=True))
     for line, question, found, runs in results:
         p = corrected.get(question.number, found.p)
         verdict = question.verdict(found, p) if runs == len(RUNS) else f"open: {runs} of {len(RUNS)} runs"
@@ -174,7 +175,7 @@ def exploratory(arrays: Arrays) -> pd.DataFrame:
                     except Missing:
                         continue
                     names = {"Capacity": capacity, "Domain": domain, "Trained": objective, "Against": against}
-                    where = {"Measured": method, "Center": recipe, "rk": depth, "Sets": len(sets)}
+                    where = {"Measured": method, "Center": recipe, "rk": depth, "Sets": len(sets), "On": named(sets)}
                     lines.append({**names, **where, **shown(tested(found), runs)})
     return pd.DataFrame(lines)
 
@@ -197,6 +198,12 @@ def _measured_on(
     cell = f"{recipe}/{method}/{depth}"
     found = tuple(one for one in DATASETS if all(f"{one}/{name}/{cell}" in arrays for name in names))
     return () if {*found} in map(set, (DATASETS, SMALL_SETS, IN_DOMAIN, PLAID_SETS, TRANSFER_SETS)) else found
+
+
+def named(sets: Sequence[str]) -> str:
+    """Which data sets these are, in the fewest words."""
+    rest = [name for name in DATASETS if name not in sets]
+    return "all" if not rest else f"all but {' and '.join(rest)}" if len(rest) < 3 else " ".join(sets)
 
 
 def shown(found: Comparison, runs: int) -> dict[str, str]:

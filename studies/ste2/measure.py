@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from arms import DOMAINS, LEFT_OUT, TOP, Arm, head, runs  # beside this file
+from arms import DOMAINS, LEFT_OUT, TOP, Arm, runs, weights  # beside this file
 from shared import MODEL, MUVERA, MUVERA_OPTIONS, SMVE, SMVE_MAIN, changed
 
 from harness import cli
@@ -112,7 +112,7 @@ def suffix(name: str) -> str:
 
 def _base(name: str, scratch: Path) -> list[str]:
     """The overrides of a model."""
-    return [*MODEL] if name == UNTRAINED else [*MODEL, f"model.head={head(name)}", f"cache_dir={scratch}"]
+    return [*MODEL] if name == UNTRAINED else [*MODEL, f"model.head={weights(name)}", f"cache_dir={scratch}"]
 
 
 def _measured(name: str, data: Sequence[str], cells: Sequence[list[str]], results: Path, scratch: Path) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from arms import RESULTS, arms, head
 from comparisons import exploratory, primary
-from measure import CARD, DATASETS, UNTRAINED
+from measure import DATASETS, UNTRAINED
 from measure import records as folder
 from shared import SMVE_MAIN
 
@@ -23,17 +23,29 @@ from harness.tables import formats
 ARRAYS = RESULTS / "scores.npz"
 KEPT = ("head", "adapter")
 """Capacities whose weights are committed; each layer of the others has 7 MB in each arm."""
-SHAPES = {"mean_pairwise_cosine": "Mean cosine", "stable_rank": "Stable rank", "effective_rank": "Effective rank"}
+SHAPES = {
+    "mean_pairwise_cosine": "Mean cosine",
+    "stable_rank": "Stable rank",
+    "effective_rank": "Effective rank",
+    "top_share": "Top share",
+}
 """Measure of geometry -> its column."""
 _MAIN = {f"{name}={value}" for name, value in SMVE_MAIN.items()}
 
 
 def collect() -> None:
-    """Write scores.npz (``data set/model/recipe/method/depth`` -> [queries]) and geometry.csv; keep small heads."""
-    write_arrays(ARRAYS, **scores(records.read_all(folder(), DATASETS)))
-    found = [json.loads(path.read_text()) for path in sorted(folder().glob("geometry/*/*.json"))]
-    if found:
-        write_text(RESULTS / "geometry.csv", shapes(found).to_csv(index=False, float_format="%.6g"))
+    """Write scores.npz (``data set/model/recipe/method/depth`` -> [queries]) and geometry.csv; keep small heads.
+
+    Scores of models that have no record here stay as they are: those of another machine.
+    """
+    found = scores(records.read_all(folder(), DATASETS))
+    again = {key.split("/")[1] for key in found}
+    before = read_arrays(ARRAYS) if ARRAYS.exists() else {}
+    kept = {key: values for key, values in before.items() if key.split("/")[1] not in again}
+    write_arrays(ARRAYS, **kept, **found)
+    lie = [json.loads(path.read_text()) for path in sorted(folder().glob("geometry/*/*.json"))]
+    if lie:
+        write_text(RESULTS / "geometry.csv", shapes(lie).to_csv(index=False, float_format="%.6g"))
     (RESULTS / "heads").mkdir(exist_ok=True)
     for arm in arms(KEPT):
         if head(arm.name).exists():
@@ -105,8 +117,8 @@ def _model(name: str) -> str:
 
 
 def _recipe(center: str) -> str:
-    """What the study calls a centering."""
-    return center if center in ("none", CARD.removeprefix("center=")) else recommended.NAME
+    """What the study calls a centering: it measures no other shrunk one than the recommended one."""
+    return recommended.NAME if center.startswith("shrunk") else center
 
 
 def means(arrays: dict[str, np.ndarray]) -> pd.DataFrame:

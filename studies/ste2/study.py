@@ -23,9 +23,11 @@ from functools import partial
 from itertools import chain
 
 import numpy as np
+import pandas as pd
 import shared
 from arms import (  # beside this file, as are shared, measure, report and rule
     CAPACITIES,
+    CHOICE,
     CHOOSES,
     CHOSEN,
     DOMAINS,
@@ -47,7 +49,7 @@ from safetensors.torch import load_file, save
 
 from harness import cli, records
 from harness.models import heads
-from harness.system.files import replacing, write_json
+from harness.system.files import replacing, write_json, write_text
 
 Task = Callable[[], list[str]]
 """A part of a command, which returns what failed, in sentences."""
@@ -66,13 +68,17 @@ def attempt(capacity: str, rate: float) -> list[str]:
 
 
 def keep_choice(capacities: Sequence[str]) -> None:
-    """Write the learning rates that the rule chooses."""
+    """Write the learning rates that the rule chooses, and what every candidate scored: choice.csv."""
     untrained = _on_left_out(UNTRAINED)
-    found = {
-        capacity: best({rate: _on_left_out(_candidate(capacity, rate)) for rate in RATES}, untrained)
-        for capacity in capacities
-    }
-    write_json(CHOSEN, {**chosen(), **found})
+    tries = {capacity: {rate: _on_left_out(_candidate(capacity, rate)) for rate in RATES} for capacity in capacities}
+    write_json(CHOSEN, {**chosen(), **{capacity: best(found, untrained) for capacity, found in tries.items()}})
+    all_tries = {"untrained": {0.0: untrained}, **tries}
+    lines = [
+        {"Capacity": capacity, "Rate": f"{rate:g}", "exact": 100 * one.exact, "MUVERA": 100 * one.first_stage}
+        for capacity, found in all_tries.items()
+        for rate, one in found.items()
+    ]
+    write_text(CHOICE, pd.DataFrame(lines).to_csv(index=False, float_format="%.2f"))
 
 
 def train(capacities: Sequence[str]) -> list[Task]:
@@ -143,7 +149,7 @@ def _on_left_out(name: str) -> Measured:
             score = record.ndcg10[records.FINAL if record.method == "exact" else "0"]
             found.setdefault(record.method, []).append(score)
     if any(len(found.get(method, [])) != len(LEFT_OUT) for method in ("exact", "muvera")):
-        return Measured(float("-inf"), float("-inf"))  # it failed, and the failure is reported
+        raise SystemExit(f"{name} was not measured on {' and '.join(LEFT_OUT)}: run `study.py choose` again.")
     return Measured(float(np.mean(found["exact"])), float(np.mean(found["muvera"])))
 
 
@@ -177,7 +183,10 @@ def main() -> int:
         "evaluate": lambda: measure(capacities, datasets),
         "plaid": lambda: measure_plaid(datasets),
     }
-    failures = done(tasks_of[command](), workers, options)
+    tasks = tasks_of[command]()
+    if workers > 1:
+        shared.take(options)  # what comes after the tasks reads where they wrote
+    failures = done(tasks, workers, options)
     sys.stderr.write("".join(f"{failure}\n" for failure in failures))
     if command == "choose" and not failures:
         keep_choice(capacities)

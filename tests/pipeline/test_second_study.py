@@ -199,22 +199,64 @@ def test_a_methods_name_says_how_it_differs_from_the_studys_own(study):
     assert {name: study.report.method_of(name) for name in {**own, **others}} == {**own, **others}
 
 
-def test_the_claims_that_were_measured_have_a_line(study):
+def test_every_claim_has_a_line_for_each_base(study):
     arrays = made_up(study, ("layers:12",), (0, 1, 2), {("ste_muvera", "muvera"): 0.03, ("ste_smve", "muvera"): 0.02})
     names = ["untrained", *(f"layers12-out-{name}-{run}" for run in (0, 1) for name in ("ste_muvera", "contrastive"))]
     ranks = dict(zip(names, (10.0, 8.0, 5.0, 9.0, 5.0), strict=True))
     lines = [
-        {"Model": name, "Data set": "nfcorpus", "Space": "raw", "stable_rank": rank} for name, rank in ranks.items()
+        {"Model": name, "Data set": "nfcorpus", "Space": "raw", "stable_rank": rank, "top_share": rank / 100}
+        for name, rank in ranks.items()
     ]
     lines += [{**line, "Space": "centered"} for line in lines]
     found = study.claims.table(arrays, study.comparisons.primary(arrays), study.report.pd.DataFrame(lines))
     by_claim = found.set_index("Claim")
     assert by_claim.loc["MUVERA alone rises", "Verdict"] == "holds"
-    carried = by_claim.loc["It carries over to the other method (SMVE to MUVERA)"]
-    assert float(carried["Points"]) == pytest.approx(2, abs=0.3) and carried["Test"] == "exploratory, 8 sets"
-    falls = found[found["Claim"].str.startswith("The raw space")].set_index("Test")
-    assert falls["Points"]["exploratory, against untrained"] == "-15.0 ± 7.1 %"
-    assert falls["Points"]["exploratory, against contrastive"] == "+70.0 ± 14.1 %"
+    carried = by_claim.loc["It carries over to the other method (SMVE to MUVERA)"].set_index("Test")["Points"]
+    assert carried.astype(float).to_list() == pytest.approx([2, 2], abs=0.3)
+    assert [*carried.index] == [f"exploratory, 8 sets, over {base}" for base in ("its control", "the untrained model")]
+    falls = by_claim.loc["Fewer dimensions: stable rank, raw"].set_index("Test")["Points"]
+    assert falls["exploratory, over the untrained model"] == "-15.0 ± 7.1 %"
+    assert falls["exploratory, over its control"] == "+70.0 ± 14.1 %"
+    share = by_claim.loc["Fewer dimensions: share of the first direction, raw"].set_index("Test")["Points"]
+    assert share["exploratory, over the untrained model"] == "-1.5 ± 0.7 points"
+    unmeasured = by_claim.loc["It carries over to 1-bit codes", "Verdict"]
+    assert unmeasured.str.startswith("not measured (nfcorpus/layers12-out-ste_muvera-0/corpus/binary/0").all()
+
+
+def test_the_family_of_the_tests_is_the_plans(study, monkeypatch):
+    """Gains that are not measured count, too."""
+    asked = []
+    monkeypatch.setattr(study.comparisons, "holm", lambda values: asked.append(list(values)) or list(values))
+    study.comparisons.primary(made_up(study, ("layers:12",), (0,), {("ste_muvera", "muvera"): 0.03}))
+    assert len(asked[0]) == 5 and asked[0].count(1.0) == 1  # the head is not measured
+
+
+def test_scores_of_another_machine_are_kept(study, monkeypatch):
+    """What has records here is replaced as a whole, the rest stays."""
+    old = {"npl/a/none/exact/0": np.ones(2), "npl/b/none/exact/0": np.ones(2), "npl/b/corpus/muvera/0": np.ones(2)}
+    write_arrays(study.report.ARRAYS, **old)
+    monkeypatch.setattr(study.report, "scores", lambda found: {"npl/b/none/exact/0": np.zeros(2)})
+    monkeypatch.setattr(study.report.records, "read_all", lambda *given: [])
+    monkeypatch.setattr(study.report, "folder", lambda: FOLDER)
+    study.report.collect()
+    found = study.report.read_arrays(study.report.ARRAYS)
+    assert {name: values.sum() for name, values in found.items()} == {"npl/a/none/exact/0": 2, "npl/b/none/exact/0": 0}
+
+
+def test_committed_weights_are_measured_where_none_were_trained(study, monkeypatch, tmp_path):
+    monkeypatch.setattr(study.arms, "runs", lambda: tmp_path)
+    name = "head-out-ste_muvera-0"
+    assert study.arms.weights(name).parent == FOLDER.parents[1] / "results" / "ste2" / "heads"
+    study.arms.head(name).parent.mkdir()
+    study.arms.head(name).touch()
+    assert study.arms.weights(name) == study.arms.head(name)
+    assert study.arms.weights("layers12-out-ste_muvera-0") == study.arms.head("layers12-out-ste_muvera-0")
+
+
+def test_a_choice_without_measurements_is_refused(study, monkeypatch, tmp_path):
+    monkeypatch.setattr(study.study, "runs", lambda: tmp_path)
+    with pytest.raises(SystemExit, match="untrained was not measured on climate-fever-evidence and pubmedqa-labeled"):
+        study.study.keep_choice(["head"])
 
 
 def test_the_spread_of_geometry_is_that_of_the_runs(study):
