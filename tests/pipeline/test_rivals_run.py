@@ -118,7 +118,7 @@ def test_a_method_that_reads_texts_needs_no_token_vector_until_something_is_rera
     words = [word for word in measured[0] if not word.startswith(("results_dir", "cache_dir", "depths"))]
     words += [f"results_dir={tmp_path}", f"cache_dir={tmp_path / 'cache'}", "method=bm25"]
     if how:
-        pytest.importorskip("joblib")
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     assert main(["run", *(["-m", *how] if how else []), *words, "depths=[0]"]) == 0
     assert not [*tmp_path.rglob("meta.json")]
     (alone,) = records.read_all(tmp_path)
