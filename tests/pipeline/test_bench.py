@@ -28,8 +28,8 @@ def rows(folder):
 @pytest.mark.parametrize(
     "what",
     [
-        *("rerank", "muvera", "smve", "search", "encode"),
-        *(pytest.param(what, marks=pytest.mark.slow) for what in ("grid", "plaid")),
+        *("rerank", "muvera", "search", "encode"),
+        *(pytest.param(what, marks=pytest.mark.slow) for what in ("smve", "grid", "plaid")),
     ],
 )
 def test_every_case_runs_and_its_peer_is_timed_where_it_agrees(words, tmp_path, capsys, what):
