@@ -94,6 +94,7 @@ def search(testbed: Testbed, centered: Centered) -> Iterator[tuple[Centered, Sea
         seen = testbed.seen(first.center, testbed.encode_mean(teachers), teachers.texts)
         learning = centered.shifts[0].apply_queries(seen)
         methods, learned = [method.taught(learning) for method in methods], {"learned_from": teachers.source}
+    methods[0].warm_up(documents.dim, resources)
     queries = [(method, stacked(draw.queries)) for method, draw in zip(methods, draws, strict=True)]
     for draw, found in zip(draws, methods[0].search_draws(queries, documents, k, resources), strict=True):
         yield draw, replace(found, details={**found.details, **learned})

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from harness.indexes.index import Codes
 from harness.ranking.ranks import Ranking
 from harness.ranking.resources import Resources
-from harness.vectors.store import TokenVectors
+from harness.vectors.store import StoreInMemory, TokenVectors
 
 TOKENS, TEXTS = "tokens", "texts"
 DOCUMENTS, QUERIES = "documents", "queries"
@@ -96,6 +97,10 @@ class Method(ABC):
         """The same for a method that reads texts."""
         raise NotImplementedError(f"{type(self).__name__} reads {self.reads}")
 
+    def warm_up(self, dim: int, resources: Resources) -> None:
+        """Load the compiled functions of a search before it is timed; loading takes a second in a new process."""
+        return
+
     def codes(self, docs: Any, queries: Any, resources: Resources) -> Codes:
         """The codes of documents and queries, made when an index asks for them; docs and queries as for a search."""
         raise NotImplementedError(f"{type(self).__name__} has no codes")
@@ -119,3 +124,9 @@ class Method(ABC):
     def anchors(self, dim: int, device: torch.device) -> Any:
         """For `geometry`: the random anchors, a few of which each token keeps, as SMVE's encoding; None without any."""
         return None
+
+
+def search_little(method: Method, dim: int, resources: Resources) -> None:
+    """Let a method search two texts of one token."""
+    texts = StoreInMemory(np.eye(2, dim, dtype=np.float32), np.ones(2, dtype=np.int64))
+    method.search(texts, texts, 1, replace(resources, show=False))

@@ -26,7 +26,7 @@ from jaxtyping import Float
 
 from harness.indexes.index import VECTORS, Codes
 from harness.methods import muvera_cpu, muvera_gpu
-from harness.methods.method import Method, SearchResult
+from harness.methods.method import Method, SearchResult, search_little
 from harness.ranking.resources import Resources
 from harness.system.device import twin
 from harness.system.errors import HarnessError
@@ -126,6 +126,10 @@ class Muvera(Method):
         with watch.phase("search"):
             ranking = best.ranking()
         return SearchResult(ranking, watch.seconds, len(docs) * fde.size * 4, {"code_size": fde.size})
+
+    def warm_up(self, dim: int, resources: Resources) -> None:
+        """Search two texts."""
+        search_little(self, dim, resources)
 
     def codes(self, docs: TokenVectors, queries: TokenVectors, resources: Resources) -> Codes:
         """The FDEs."""

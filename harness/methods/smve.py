@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from harness.indexes.index import SPARSE, Codes
 from harness.methods import smve_anchors as anchor_sets
 from harness.methods import smve_cpu, smve_gpu
-from harness.methods.method import Method, SearchResult
+from harness.methods.method import Method, SearchResult, search_little
 from harness.methods.smve_codes import SparseCodes
 from harness.methods.smve_cpu import TOKENS
 from harness.ranking.resources import Resources
@@ -32,6 +32,9 @@ from harness.system.errors import HarnessError
 from harness.system.progress import Stopwatch, bar
 from harness.system.threads import chunks
 from harness.vectors.store import Block, TokenVectors
+
+_FEW = 1024
+"""Anchors that are enough to call every compiled function."""
 
 
 class SparseEncoding:
@@ -134,6 +137,11 @@ class Smve(Method):
         # An inverted index keeps a 4-byte document number and a 4-byte value for each kept number.
         details = {"kept_per_document": kept / max(1, len(docs))}
         return SearchResult(ranking, watch.seconds, kept * 8, details)
+
+    def warm_up(self, dim: int, resources: Resources) -> None:
+        """Search two texts, with few anchors: all of them take longer to draw than the search."""
+        width, keep, _, anchors, seed = self.options
+        search_little(Smve(min(width, _FEW), min(keep, _FEW), 1, anchors, seed), dim, resources)
 
     def codes(self, docs: TokenVectors, queries: TokenVectors, resources: Resources) -> Codes:
         """The sparse codes."""
