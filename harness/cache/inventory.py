@@ -4,6 +4,7 @@ tokens       cache_dir/tokens/NAME                 token vectors (`harness.vecto
 sums         cache_dir/tokens/NAME.sums.npz        sums of a shard's token vectors
 plaid        cache_dir/plaid/NAME                  PLAID's indexes (`harness.methods.plaid`)
 index        cache_dir/indexes/NAME                indexes of methods' codes (`harness.methods.indexed`)
+exact        cache_dir/indexes/NAME.npz            what these methods find without an index
 candidates   cache_dir/stages/**.candidates.npz    candidates of first stages (`harness.measure.artifacts`)
 maxsim       cache_dir/stages/**.maxsim.npz        MaxSim scores of candidates
 data         cache_dir/beir/NAME                   downloaded data sets
@@ -30,7 +31,7 @@ from harness.training.folder import DONE
 from harness.vectors import store
 from harness.vectors.build import PARTS
 
-KINDS = ("tokens", "sums", "plaid", "index", "candidates", "maxsim", "data", "training", "hydra", "other")
+KINDS = ("tokens", "sums", "plaid", "index", "exact", "candidates", "maxsim", "data", "training", "hydra", "other")
 MARKERS = {"tokens": store.META, "plaid": MARKER, "index": MARKER, "training": DONE}
 """Kind of entries that are folders -> the file that is written last, so that a folder with it is complete."""
 READERS: dict[str, Callable[[Path], Any]] = {
@@ -38,6 +39,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "plaid": plaid.checked,
     "index": indexed.checked,
     "sums": read_arrays,
+    "exact": read_arrays,
     "candidates": read_candidates,
     "maxsim": read_maxsim,
 }
@@ -51,6 +53,8 @@ FOLDERS = {
     "hydra": "hydra",
 }
 """Folder of cache_dir -> the kind of its entries."""
+FILES = {"tokens": "sums", "index": "exact"}
+"""Kind of entries that are folders -> the kind of files that lie among them."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class CacheEntry:
     @property
     def lock(self) -> Path | None:
         """The lock that is held while the entry is being written; None if entries of its kind have no lock."""
-        return locks.of(self.path) if self.kind in ("tokens", "plaid", "index") else None
+        return locks.of(self.path) if self.kind in ("tokens", "plaid", "index", "exact") else None
 
     @property
     def is_being_written(self) -> bool:
@@ -112,7 +116,7 @@ def _places(cache: Path) -> Iterator[tuple[str, Path]]:
             kind = FOLDERS[top.name]
             for path in top.iterdir():
                 if path.suffix != ".lock":
-                    yield ("sums" if kind == "tokens" and path.is_file() else kind), path
+                    yield (FILES.get(kind, kind) if path.is_file() else kind), path
         else:
             yield "other", top
 

@@ -128,13 +128,13 @@ class FaissIndex(Index):
 
     def _factory(self, codes: Codes) -> str:
         """The words from which faiss makes the index."""
-        options, documents = self.options, len(codes.rows)
+        options, training = self.options, min(len(codes.rows), MOST_TRAINING)
         storage = STORAGES[options.get("storage", "flat")]
         if self.name == "hnsw":
             return f"HNSW{options['M']},{storage}"
         if self.name == "ivf":
-            nlist = options["nlist"] or max(1, round(4 * math.sqrt(documents)))
-            self._expect_documents(documents, nlist, "clusters")
+            nlist = options["nlist"] or max(1, round(4 * math.sqrt(len(codes.rows))))
+            self._expect_training(training, nlist, "clusters")
             return f"IVF{nlist},{storage}"
         if self.name == "rabitq":
             return f"{'HR,' if options['rotation'] else ''}RaBitQ{options['nb_bits']}"
@@ -142,21 +142,25 @@ class FaissIndex(Index):
             size = min(options.get("d_out") or codes.size, codes.size)
             dsub, nbits = options["dsub"], options["nbits"]
             self.expect(size % dsub == 0, "dsub", f"a divisor of the {size} numbers of a vector")
-            self._expect_documents(documents, 1 << nbits, "centroids")
+            self._expect_training(training, 1 << nbits, "centroids")
             rotated = f"OPQ{size // dsub}_{size}," if self.name == "opq" else ""
             return f"{rotated}PQ{size // dsub}x{nbits}np"  # np: without minutes of annealing that only filters use
         return STORAGES[self.name]
 
-    def _expect_documents(self, documents: int, parts: int, what: str) -> None:
-        """Refuse fewer documents than there is to learn, and warn where they are few."""
+    def _expect_training(self, documents: int, parts: int, what: str) -> None:
+        """Refuse fewer training documents than there is to learn, and warn where they are few."""
+        option = "index.nlist" if what == "clusters" else "index.nbits"
         if documents < parts:
             raise HarnessError(
                 f"index={self.name} learns {parts} {what} from {documents} documents, expected at least as many "
-                f"documents: set {'index.nlist' if what == 'clusters' else 'index.nbits'} lower, or take index=sq8."
+                f"(at most {MOST_TRAINING} are taken): set {option} lower, or take index=sq8."
             )
         if documents < _FEW * parts:
-            line = "index=%s learns %d %s from %d documents, where faiss asks for %d: a larger corpus may lose more"
-            warn_once(log, line, self.name, parts, what, documents, _FEW * parts)
+            more = (
+                "a larger corpus may lose more" if documents < MOST_TRAINING else f"a lower {option} is learned better"
+            )
+            line = "index=%s learns %d %s from %d documents, where faiss asks for %d: %s"
+            warn_once(log, line, self.name, parts, what, documents, _FEW * parts, more)
 
 
 def _reason(error: RuntimeError) -> str:

@@ -3,13 +3,14 @@
 The index is kept in the cache, under a name made of all that its codes and its files depend on. It is built under a
 lock, and is complete if and only if its marker, written last, has the size and CRC-32 of each file. What is searched is
 always what was read from there. Beside it the method searches exactly, for the index's recall; no time of a record
-includes that.
+includes that, and what it finds is kept for other indexes and other options of the search.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from harness.ranking.ranks import Ranking, recall
 from harness.ranking.resources import Resources
 from harness.system import folders, locks
 from harness.system.errors import HarnessError
-from harness.system.files import digest
+from harness.system.files import digest, read_arrays, write_arrays
 from harness.system.progress import Stopwatch, bar
 from harness.vectors.store import TokenVectors
 
-FOLDER = "indexes"
+FOLDER, EXACT = "indexes", "exact"
 RECALLED = (10, 100, 1000)
 """Depths at which a record has the recall of the exact search's first documents."""
 _FACTS = ("seconds", "details")
@@ -58,6 +59,10 @@ class Indexed(Method):
         """What the method's codes depend on."""
         return self.method.inputs(models_dir)
 
+    def warm_up(self, dim: int, resources: Resources) -> None:
+        """Load what makes the codes."""
+        self.method.warm_up(dim, resources)
+
     def refuse(self, k: int) -> None:
         """Refuse a number of documents that the index cannot return."""
         self.index.refuse(k)
@@ -73,6 +78,11 @@ class Indexed(Method):
     def _search(self, docs: Any, queries: Any, k: int, resources: Resources) -> SearchResult:
         self.refuse(k)
         watch, codes = Stopwatch(resources.device), self.method.codes(docs, queries, resources)
+        if not len(codes.rows):
+            raise HarnessError(
+                f"no document has token vectors, expected at least one that index={self.index.name} can keep: check "
+                "the texts."
+            )
         named = f"{self.index.name}-{digest([self.index.built_by, self.index.engine])[:16]}"
         folder = resources.cache / FOLDER / f"{resources.documents}-{named}"
         try:
@@ -81,6 +91,7 @@ class Indexed(Method):
                     self._build(folder, codes, len(docs), resources)
             marker = checked(folder)
             opened = self.index.open(folder)
+            exact = self._exact(docs, queries, k, resources)
         except OSError as error:
             raise HarnessError(
                 f"cannot write or read the index {folder} ({error.strerror or error}): free some space, or set "
@@ -92,7 +103,6 @@ class Indexed(Method):
             found = [self.index.search(opened, part, k, torch.get_num_threads()) for part in parts]
         rows = np.concatenate([part.rows for part in found])
         ranking = Ranking(np.where(rows < 0, -1, codes.rows[rows]), np.concatenate([part.scores for part in found]))
-        exact = self._exact(docs, queries, k, resources)
         recalls = [
             {str(depth): recall(of_part, wanted, depth) for depth in RECALLED if depth <= ranking.rows.shape[1]}
             for of_part, wanted in zip(ranking.split(len(parts)), exact.split(len(parts)), strict=True)
@@ -104,8 +114,15 @@ class Indexed(Method):
 
     def _exact(self, docs: Any, queries: Any, k: int, resources: Resources) -> Ranking:
         """What the method finds without an index."""
-        search = self.method.search_texts if self.reads == TEXTS else self.method.search
-        return search(docs, queries, k, resources).ranking
+        named = digest([k, _fingerprint(queries)])[:16]
+        path = resources.cache / FOLDER / f"{resources.documents}-{EXACT}-{named}.npz"
+        with locks.held(locks.of(path)):
+            if not path.exists():
+                search = self.method.search_texts if self.reads == TEXTS else self.method.search
+                found = search(docs, queries, k, resources).ranking
+                write_arrays(path, rows=found.rows, scores=found.scores)
+        kept = read_arrays(path)
+        return Ranking(kept["rows"], kept["scores"])
 
     def _build(self, folder: Path, codes: Codes, documents: int, resources: Resources) -> None:
         watch = Stopwatch()
@@ -116,6 +133,14 @@ class Indexed(Method):
             details = self.index.build(codes, folder)
         facts = {"seconds": watch.seconds["build"], "details": details}
         folders.complete(folder, facts, sorted(path for path in folder.iterdir() if path.is_file()))
+
+
+def _fingerprint(queries: Any) -> str:
+    """sha256 of the queries' texts or token vectors."""
+    if not isinstance(queries, TokenVectors):
+        return digest(queries)
+    tokens = sha256(queries.rows(0, len(queries)).tokens.tobytes())
+    return digest([tokens.hexdigest(), queries.lengths.tolist()])
 
 
 def checked(folder: Path) -> dict[str, Any]:

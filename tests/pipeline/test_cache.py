@@ -69,7 +69,7 @@ def test_every_stage_is_listed_with_its_size(kept, capsys):
     kinds = [line["stage"] for line in found.values()]
     counts = {kind: kinds.count(kind) for kind in inventory.KINDS}
     assert counts == {
-        **{"tokens": 2, "sums": 1, "plaid": 1, "index": 0, "candidates": 2, "maxsim": 1},
+        **{"tokens": 2, "sums": 1, "plaid": 1, "index": 0, "exact": 0, "candidates": 2, "maxsim": 1},
         **{"data": 0, "training": 2, "hydra": 1, "other": 1},
     }
     for name, line in found.items():

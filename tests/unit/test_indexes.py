@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +14,7 @@ from tiny import unit
 from harness import indexes
 from harness.config.entries import choices, entry
 from harness.config.options import MethodOptions
+from harness.indexes import faiss_index
 from harness.indexes.faiss_index import FILE, FaissIndex
 from harness.methods import registry
 from harness.methods.indexed import checked
@@ -76,13 +79,14 @@ def test_pq_with_a_centroid_for_each_vector_is_exact_search(corpus, query_texts,
     assert result.details["code_bytes"] == 1 and result.details["training_vectors"] == 16
 
 
+@pytest.mark.parametrize("method", [MUVERA, LEMUR])
 @pytest.mark.parametrize("name", ["fp16", "sq8"])
-def test_rounded_numbers_are_near_exact_search(corpus, query_texts, resources, name):
-    exact = found(corpus, query_texts, resources(), None).ranking
-    result = found(corpus, query_texts, resources(), index(name))
-    share = {"fp16": 2e-3, "sq8": 2e-2}[name]
+def test_rounded_numbers_are_near_exact_search(corpus, query_texts, resources, name, method):
+    exact = found(corpus, query_texts, resources(), None, method).ranking
+    result = found(corpus, query_texts, resources(), index(name), method)
+    share, size = {"fp16": 2e-3, "sq8": 2e-2}[name], {"muvera": 32, "lemur": 12}[method["name"]]
     np.testing.assert_allclose(result.ranking.scores, exact.scores, atol=share * np.abs(exact.scores).max())
-    assert result.details["code_bytes"] == {"fp16": 64, "sq8": 32}[name]
+    assert result.details["code_bytes"] == {"fp16": 2, "sq8": 1}[name] * size
 
 
 @pytest.mark.parametrize(
@@ -134,7 +138,7 @@ def test_an_index_is_built_once_and_damage_is_named(corpus, query_texts, resourc
     [
         (
             index("pq"),
-            r"learns 256 centroids from 119 documents, expected at least as many documents: set index\.nbits",
+            r"learns 256 centroids from 119 documents, expected at least as many \(at most 16384 .*index\.nbits",
         ),
         (index("ivf", nlist=500), r"learns 500 clusters from 119 documents.*set index\.nlist lower"),
         (index("pq", dsub=5, nbits=2), r"index\.dsub=5 of index=pq: expected a divisor of the 32 numbers"),
@@ -202,3 +206,49 @@ def test_what_faiss_refuses_is_a_sentence(corpus, query_texts, resources, monkey
         HarnessError, match=r"faiss cannot build index=pq with index\.dsub=8, index\.nbits=8 \(.*NOTHING"
     ):
         found(corpus, query_texts, resources(), index("pq"))
+
+
+def test_what_is_learned_from_few_of_many_documents_is_said(corpus, query_texts, resources, monkeypatch, caplog):
+    """As many documents as faiss asks for, of which fewer are taken."""
+    monkeypatch.setattr(faiss_index, "MOST_TRAINING", 60)
+    result = found(corpus, query_texts, resources(), index("ivf", nlist=2, nprobe=2))
+    assert result.details["training_vectors"] == 60
+    assert "learns 2 clusters from 60 documents, where faiss asks for 78: a lower index.nlist is" in caplog.text
+    with pytest.raises(
+        HarnessError, match=r"learns 64 centroids from 60 documents, expected at least as many \(at most"
+    ):
+        found(corpus, query_texts, resources(), index("pq", dsub=8, nbits=6))
+
+
+@pytest.mark.parametrize("name", ["sq8", "hnsw", "sindi"])
+def test_a_corpus_without_tokens_is_a_sentence(corpus, query_texts, resources, name):
+    if name == "sindi":
+        pytest.importorskip("pyvsag", reason="`make databases` installs it")
+    method = {**entry("method", "smve"), "width": 64, "keep": 2} if name == "sindi" else MUVERA
+    with pytest.raises(HarnessError, match=f"no document has token vectors, expected at least one that index={name}"):
+        found([text[:0] for text in corpus], query_texts, resources(), index(name), method)
+
+
+def test_an_index_whose_building_fails_is_never_used(corpus, query_texts, resources, monkeypatch):
+    def full(index, path):
+        (resources().cache / "indexes").joinpath(path).write_bytes(b"half")
+        raise RuntimeError("Error: 'f' failed: could not write: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("faiss.write_index", full)
+        with pytest.raises(
+            HarnessError, match=r"cannot write or read the index .*No space left on device\): free some"
+        ):
+            found(corpus, query_texts, resources(), index("sq8"))
+    assert not [*resources().cache.rglob(MARKER)] and len([*resources().cache.rglob(FILE)]) == 1
+    assert (found(corpus, query_texts, resources(), index("sq8")).ranking.rows >= 0).all()
+
+
+def test_two_searches_at_once_build_one_index(corpus, query_texts, resources, monkeypatch):
+    built, build = [], FaissIndex.build
+    monkeypatch.setattr(FaissIndex, "build", lambda *given: (built.append(1), time.sleep(0.2), build(*given))[-1])
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(found, corpus, query_texts, resources(), index("fp16")) for _ in range(2)]
+        one, other = (each.result().ranking for each in running)
+    assert len(built) == 1
+    np.testing.assert_array_equal(one.rows, other.rows)
