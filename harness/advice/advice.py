@@ -11,6 +11,7 @@ from harness.advice import choice
 from harness.advice.candidates import Candidate, candidates
 from harness.advice.choice import COSTS, Judged
 from harness.records import Record
+from harness.tables import costs
 from harness.tables.rows import PLAID, Row, row_of, unpooled
 
 
@@ -39,6 +40,7 @@ class Advice:
     Attributes
     ----------
     plaid : PLAID and its costs
+    hosts : the machines of the costs; times of different ones cannot be compared
     unknown : rows that were measured on only some of the data sets, or lack costs: nothing is said of them
     judged : every other candidate within the budget
     cheapest : cost -> the cheapest that passes, for the costs that have one
@@ -53,20 +55,27 @@ class Advice:
     judged: list[Judged]
     best: Judged | None
     unknown: int = 0
+    hosts: list[str] = field(default_factory=list)
     cheapest: dict[str, Judged] = field(default_factory=dict)
     cheaper: dict[str, Judged] = field(default_factory=dict)
     left_out: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, model: str, found: Sequence[Candidate], datasets: Sequence[str], limits: Limits, unknown: int = 0
+        cls,
+        model: str,
+        found: Sequence[Candidate],
+        datasets: Sequence[str],
+        limits: Limits,
+        unknown: int = 0,
+        hosts: Sequence[str] = (),
     ) -> Advice:
         """The advice that some candidates of a model give; PLAID is one of them."""
         [plaid] = [one for one in found if one.row == Row(model, "none", PLAID)]
         others = [one for one in found if one is not plaid and limits.hold(one)]
         judged = choice.judged(others, datasets)
         best = max(judged, key=lambda one: one.bound) if judged else None
-        advice = cls(model, limits, plaid, judged, best, unknown)
+        advice = cls(model, limits, plaid, judged, best, unknown, list(hosts))
         for cost in COSTS:
             if chosen := choice.cheapest(judged, cost, limits.loss):
                 advice.cheapest[cost] = chosen
@@ -94,6 +103,7 @@ class Advice:
             "frontier": [_described(one) for one in self.frontier],
             "left_out": {cost: dict(found) for cost, found in self.left_out.items()},
             "not_measured_everywhere": self.unknown,
+            "hosts": self.hosts,
         }
 
 
@@ -106,8 +116,10 @@ def for_each_model(
     advice = []
     for model in dict.fromkeys(one.model for one in found if one.row == Row(one.model, "none", PLAID)):
         own = [one for one in found if one.model == model]
-        unknown = {row for row in recorded if unpooled(row.model) == model} - {one.row for one in own}
-        advice.append(Advice.of(model, own, datasets, limits, len(unknown)))
+        known = {one.row for one in own}
+        unknown = {row for row in recorded if unpooled(row.model) == model} - known
+        hosts = costs.hosts([record for record in records if row_of(record) in known])
+        advice.append(Advice.of(model, own, datasets, limits, len(unknown), hosts))
     return advice
 
 

@@ -17,7 +17,8 @@ _LESS = {"bytes": "smaller", "milliseconds": "faster"}
 EXPLAINED = (
     "Per document: the index, and with reranking (rk above 0) the token vectors as well. Per query: the first stage "
     "and the reranking, whose time is an upper bound. At worst: the bounds hold for all configurations at once with "
-    "95 % confidence, over queries and draws, so that choosing among them is allowed."
+    "95 % confidence, over queries and, where there are several, draws, so that choosing among them is allowed. "
+    "KB: 1,024 bytes."
 )
 
 
@@ -28,7 +29,7 @@ def sentences(advice: Advice, datasets: Sequence[str]) -> list[str]:
         return [f"No configuration that was measured is within the budget. {plaid}"]
     found = []
     for cost, chosen in advice.cheapest.items():
-        found.append(f"The {_CHEAPEST[cost]} within {loss}, with 95 % confidence: {_title(chosen)}.")
+        found.append(f"The {_CHEAPEST[cost]} within {loss}, with 95 % confidence{_of_one(chosen)}: {_title(chosen)}.")
         if getattr(chosen.candidate, cost) > getattr(advice.plaid, cost):
             found.append(f"PLAID itself is {_LESS[cost]}.")
         if cheaper := advice.cheaper.get(cost):
@@ -54,6 +55,7 @@ def table(advice: Advice) -> pd.DataFrame:
                 "First stage": _name(one.candidate),
                 "Center": titles.center_label(row.center) if is_centered(row.method) else "",
                 "rk": one.candidate.depth,
+                "Draws": one.candidate.draws or "",
                 "KB / document": f"{one.candidate.bytes / 1024:.1f}",
                 "ms / query": f"{one.candidate.milliseconds:.2f}",
                 "Difference": formats.signed(one.delta, 2),
@@ -62,6 +64,11 @@ def table(advice: Advice) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
+
+
+def _of_one(one: Judged) -> str:
+    """What the confidence is about, if random numbers were drawn only once."""
+    return " for the one draw that was measured" if one.candidate.draws == 1 else ""
 
 
 def _title(one: Judged) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -94,22 +95,27 @@ def _lines(advice: Advice, selected: selection.Measured) -> list[str]:
     """The advice for one model as text."""
     from harness.advice import sentences
     from harness.tables import costs, formats, titles
-    from harness.tables.rows import row_of
 
     shown = sentences.table(advice)
-    rows = {advice.plaid.row, *(one.candidate.row for one in advice.judged)}
-    own = [record for record in selected.records if row_of(record) in rows]
     return [
         f"{titles.title(advice.model)}, {selected.suite} ({len(selected.datasets)} data sets)",
         "",
         *(f"- {sentence}" for sentence in sentences.sentences(advice, selected.datasets)),
         "",
-        *([] if shown.empty else [formats.pipes(shown), "", sentences.EXPLAINED, costs.hosts(own), ""]),
+        *([] if shown.empty else [formats.pipes(shown), "", sentences.EXPLAINED, costs.measured_on(advice.hosts), ""]),
     ]
 
 
 def _nothing(selected: selection.Measured) -> HarnessError:
-    """What to say if no model has PLAID on every data set."""
+    """What to say if no model has PLAID, with its costs, on every data set."""
+    from harness.tables.rows import PLAID
+
+    found = Counter(record.model for record in selected.records if record.method == PLAID)
+    if len(selected.datasets) in found.values():
+        return HarnessError(
+            f"the records of PLAID in {selected.results} have no bytes or seconds, and advice is about what is "
+            "cheaper: measure it again with `run method=plaid overwrite=true`."
+        )
     return HarnessError(
         f"no model has PLAID on all of {', '.join(selected.datasets)} in {selected.results}, and advice is about what "
         "is lost to it: measure it with `run -m method=plaid,muvera,smve center=recommended`, or name other data sets."

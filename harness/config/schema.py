@@ -70,6 +70,10 @@ def _real(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
+def _amount(value: Any) -> bool:
+    return _real(value) and value >= 0
+
+
 def _at_least(least: int, expected: str) -> Kind:
     return lambda found: _whole(found, least), expected
 
@@ -102,8 +106,8 @@ RULES: dict[str, Kind] = {
     "metrics": (_are_metrics, measures.EXPECTED),
     "device": _one_of("auto", "cpu", "cuda"),
     "format": _one_of("markdown", "csv", "latex", "json", "mteb"),
-    "loss": (lambda found: _number(found, 0), "a number of points from 0 up"),
-    **dict.fromkeys(("bytes", "ms"), (lambda found: found is None or _number(found, 0), "a number from 0 up, or null")),
+    "loss": (_amount, "a number of points from 0 up"),
+    **dict.fromkeys(("bytes", "ms"), (lambda found: found is None or _amount(found), "a number from 0 up, or null")),
     "reference": _one_of(None, "plaid"),
     "by": _one_of(None, "query_length", "judged", "relevant"),
     **dict.fromkeys(("memory_mb", "geometry.documents", "geometry.queries"), COUNT),

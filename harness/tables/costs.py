@@ -149,13 +149,17 @@ def _remarks(costs: Costs, records: Sequence[Record]) -> list[str]:
         "First stage: from a query's token vectors to its candidates, in a batch of all queries. Rerank: MaxSim to the "
         "greatest depth; one pass for all cells measured together (exact search among them), so that it is an upper "
         "bound for each.",
-        hosts(shown),
+        measured_on(hosts(shown)),
     ]
 
 
-def hosts(records: Sequence[Record]) -> str:
-    """The machines on which some records were measured, in a sentence."""
-    found = sorted({_host(record) for record in records})
+def hosts(records: Sequence[Record]) -> list[str]:
+    """The machines on which some records were measured, with the number of threads."""
+    return sorted({_host(record) for record in records})
+
+
+def measured_on(found: Sequence[str]) -> str:
+    """Hosts in a sentence."""
     if len(found) == 1:
         return f"Measured on {found[0]}."
     return f"Measured on {len(found)} different hosts, whose seconds cannot be compared: {'; '.join(found)}."
