@@ -18,13 +18,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from harness import tables
+from harness.config import recommended
 from harness.config.names import variant
 from harness.figures import labels, style
 from harness.figures.inputs import Inputs
 from harness.methods import registry
 from harness.records import FINAL, Record
 from harness.tables import costs, titles
-from harness.tables.rows import unpooled
+from harness.tables.rows import RECOMMENDED, block_of, unpooled
 
 _MARKERS = ("*", "D", "p", "8", "<", ">")
 DEPTHS = ("0", "50", "100")
@@ -35,17 +36,22 @@ COSTS = {
 
 
 def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
-    """One figure for each (data set, model, centering) on which a method was measured with two or more settings."""
+    """One figure for each (data set, model, centering) on which a method was measured with two or more settings.
+
+    Methods with the centering that is recommended for each stand in one figure.
+    """
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in inputs.records:
         if tables.row_of(record) in inputs.rows and not registry.end_to_end(record.method):
-            groups.setdefault((record.dataset, record.model, record.center), []).append(record)
-    for (dataset, model, center), records in groups.items():
+            best = block_of(record.center, record.method) == RECOMMENDED
+            recipe = recommended.NAME if best else record.center
+            groups.setdefault((record.dataset, record.model, recipe), []).append(record)
+    for (dataset, model, recipe), records in groups.items():
         settings = Counter(registry.base_name(record.method) for record in records)
         if max(settings.values()) < 2 or not any(set(DEPTHS) & record.ndcg10.keys() for record in records):
             continue
-        if len({(record.host.get("cpu"), record.host.get("threads")) for record in records}) > 1:
-            notes.append(f"budget: {dataset}, {model}: query times are from different machines or threads.")
+        centers = {record.center for record in records}
+        center = centers.pop() if len(centers) == 1 else recipe
         name = f"{titles.title(model)}, {dataset}, {style.center_name(center)}"
         reference = _reference(
             [record for record in inputs.records if (record.dataset, record.model) == (dataset, model)]
@@ -57,6 +63,8 @@ def figures(inputs: Inputs, notes: list[str]) -> Iterator[tuple[str, Figure]]:
             and registry.end_to_end(record.method)
             and model in (record.model, unpooled(record.model))
         ]
+        if len({(record.host.get("cpu"), record.host.get("threads")) for record in [*records, *rivals]}) > 1:
+            notes.append(f"budget: {dataset}, {model}: query times are from different machines or threads.")
         points = systems(rivals, inputs.records)
         yield f"budget-{dataset}-{model}-{center}", draw(frame(records, inputs.records), name, reference, points)
 
