@@ -82,7 +82,7 @@ def description(
     return {
         "format": FORMAT,
         "method": method.name,
-        **{name: value for name, value in method.given.items() if name not in ("name", "seeds")},
+        **{name: value for name, value in method.given.items() if name != "name"},
         "center": {
             "name": center.name,
             "document": shift.document_share,
@@ -101,6 +101,11 @@ def description(
 
 def export(testbed: Testbed, method: MethodOptions, center: CenterOptions, folder: Path) -> None:
     """Write the folder; encoder.json comes last, so that a folder with it is complete."""
+    if len(method.seeds) > 1:
+        raise HarnessError(
+            f"method.seeds gives {len(method.seeds)} draws of {method.name}, and `export` writes one: leave "
+            "method.seeds out, and set method.seed."
+        )
     chosen = registry.make(method.given)
     arrays = arrays_of(chosen, testbed.docs.dim)  # refused before the means are computed
     shift = testbed.centering(center, testbed.query_mean(center))

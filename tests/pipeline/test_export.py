@@ -26,7 +26,7 @@ CODES = {
     "smve": ["method=smve", "method.width=64", "method.keep=5", "method.repetitions=2"],
     "smve, hadamard": ["method=smve", "method.width=64", "method.keep=5", "method.anchors=hadamard"],
 }
-CENTERS = ("none", "corpus", "text", "shrunk")
+CENTERS = ("none", "corpus", "own", "text", "shrunk", "corpus center.renormalize=true")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def of_the_harness(words, more):
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("center", CENTERS)
 def test_the_reader_makes_the_codes_of_the_harness(words, tmp_path, code, center):
-    more = [*CODES[code], f"center={center}", "query_tokens=all"]
+    more = [*CODES[code], *f"center={center}".split(), "query_tokens=all"]
     reader = exported(words, tmp_path / "encoder", *more)
     testbed, documents, queries = of_the_harness(words, more)
     for row, expected in enumerate(documents):
@@ -110,6 +110,7 @@ def test_other_numbers_than_those_described_are_refused(words, tmp_path):
     [
         (["method=lemur", "output=x"], "`export` knows muvera and smve"),
         (["method=muvera"], "export needs output=FOLDER"),
+        (["method=smve", "method.seeds=3", "output=x"], "method.seeds gives 3 draws of smve, and `export` writes one"),
         (["method=muvera,smve", "output=x"], "-m"),
     ],
 )
