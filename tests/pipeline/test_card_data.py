@@ -108,7 +108,7 @@ def test_the_cards_training_runs_end_to_end(download, lateon_like, tmp_path):
     small = ["train.batch_size=4", "train.max_steps=2", "train.warmup=1", "train_data.validation_share=0.2"]
     tiny = [f"model.path={lateon_like}", "model.dim=16", "model.document_length=48", "model.dtype=float32"]
     place = [f"data_dir={tmp_path / 'data'}", f"cache_dir={tmp_path / 'cache'}", f"train.output={tmp_path / 'run'}"]
-    words = ["experiment=card_training", "train_data.exclude=[]", "progress=false", "train_data.negatives=3"]
+    words = ["experiment=card_training", "train_data.exclude=[]", "progress=false"]
     assert main(["train", *words, *left_out, *small, *tiny, *place]) == 0
     facts = json.loads((tmp_path / "run" / "training.json").read_text())
     assert facts["steps"] == 2 and set(facts["pairs"]) == {"card-fiqa", "card-nq"}
