@@ -66,7 +66,7 @@ class Dense(Method):
     def codes(self, docs: Sequence[str], queries: Sequence[str], resources: Resources) -> Codes:
         """The model's vectors."""
         model, device = SingleVectorModel.find(self.model, resources.models_dir), resources.device
-        asked = model.encode(queries, True, device)
+        size = model.encode(queries[:1], True, device).shape[1]  # which loads the model, too
 
         def documents() -> Iterator[Float[np.ndarray, "block size"]]:
             for part in chunks(len(docs), _AT_ONCE):
@@ -75,4 +75,4 @@ class Dense(Method):
         def some(rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some size"]:
             return model.encode([docs[row] for row in rows], False, device)
 
-        return Codes(asked.shape[1], np.arange(len(docs)), documents, lambda: [asked], some)
+        return Codes(size, np.arange(len(docs)), documents, lambda: [model.encode(queries, True, device)], some)

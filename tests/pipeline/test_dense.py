@@ -110,3 +110,18 @@ def test_a_model_that_is_none(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(HarnessError):
         Dense(str(tmp_path / "empty")).inputs(None)
+
+
+def test_its_vectors_in_an_index(denseon_like, lateon_like, tiny_dataset, tmp_path):
+    """Vectors of random weights lie so close that 16 bits tell few apart; indexes of 32 bits look at all of them."""
+    words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", f"results_dir={tmp_path}", "reference=null"]
+    words += [f"cache_dir={tmp_path}", "progress=false", "depths=[0,10]", "method=dense"]
+    words += [f"method.model={denseon_like}"]
+    assert main(["run", "-m", *words, "index=flat,fp16"]) == 0
+    assert main(["run", *words, "index=hnsw", "index.efSearch=60"]) == 0
+    found = {record.method.partition("+index=")[2]: record for record in records.read_all(tmp_path)}
+    flat, half, graph = (found[name] for name in ("", "fp16", "hnsw+efSearch=60"))
+    assert (half.details["code_bytes"], graph.details["code_bytes"]) == (64, 128)
+    assert graph.details["index_recall"]["10"] > 0.9
+    assert graph.ndcg10["0"] == pytest.approx(flat.ndcg10["0"], abs=0.05)
+    assert graph.seconds["dense_encode_queries"] > 1e-3  # the model encodes them
