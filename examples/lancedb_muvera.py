@@ -3,12 +3,14 @@
     python examples/lancedb_muvera.py [model=NAME] [dataset=NAME] [center=NAME] [option=value ...]
 
 Encodes a data set, exports the first stage, stores one vector per document in an embedded LanceDB, and searches without
-an index and with IVF_PQ. `score` reads the run files of what it found, reranks 100 documents by MaxSim, and writes
-records of these runs to `results_dir`. Token vectors and the evaluation are the harness's; the codes are made by the
-exported reader, and the candidates are found by the database. It needs `make databases`.
+an index and with IVF_PQ. It prints what the database takes on disk, and the time of a query, its code included. `score`
+reads the run files of what was found, reranks 100 documents by MaxSim, and writes records of these runs to
+`results_dir`. Token vectors and the evaluation are the harness's; the codes are made by the exported reader, and the
+candidates are found by the database. It needs `make databases`.
 """
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,6 +57,16 @@ def lines(table: Any, encoder: Reader, queries: TokenVectors, testbed: Testbed, 
             yield f"{field(name)} Q0 {field(docs[hit['row']])} {rank + 1} {1 - hit['_distance']!r} lancedb\n"
 
 
+def timed(name: str, folder: Path, testbed: Testbed, found: Iterator[str]) -> str:
+    """The lines of a search, after a line on what the database takes on disk, and how long a query takes."""
+    began = time.perf_counter()
+    lines = "".join(found)
+    milliseconds = 1000 * (time.perf_counter() - began) / len(testbed.queries)
+    kilobytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / len(testbed.docs) / 1000
+    sys.stdout.write(f"{name}: {kilobytes:.1f} kB per document on disk, {milliseconds:.1f} ms per query\n")
+    return lines
+
+
 def main(words: list[str]) -> dict[str, dict[str, float]]:
     """Print the table, and return NDCG@10 by search and rerank depth."""
     named = {word.partition("=")[0].removesuffix(".path") for word in words}
@@ -65,15 +77,15 @@ def main(words: list[str]) -> dict[str, dict[str, float]]:
     scored = [word for word in words if not word.startswith(EXPORTED)]
     with TemporaryDirectory() as folder:
         codes.export(testbed, method, center, Path(folder))
-        encoder, queries = Reader(folder), testbed.seen_queries(center)
-        table = stored(Path(folder) / "database", encoder, testbed.docs)
-        runs["flat"] = [*lines(table, encoder, queries, testbed)]
+        encoder, queries, place = Reader(folder), testbed.seen_queries(center), Path(folder) / "database"
+        table = stored(place, encoder, testbed.docs)
+        runs["flat"] = timed("flat", place, testbed, lines(table, encoder, queries, testbed))
         if len(testbed.docs) >= CENTROIDS:
             table.create_index("vector", config=IvfPq(distance_type="dot", num_partitions=8, num_sub_vectors=256))
-            runs["ivf_pq"] = [*lines(table, encoder, queries, testbed, nprobes=4)]
+            runs["ivf_pq"] = timed("ivf_pq", place, testbed, lines(table, encoder, queries, testbed, nprobes=4))
         for name, found in runs.items():
             run = Path(folder) / f"lancedb-{name}.trec"
-            run.write_text("".join(found), encoding="utf-8")
+            run.write_text(found, encoding="utf-8")
             if harness(["score", str(run), "depths=[0,100]", "overwrite=true", *scored]):
                 raise SystemExit(1)
     found = records.read_all(results_dir(options["results_dir"]), [testbed.dataset_name])

@@ -3,13 +3,14 @@
     python examples/qdrant_smve.py [model=NAME] [dataset=NAME] [center=NAME] [option=value ...]
 
 Encodes a data set, exports the first stage, stores one sparse vector per document in a shard of Qdrant Edge (Qdrant's
-engine inside the process), and searches its inverted index with weights of 32 and of 8 bits. `score` reads the run
-files of what it found, reranks 100 documents by MaxSim, and writes records of these runs to `results_dir`. Token
-vectors and the evaluation are the harness's; the codes are made by the exported reader, and the candidates are found by
-Qdrant. It needs `make databases`.
+engine inside the process), and searches its inverted index with weights of 32 and of 8 bits. It prints what Qdrant
+takes on disk, and the time of a query, its code included. `score` reads the run files of what was found, reranks 100
+documents by MaxSim, and writes records of these runs to `results_dir`. Token vectors and the evaluation are the
+harness's; the codes are made by the exported reader, and the candidates are found by Qdrant. It needs `make databases`.
 """
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -66,6 +67,16 @@ def lines(shard: qdrant.EdgeShard, encoder: Reader, queries: TokenVectors, testb
             yield f"{field(name)} Q0 {field(docs[hit.id])} {rank + 1} {hit.score!r} qdrant\n"
 
 
+def timed(name: str, folder: Path, testbed: Testbed, found: Iterator[str]) -> str:
+    """The lines of a search, after a line on what the database takes on disk, and how long a query takes."""
+    began = time.perf_counter()
+    lines = "".join(found)
+    milliseconds = 1000 * (time.perf_counter() - began) / len(testbed.queries)
+    kilobytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / len(testbed.docs) / 1000
+    sys.stdout.write(f"{name}: {kilobytes:.1f} kB per document on disk, {milliseconds:.1f} ms per query\n")
+    return lines
+
+
 def main(words: list[str]) -> dict[str, dict[str, float]]:
     """Print the table, and return NDCG@10 by the kind of weights and rerank depth."""
     named = {word.partition("=")[0].removesuffix(".path") for word in words}
@@ -80,12 +91,13 @@ def main(words: list[str]) -> dict[str, dict[str, float]]:
         vectors = [sparse(encoder.document(testbed.docs[row])) for row in range(len(testbed.docs))]
         for datatype in DATATYPES:
             shard, run = stored(Path(folder) / datatype, vectors, datatype), Path(folder) / f"qdrant-{datatype}.trec"
-            run.write_text("".join(lines(shard, encoder, queries, testbed)), encoding="utf-8")
+            found = timed(datatype, Path(folder) / datatype, testbed, lines(shard, encoder, queries, testbed))
+            run.write_text(found, encoding="utf-8")
             shard.close()
             if harness(["score", str(run), "depths=[0,100]", "overwrite=true", *scored]):
                 raise SystemExit(1)
-    found = records.read_all(results_dir(options["results_dir"]), [testbed.dataset_name])
-    measured = {record.method: record.ndcg10 for record in found if record.model == testbed.model_name}
+    kept = records.read_all(results_dir(options["results_dir"]), [testbed.dataset_name])
+    measured = {record.method: record.ndcg10 for record in kept if record.model == testbed.model_name}
     return {datatype: measured[f"{records.FOREIGN}qdrant-{datatype}"] for datatype in DATATYPES}
 
 
