@@ -105,7 +105,7 @@ def test_the_cards_training_runs_end_to_end(download, lateon_like, tmp_path):
     )
     assert made.returncode == 0 and made.stdout.splitlines()[0].startswith("fiqa: "), made.stderr
     left_out = [f"~train_data.sources.card-{name}" for name in ("hotpotqa", "msmarco", "fever", "squadv2", "trivia")]
-    small = ["train.batch_size=4", "train.max_steps=2", "train.warmup=1", "train_data.validation_share=0.2"]
+    small = ["train.batch_size=2", "train.max_steps=2", "train.warmup=1", "train_data.validation_share=0.2"]
     tiny = [f"model.path={lateon_like}", "model.dim=16", "model.document_length=48", "model.dtype=float32"]
     place = [f"data_dir={tmp_path / 'data'}", f"cache_dir={tmp_path / 'cache'}", f"train.output={tmp_path / 'run'}"]
     words = ["experiment=card_training", "train_data.exclude=[]", "progress=false"]

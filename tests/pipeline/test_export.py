@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -26,7 +27,8 @@ CODES = {
     "smve": ["method=smve", "method.width=64", "method.keep=5", "method.repetitions=2"],
     "smve, hadamard": ["method=smve", "method.width=64", "method.keep=5", "method.anchors=hadamard"],
 }
-CENTERS = ("none", "corpus", "own", "text", "shrunk", "corpus center.renormalize=true")
+CENTERS = ("none", "corpus", "text", "shrunk")
+OTHERS = [("muvera", "own"), ("smve", "corpus center.renormalize=true")]
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +56,7 @@ def of_the_harness(words, more):
     return testbed, *(np.asarray(code if method["name"] == "muvera" else code.dense()) for code in codes)
 
 
-@pytest.mark.parametrize("code", CODES)
-@pytest.mark.parametrize("center", CENTERS)
+@pytest.mark.parametrize(("code", "center"), [*product(CODES, CENTERS), *OTHERS])
 def test_the_reader_makes_the_codes_of_the_harness(words, tmp_path, code, center):
     more = [*CODES[code], *f"center={center}".split(), "query_tokens=all"]
     reader = exported(words, tmp_path / "encoder", *more)

@@ -142,6 +142,16 @@ def test_one_draw_and_rows_that_are_left_out_are_told(several):
     assert found[-1] == "2 rows were left out: not measured on every data set, or without costs."
 
 
+def test_what_rests_on_one_draw_is_not_called_more(several):
+    single = candidate("muvera", "1000", 100.0, 0.1, 0, 0, draws=1)
+    advice = Advice.of("lateon", [*several, single], SETS, Limits(0.5))
+    first = sentences.sentences(advice, SETS)[0]
+    assert first.startswith("The smallest within 0.5 points of PLAID, with 95 % confidence for the one draw that was")
+    drawn = candidate("muvera", "1000", 100.0, 0.1, 0, 0, draws=10)
+    shown = [sentences.table(Advice.of("lateon", [*several, one], SETS, Limits(0.5))) for one in (single, drawn)]
+    assert [table["Draws"].tolist()[0] for table in shown] == [1, 10] and set(shown[0]["Draws"][1:]) == {""}
+
+
 def test_the_frontier_has_those_that_nothing_beats(several):
     worse = candidate("muvera", "100", 60_000.0, 7.0, -0.5, -0.5)  # larger, slower and worse than smve at 100
     found = Advice.of("lateon", [*several, worse], SETS, Limits(0.5)).frontier
@@ -209,6 +219,17 @@ def test_the_command_prints_advice_and_json(measured, capsys):
     [advice] = json.loads(capsys.readouterr().out)["advice"]
     chosen = advice["cheapest"]["bytes"]
     assert chosen["depth"] == "0" and chosen["difference"] == pytest.approx(-20)
+    assert advice["hosts"] == ["? cores, ? threads"]
+
+
+def test_plaid_without_costs_is_named_as_the_reason(tmp_path, some_records, capsys):
+    plaid, method = some_records
+    for record in (replace(plaid, bytes={}), method):
+        records.write(tmp_path, record)
+    assert main(["advise", "dataset=scifact", f"results_dir={tmp_path}", "depths=[0,50]"]) == 2
+    assert f"the records of PLAID in {tmp_path} have no bytes or seconds" in capsys.readouterr().err
+    assert main(["advise", "dataset=scifact", f"results_dir={tmp_path}", "loss=.inf"]) == 2
+    assert "loss=.inf: expected a number of points from 0 up" in capsys.readouterr().err
 
 
 def test_pooled_records_are_judged_by_the_models_own_plaid(measured, tmp_path, some_records, capsys):

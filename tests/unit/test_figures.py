@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -191,6 +192,18 @@ def test_an_index_is_an_option_and_whole_systems_are_points(grid):
     assert line(figure.axes[1], names[0])[0] == pytest.approx([4])
 
 
+def test_the_recommended_centerings_of_all_methods_are_on_the_same_axes(grid):
+    """Each has another centering; a method that has only one setting is there, too."""
+    centers = ["corpus+query_tokens=real"] * 3 + ["shrunk"]
+    grid = [replace(record, center=center) for record, center in zip(grid, centers, strict=True)]
+    ((name, figure),) = budget.figures(inputs(grid), [])
+    assert name == "budget-scifact-lateon-recommended"
+    assert line(figure.axes[0], "SMVE, Pareto front")[0].tolist() == pytest.approx([0.4, 1.6])
+    assert line(figure.axes[0], "MUVERA, Pareto front")[0] == pytest.approx([3.2])
+    ((name, _),) = budget.figures(inputs(grid[:3]), [])
+    assert name == "budget-scifact-lateon-corpus+query_tokens=real"
+
+
 def test_no_budget_without_its_depths(grid):
     some = [cell(one.method, {"200": named([0.1, 0.1])}, **_same(one)) for one in grid]
     assert list(budget.figures(inputs(some), [])) == []
@@ -203,6 +216,9 @@ def test_times_of_different_machines_are_noted(grid):
     notes: list[str] = []
     assert len(list(budget.figures(inputs(grid), notes))) == 1
     assert notes == ["budget: scifact, lateon: query times are from different machines or threads."]
+    grid[1].host["cpu"] = "one"
+    list(budget.figures(inputs([*grid, plaid(named([0.6, 0.8]), host={"cpu": "two"})]), notes))
+    assert len(notes) == 2  # a point of PLAID's is compared, too
 
 
 def test_labels_cover_neither_each_other_nor_points(rng):

@@ -18,6 +18,7 @@ from harness.indexes import faiss_index
 from harness.indexes.faiss_index import FILE, FaissIndex
 from harness.methods import registry
 from harness.methods.indexed import checked
+from harness.methods.muvera import Muvera
 from harness.ranking.ranks import Ranking, recall
 from harness.system.errors import HarnessError
 from harness.system.folders import MARKER
@@ -252,3 +253,22 @@ def test_two_searches_at_once_build_one_index(corpus, query_texts, resources, mo
         one, other = (each.result().ranking for each in running)
     assert len(built) == 1
     np.testing.assert_array_equal(one.rows, other.rows)
+
+
+def test_exact_search_is_kept_for_all_indexes_of_the_same_codes_and_queries(
+    corpus, query_texts, resources, monkeypatch
+):
+    first = found(corpus, query_texts, resources(), index("sq8"))
+    (kept,) = resources().cache.glob("indexes/here-exact-*.npz")
+    with monkeypatch.context() as patched:
+        patched.setattr(Muvera, "search", None)
+        again = found(corpus, query_texts, resources(), index("sq8"))
+        other = found(corpus, query_texts, resources(), index("ivf", nlist=6, nprobe=6))
+    assert again.parts == first.parts and other.parts[0]["index_recall"]["10"] > 0.97
+    found(corpus, query_texts[:3], resources(), index("sq8"))
+    assert len([*resources().cache.glob("indexes/here-exact-*.npz")]) == 2  # other queries
+    content = bytearray(kept.read_bytes())
+    content[50] ^= 1
+    kept.write_bytes(content)
+    with pytest.raises(HarnessError, match=f"{kept.name} is damaged .* delete it and run again"):
+        found(corpus, query_texts, resources(), index("sq8"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import reference
@@ -112,3 +115,38 @@ def test_sparse_products_are_the_dense_ones(make_store, ragged, query_texts):
     docs, queries = (make_store(texts).rows(0, len(texts)) for texts in (ragged, query_texts))
     documents, asked = encoding.documents(docs), encoding.queries(queries)
     np.testing.assert_allclose(InvertedIndex(documents).scores(asked), asked.dense() @ documents.dense().T, atol=1e-5)
+
+
+COUNTED = """
+import sys
+import tempfile
+from pathlib import Path
+import numpy as np
+import torch
+from numba.core.dispatcher import Dispatcher
+from harness.methods.muvera import Muvera
+from harness.methods.smve import Smve
+from harness.ranking.resources import Resources
+from harness.vectors.store import StoreInMemory
+
+def compiled():
+    modules = [module for name, module in sys.modules.items() if name.startswith("harness.")]
+    kernels = {found for module in modules for found in vars(module).values() if isinstance(found, Dispatcher)}
+    return sum(len(kernel.signatures) for kernel in kernels)
+
+resources = Resources(torch.device("cpu"), 1 << 26, Path(tempfile.gettempdir()))
+tokens = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
+texts = StoreInMemory(tokens, np.full(60, 5))
+for method in (Muvera(2, 2, 4, 1), Smve(4096, 8, 2, "gaussian", 1), Smve(4096, 8, 1, "hadamard", 1)):
+    method.warm_up(16, resources)
+    warm = compiled()
+    method.search(texts, texts, 10, resources)
+    print(warm, compiled())
+"""
+
+
+def test_a_search_after_the_warm_up_compiles_nothing():
+    made = subprocess.run([sys.executable, "-c", COUNTED], capture_output=True, text=True, check=True)
+    counts = [line.split() for line in made.stdout.splitlines()]
+    assert [warm for warm, _ in counts] == [after for _, after in counts] and int(counts[0][0]) > 0
+    assert len({warm for warm, _ in counts}) == 3  # each method has kernels of its own
