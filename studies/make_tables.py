@@ -118,9 +118,15 @@ def main() -> None:
     splice(DOCS / "speed.md", "scale", scale_table([row for row in rows if row.what == "scale"]))
     splice(RESULTS / "README.md", "smve curve", (TABLES / "smve_curve.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "phases", (TABLES / "phases.md").read_text(encoding="utf-8"))
-    for name, method in (("nfcorpus", "muvera"), ("cranfield", "smve")):
-        words = ("table", f"dataset={name}", f"model={MODEL}", "center=recommended", f"method={method}", "cost=true")
-        splice(RESULTS / "indexes" / "README.md", name, printed(*words, results=RESULTS / "indexes"))
+    words = ("table", f"model={MODEL}", "center=recommended", "cost=true")
+    for method in ("muvera", "smve"):
+        table = printed(*words, "suite=offline8", f"method={method}", "depths=[0,50,100]", results=RESULTS / "indexes")
+        splice(RESULTS / "indexes" / "README.md", method, table)
+    one_set = printed(*words, "dataset=cranfield", "depths=[0,50,100]", results=RESULTS / "indexes" / "one_set")
+    splice(RESULTS / "indexes" / "README.md", "one set", one_set)
+    splice(DOCS / "indexes.md", "losses", (RESULTS / "indexes" / "losses.md").read_text(encoding="utf-8"))
+    draws = printed(*words, "dataset=nfcorpus", "method=muvera", results=RESULTS / "indexes" / "ten_draws")
+    splice(RESULTS / "indexes" / "README.md", "ten draws", draws)
     for study in ("query_side", "rivals", "ste2"):
         for path in sorted((RESULTS / study).glob("*.md")):
             if path.stem != "README":

@@ -24,7 +24,8 @@ EXPLAINED = (
 
 def sentences(advice: Advice, datasets: Sequence[str]) -> list[str]:
     """What to take, what the best of the cheaper would lose, how often such advice held, and what makes it doubtful."""
-    loss, plaid = f"{advice.limits.loss:g} points of PLAID", f"PLAID needs {_costs(advice.plaid)}."
+    points = "point" if advice.limits.loss == 1 else "points"
+    loss, plaid = f"{advice.limits.loss:g} {points} of PLAID", f"PLAID needs {_costs(advice.plaid)}."
     if advice.best is None:
         return [f"No configuration that was measured is within the budget. {plaid}"]
     found = []
@@ -55,7 +56,7 @@ def table(advice: Advice) -> pd.DataFrame:
                 "First stage": _name(one.candidate),
                 "Center": titles.center_label(row.center) if is_centered(row.method) else "",
                 "rk": one.candidate.depth,
-                "Draws": one.candidate.draws or "",
+                "Draws": str(one.candidate.draws or ""),
                 "KB / document": f"{one.candidate.bytes / 1024:.1f}",
                 "ms / query": f"{one.candidate.milliseconds:.2f}",
                 "Difference": formats.signed(one.delta, 2),
