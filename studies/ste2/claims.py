@@ -90,7 +90,7 @@ def _of_geometry(shapes: pd.DataFrame) -> Iterator[dict[str, str]]:
     for measure, (name, unit, of_card) in SHAPES.items():
         values = shapes.pivot_table(measure, ["Space", "Data set"], "Model") if len(shapes) else pd.DataFrame()
         for space in SPACES:
-            claim = f"Fewer dimensions: {name}, {space}" + f" (reported: {of_card})" * (space == "centered")
+            claim = f"Fewer dimensions: {name}, {space}" + f" (the card: {of_card})" * (space == "centered")
             for against, base in BASES.items():
                 changes = []
                 for run in RUNS:
