@@ -95,18 +95,19 @@ class Lemur(Method):
             yield from _one_pass([drawn[row] for row in rows], learning, docs, k, resources)
 
     def codes(self, docs: TokenVectors, queries: TokenVectors, resources: Resources) -> Codes:
-        """F_q and F_d."""
+        """F_q and F_d, turned and scaled so that an index may round them (`_balanced`)."""
         weights, chosen = self._drawn(docs, resources.device)
         learning = _tokens(self._teachers(docs), chosen)
+        of_documents, of_queries = _balanced(learning, weights)
 
         def encode(some: TokenVectors) -> Iterator[Float[np.ndarray, "block features"]]:
             solve, (mean, deviation) = _solver(learning, weights), _standard(_sample(docs, learning, resources))
             for block in some.blocks(12 * docs.dim, 8 * (len(learning) + self.features), resources.block_bytes, TILE):
                 targets = _targets(learning, StoreInMemory(block.tokens, block.lengths), resources)
-                yield (solve @ ((targets - mean) / deviation)).T.contiguous().cpu().numpy()
+                yield ((solve @ ((targets - mean) / deviation)).T @ of_documents).cpu().numpy()
 
         def asked() -> list[Float[np.ndarray, "queries features"]]:
-            return [_summed(part, weights, resources).cpu().numpy() for part in queries.parts]
+            return [(_summed(part, weights, resources) @ of_queries).cpu().numpy() for part in queries.parts]
 
         return Codes.of_tokens(self.features, docs, encode, asked)
 
@@ -216,6 +217,23 @@ def _solver(learning: TokenVectors, weights: Float[torch.Tensor, "dim features"]
     kept = values > values.max() * (_EPSILON * max(known.shape)) ** 2
     inverse = (axes[:, kept] / values[kept]) @ (axes[:, kept].T @ short)
     return (inverse.T if short is known else inverse).float()
+
+
+def _balanced(
+    learning: TokenVectors, weights: Float[torch.Tensor, "dim features"]
+) -> tuple[Float[torch.Tensor, "features features"], Float[torch.Tensor, "features features"]]:
+    """What documents' and queries' vectors are multiplied with for an index; inner products stay the same.
+
+    An index rounds a vector in proportion to its length. F_d is longest where the features of the learning tokens
+    hardly vary, as its solve is nearly free there, and a query's vector is next to nothing. So the axes of the index
+    are those of the learning tokens' features; a document's numbers are multiplied by the root mean square of each, and
+    a query's are divided by it. Then an error in any number changes a score as much.
+    """
+    known = _features(torch.from_numpy(learning.rows(0, len(learning)).tokens).to(weights.device), weights).double()
+    squares, axes = torch.linalg.eigh(known.T @ known / len(known))
+    kept = squares > squares.max() * (_EPSILON * max(known.shape)) ** 2
+    root = squares.clamp(min=0).sqrt()
+    return (axes * root).float(), (axes * torch.where(kept, 1 / root, 0.0)).float()
 
 
 def _targets(learning: TokenVectors, docs: TokenVectors, resources: Resources) -> Float[torch.Tensor, "n docs"]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from tiny import unit
 
 from harness import indexes
@@ -16,7 +17,7 @@ from harness.config.entries import choices, entry
 from harness.config.options import MethodOptions
 from harness.indexes import faiss_index
 from harness.indexes.faiss_index import FILE, FaissIndex
-from harness.methods import registry
+from harness.methods import lemur, registry
 from harness.methods.indexed import checked
 from harness.methods.muvera import Muvera
 from harness.ranking.ranks import Ranking, recall
@@ -54,6 +55,7 @@ def same(one, other):
     assert recall(one, other, 30) > 0.98
 
 
+FEW_BITS = {"rabitq": {}, "pq": {"dsub": 4, "nbits": 6}}
 EXACT = [
     index("hnsw", efSearch=200, storage="flat"),  # more in sight than there are documents
     index("ivf", nlist=6, nprobe=6),  # all clusters are searched
@@ -272,3 +274,17 @@ def test_exact_search_is_kept_for_all_indexes_of_the_same_codes_and_queries(
     kept.write_bytes(content)
     with pytest.raises(HarnessError, match=f"{kept.name} is damaged .* delete it and run again"):
         found(corpus, query_texts, resources(), index("sq8"))
+
+
+def test_lemurs_vectors_bear_few_bits(corpus, query_texts, resources, monkeypatch):
+    """Without balance, an index of few bits keeps those parts of a document that no query sees."""
+    method = {**LEMUR, "features": 64, "learn_tokens": 500}
+
+    def kept(name, place):
+        result = found(corpus, query_texts, resources(), index(name, **FEW_BITS[name]), method, documents=place)
+        return result.parts[0]["index_recall"]["10"]
+
+    balanced = {name: kept(name, "here") for name in FEW_BITS}
+    monkeypatch.setattr(lemur, "_balanced", lambda learning, weights: (torch.eye(64), torch.eye(64)))
+    plain = {name: kept(name, "there") for name in FEW_BITS}
+    assert all(balanced[name] > plain[name] + 0.1 for name in FEW_BITS)
