@@ -51,6 +51,7 @@ def searches(monkeypatch):
         return score(queries, docs, pairs, *arguments, **options)
 
     monkeypatch.setattr(Muvera, "search", searched)
+    monkeypatch.setattr(Muvera, "warm_up", lambda *arguments: None)  # it searches, too
     monkeypatch.setattr(maxsim, "score", scored)
     return done
 
