@@ -73,8 +73,8 @@ def losses() -> str:
     lines = []
     for method, own in sorted(found.items()):
         flat = found[method.partition(MARK)[0]]
-        paid = costs.measured(everything, [row_of(next(iter(own.values())))], [*own])
-        ((_, cost),) = paid.items()
+        row = row_of(next(iter(own.values())))
+        cost = costs.measured(everything, [row], [*own])[row]
         recall = fmean(one.details.get("index_recall", {"100": 1.0})["100"] for one in own.values())
         line = {
             "Codes": titles.method_title(method.partition(MARK)[0]),

@@ -213,10 +213,14 @@ def _solver(learning: TokenVectors, weights: Float[torch.Tensor, "dim features"]
     known = _features(torch.from_numpy(learning.rows(0, len(learning)).tokens).to(weights.device), weights).double()
     short = known if len(known) < known.shape[1] else known.T  # the smaller of its two Gram matrices will do
     values, axes = torch.linalg.eigh(short @ short.T)
-    # Singular values below this share of the greatest are rounding (as numpy's `lstsq` has it).
-    kept = values > values.max() * (_EPSILON * max(known.shape)) ** 2
+    kept = _beyond_rounding(values, known)
     inverse = (axes[:, kept] / values[kept]) @ (axes[:, kept].T @ short)
     return (inverse.T if short is known else inverse).float()
+
+
+def _beyond_rounding(squares: Float[torch.Tensor, " axes"], known: torch.Tensor) -> Bool[torch.Tensor, " axes"]:
+    """Which squared singular values of a matrix are not rounding: the share of the greatest is numpy's in `lstsq`."""
+    return squares > squares.max() * (_EPSILON * max(known.shape)) ** 2
 
 
 def _balanced(
@@ -231,7 +235,7 @@ def _balanced(
     """
     known = _features(torch.from_numpy(learning.rows(0, len(learning)).tokens).to(weights.device), weights).double()
     squares, axes = torch.linalg.eigh(known.T @ known / len(known))
-    kept = squares > squares.max() * (_EPSILON * max(known.shape)) ** 2
+    kept = _beyond_rounding(squares, known)
     root = squares.clamp(min=0).sqrt()
     return (axes * root).float(), (axes * torch.where(kept, 1 / root, 0.0)).float()
 

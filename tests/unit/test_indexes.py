@@ -212,7 +212,7 @@ def test_what_faiss_refuses_is_a_sentence(corpus, query_texts, resources, monkey
 
 
 def test_what_is_learned_from_few_of_many_documents_is_said(corpus, query_texts, resources, monkeypatch, caplog):
-    """As many documents as faiss asks for, of which fewer are taken."""
+    """There are as many documents as faiss asks for, but the index learns from fewer."""
     monkeypatch.setattr(faiss_index, "MOST_TRAINING", 60)
     result = found(corpus, query_texts, resources(), index("ivf", nlist=2, nprobe=2))
     assert result.details["training_vectors"] == 60
