@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from fast_plaid.search.kmeans import FastKMeans
 from tiny import unit
 
+from harness.methods import plaid as plaid_module
 from harness.methods.exact import Exact
 from harness.methods.plaid import MARKER, Plaid
 from harness.system.errors import HarnessError
@@ -95,6 +98,20 @@ def test_impossible_options_are_refused(options):
 def test_too_few_full_scores_are_refused(make_store, corpus, asked, resources):
     with pytest.raises(HarnessError, match="n_full_scores to at least 4004"):
         plaid(n_full_scores=400).search(make_store(corpus), make_store(asked), 1001, resources())
+
+
+def test_kmeans_in_small_pieces_makes_the_same_index(make_store, corpus, asked, resources, monkeypatch):
+    docs, queries = make_store(corpus), make_store(asked)
+    sizes, train = [], FastKMeans.train
+    monkeypatch.setattr(FastKMeans, "train", lambda self, data: sizes.append(self.chunk_size_data) or train(self, data))
+    monkeypatch.setattr(plaid_module, "_CPU_PIECES", {"chunk_size_data": 64, "chunk_size_centroids": 16})
+    files = []
+    for name in ("ours", "own"):
+        cache = replace(resources(), cache=resources().cache / name)
+        plaid().search(docs, queries, 20, cache)
+        files.append({path.name: path.read_bytes() for path in cache.cache.glob("plaid/*/*.npy")})
+        monkeypatch.setattr(Plaid, "pieces", staticmethod(lambda device: nullcontext()))
+    assert sizes == [64, 51_200] and files[0] == files[1] and "centroids.npy" in files[0]
 
 
 def test_a_corpus_too_small_for_plaid_is_a_sentence(make_store, rng, resources):
