@@ -1,9 +1,10 @@
-"""From records to scores.npz and geometry.csv in results/ste2, and from these to tables of what was measured."""
+"""From records to scores.npz, geometry.csv and weights.json in results/ste2, and from these to tables."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from typing import Any
 
 import claims  # beside this file, as are arms, comparisons and measure
@@ -17,10 +18,10 @@ from shared import SMVE_MAIN
 
 from harness import records
 from harness.config import recommended
-from harness.system.files import read_arrays, write_arrays, write_text
+from harness.system.files import read_arrays, write_arrays, write_json, write_text
 from harness.tables import formats
 
-ARRAYS = RESULTS / "scores.npz"
+ARRAYS, GEOMETRY, WEIGHTS = RESULTS / "scores.npz", RESULTS / "geometry.csv", RESULTS / "weights.json"
 KEPT = ("head", "adapter")
 """Capacities whose weights are committed; each layer of the others has 7 MB in each arm."""
 SHAPES = {
@@ -30,26 +31,53 @@ SHAPES = {
     "top_share": "Top share",
 }
 """Measure of geometry -> its column."""
+SHAPE = ["Model", "Data set", "Space"]
+"""What a line of geometry.csv is of."""
 _MAIN = {f"{name}={value}" for name, value in SMVE_MAIN.items()}
 
 
 def collect() -> None:
     """Write scores.npz (``data set/model/recipe/method/depth`` -> [queries]) and geometry.csv; keep small heads.
 
-    Scores of models that have no record here stay as they are: those of another machine.
+    What has no record here stays as it is, such as that of another machine. Of a model that was trained again, nothing
+    stays: weights.json has the fingerprint of the weights that were measured.
     """
-    found = scores(records.read_all(folder(), DATASETS))
-    again = {key.split("/")[1] for key in found}
-    before = read_arrays(ARRAYS) if ARRAYS.exists() else {}
-    kept = {key: values for key, values in before.items() if key.split("/")[1] not in again}
-    write_arrays(ARRAYS, **kept, **found)
+    found = records.read_all(folder(), DATASETS)
     lie = [json.loads(path.read_text()) for path in sorted(folder().glob("geometry/*/*.json"))]
+    weights = fingerprints(
+        [*((one.model, one.identity) for one in found), *((one["model"], one["identity"]) for one in lie)]
+    )
+    before = json.loads(WEIGHTS.read_text()) if WEIGHTS.exists() else {}
+    other = [model for model, own in weights.items() if before.get(model) != own]
+    earlier = read_arrays(ARRAYS) if ARRAYS.exists() else {}
+    kept = {key: values for key, values in earlier.items() if key.split("/")[1] not in other}
+    write_arrays(ARRAYS, **{**kept, **scores(found)})
     if lie:
-        write_text(RESULTS / "geometry.csv", shapes(lie).to_csv(index=False, float_format="%.6g"))
+        lines = shapes(lie)
+        if GEOMETRY.exists():
+            old = pd.read_csv(GEOMETRY)
+            lines = pd.concat([old[~old["Model"].isin(other)], lines]).drop_duplicates(SHAPE, keep="last")
+        write_text(GEOMETRY, lines.to_csv(index=False, float_format="%.6g"))
+    write_json(WEIGHTS, {**before, **weights})
     (RESULTS / "heads").mkdir(exist_ok=True)
     for arm in arms(KEPT):
         if head(arm.name).exists():
             shutil.copyfile(head(arm.name), RESULTS / "heads" / f"{arm.name}.safetensors")
+
+
+def fingerprints(measured: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, str]:
+    """Model -> the fingerprint of its weights, from names of models and what their scores depend on.
+
+    Raises
+    ------
+    ValueError
+        If a model has two.
+    """
+    weights: dict[str, str] = {}
+    for name, identity in measured:
+        if weights.setdefault(_model(name), identity["weights"]) != identity["weights"]:
+            raise ValueError(f"{_model(name)}: the records are of two trainings; delete those of the first")
+    return weights
 
 
 def shapes(found: list[dict[str, Any]]) -> pd.DataFrame:
@@ -83,21 +111,17 @@ def scores(found: list[records.Record]) -> dict[str, np.ndarray]:
     Raises
     ------
     ValueError
-        If two records of a data set have other queries, or in another order, or two of a model have other weights.
+        If two records of a data set have other queries, or in another order.
     """
     arrays: dict[str, np.ndarray] = {}
     queries: dict[str, list[str]] = {}
-    weights: dict[str, str] = {}
     for record in found:
-        model = _model(record.model)
-        if weights.setdefault(model, record.identity["weights"]) != record.identity["weights"]:
-            raise ValueError(f"{model}: the records are of two trainings; delete those of the first")
         if queries.setdefault(record.dataset, record.per_query["queries"]) != record.per_query["queries"]:
             raise ValueError(f"{record.dataset}: the records have different queries")
         for depth in record.ndcg10:
             values = record.per_query[depth]
             at = "0" if depth == records.FINAL else depth
-            key = f"{record.dataset}/{model}/{_recipe(record.center)}/{method_of(record.method)}/{at}"
+            key = f"{record.dataset}/{_model(record.model)}/{_recipe(record.center)}/{method_of(record.method)}/{at}"
             arrays[key] = np.array(values, dtype=np.float32)
     return arrays
 
@@ -151,8 +175,8 @@ def alone(gains: pd.DataFrame) -> pd.DataFrame:
 
 def write() -> None:
     """Write the tables of what has been measured."""
-    arrays, path = read_arrays(ARRAYS), RESULTS / "geometry.csv"
-    geometry = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    arrays = read_arrays(ARRAYS)
+    geometry = pd.read_csv(GEOMETRY) if GEOMETRY.exists() else pd.DataFrame()
     others, planned = exploratory(arrays), primary(arrays)
     of_card = claims.table(arrays, planned, geometry)
     write_text(RESULTS / "comparisons.csv", others.to_csv(index=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,7 +20,7 @@ from harness import records
 from harness.config import compose
 from harness.evaluation.significance import compare
 from harness.models import heads
-from harness.system.files import write_arrays
+from harness.system.files import write_arrays, write_json, write_text
 
 FOLDER = Path(__file__).parents[2] / "studies" / "ste2"
 
@@ -30,7 +31,8 @@ def study(monkeypatch, tmp_path):
     names = ("arms", "measure", "rule", "comparisons", "claims", "report", "study")
     found = SimpleNamespace(**dict(zip(names, scripts.of_study(monkeypatch, "ste2", *names), strict=True)))
     monkeypatch.setattr(found.report, "RESULTS", tmp_path)
-    monkeypatch.setattr(found.report, "ARRAYS", tmp_path / "scores.npz")
+    for name in ("ARRAYS", "GEOMETRY", "WEIGHTS"):
+        monkeypatch.setattr(found.report, name, tmp_path / getattr(found.report, name).name)
     monkeypatch.setattr(found.comparisons, "compare", partial(compare, resamples=400))  # as many as a test needs
     return found
 
@@ -125,14 +127,13 @@ def test_the_report_finds_what_was_made_up(study, tmp_path):
 def test_records_with_other_queries_are_refused(study):
     more = {"dataset": "npl", "model": "m+head=x", "method": "exact", "center": "none", "ndcg10": {records.FINAL: 1.0}}
 
-    def record(query, weights):
-        per_query = {"queries": [query], records.FINAL: [1.0]}
-        return SimpleNamespace(per_query=per_query, identity={"weights": weights}, **more)
+    def record(query):
+        return SimpleNamespace(per_query={"queries": [query], records.FINAL: [1.0]}, **more)
 
     with pytest.raises(ValueError, match="npl: the records have different queries"):
-        study.report.scores([record("a", "1"), record("b", "1")])
+        study.report.scores([record("a"), record("b")])
     with pytest.raises(ValueError, match="x: the records are of two trainings"):
-        study.report.scores([record("a", "1"), record("a", "2")])
+        study.report.fingerprints([("m+head=x", {"weights": "1"}), ("m+head=x", {"weights": "2"})])
 
 
 def test_fewer_runs_than_planned_have_no_verdict(study):
@@ -231,16 +232,37 @@ def test_the_family_of_the_tests_is_the_plans(study, monkeypatch):
     assert len(asked[0]) == 5 and asked[0].count(1.0) == 1  # the head is not measured
 
 
-def test_scores_of_another_machine_are_kept(study, monkeypatch):
-    """What has records here is replaced as a whole, the rest stays."""
-    old = {"npl/a/none/exact/0": np.ones(2), "npl/b/none/exact/0": np.ones(2), "npl/b/corpus/muvera/0": np.ones(2)}
-    write_arrays(study.report.ARRAYS, **old)
-    monkeypatch.setattr(study.report, "scores", lambda found: {"npl/b/none/exact/0": np.zeros(2)})
-    monkeypatch.setattr(study.report.records, "read_all", lambda *given: [])
-    monkeypatch.setattr(study.report, "folder", lambda: FOLDER)
+def test_what_another_machine_measured_is_kept(study, monkeypatch, tmp_path):
+    """Of a model that was trained again (c) nothing stays, of the same weights (b) what is not measured again."""
+    old = [f"{dataset}/{model}/none/exact/0" for model in "abc" for dataset in ("npl", "scifact")]
+    write_arrays(study.report.ARRAYS, **dict.fromkeys(old, np.ones(2)))
+    write_json(study.report.WEIGHTS, {"a": "1", "b": "2", "c": "3"})
+    lines = [
+        {"Model": model, "Data set": dataset, "Space": "raw", "dim": 8} for model in "abc" for dataset in ("x", "y")
+    ]
+    write_text(study.report.GEOMETRY, study.report.pd.DataFrame(lines).to_csv(index=False))
+
+    def measured(model, weights):
+        return {"dataset": "npl", "model": f"m+head={model}", "identity": {"weights": weights}}
+
+    cell = {"method": "exact", "center": "none", "ndcg10": {records.FINAL: 1.0}}
+    scores = {"per_query": {"queries": ["q"], records.FINAL: [5.0]}}
+    found = [
+        SimpleNamespace(**measured("b", "2"), **cell, **scores),
+        SimpleNamespace(**measured("c", "4"), **cell, **scores),
+    ]
+    monkeypatch.setattr(study.report.records, "read_all", lambda *given: found)
+    monkeypatch.setattr(study.report, "folder", lambda: tmp_path)
+    for model, weights in (("b", "2"), ("c", "4")):
+        own = {**measured(model, weights), "dataset": "x", "documents": {"raw": {"dim": 9}}}
+        write_json(tmp_path / "geometry" / "x" / f"{model}.json", own)
     study.report.collect()
-    found = study.report.read_arrays(study.report.ARRAYS)
-    assert {name: values.sum() for name, values in found.items()} == {"npl/a/none/exact/0": 2, "npl/b/none/exact/0": 0}
+    kept = {key: values.sum() for key, values in study.report.read_arrays(study.report.ARRAYS).items()}
+    assert kept == {**dict.fromkeys(old[:2], 2), old[2]: 5, old[3]: 2, old[4]: 5}
+    assert json.loads(study.report.WEIGHTS.read_text()) == {"a": "1", "b": "2", "c": "4"}
+    shapes = study.report.pd.read_csv(study.report.GEOMETRY)
+    of = {(line["Model"], line["Data set"]): line["dim"] for line in shapes.to_dict("records")}
+    assert of == {("a", "x"): 8, ("a", "y"): 8, ("b", "x"): 9, ("b", "y"): 8, ("c", "x"): 9}
 
 
 def test_committed_weights_are_measured_where_none_were_trained(study, monkeypatch, tmp_path):
