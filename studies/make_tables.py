@@ -94,6 +94,21 @@ def scale_table(rows: list[Row]) -> str:
     return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
 
 
+def plaid_table(rows: list[Row]) -> str:
+    """Seconds of PLAID with its own products and with those here, and whether the results are the same."""
+    lines = [
+        {
+            "step": row.case,
+            "its own, s": f"{row.peer_seconds or 0:.0f}",
+            "here, s": f"{row.ours_seconds:.0f}",
+            "here / its own": f"{1 / (row.ratio_peer or 1):.2f}",
+            "results here and its own": row.found,
+        }
+        for row in rows
+    ]
+    return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
+
+
 def main() -> None:
     """Write every table."""
     for suite in ("beir3", "offline8"):
@@ -113,9 +128,10 @@ def main() -> None:
     splice(DOCS / "results.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "beir3", (TABLES / "beir3.md").read_text(encoding="utf-8"))
     rows = [Row(**row) for row in json.loads((RESULTS / "bench" / "bench.json").read_text(encoding="utf-8"))]
-    splice(DOCS / "speed.md", "bench", bench_table([row for row in rows if row.what not in ("scale", "gpu")]))
-    splice(DOCS / "speed.md", "gpu", gpu_table([row for row in rows if row.what == "gpu"]))
-    splice(DOCS / "speed.md", "scale", scale_table([row for row in rows if row.what == "scale"]))
+    of_their_own = {"gpu": ("speed", gpu_table), "plaid": ("speed", plaid_table), "scale": ("scale", scale_table)}
+    splice(DOCS / "speed.md", "bench", bench_table([row for row in rows if row.what not in of_their_own]))
+    for what, (page, table) in of_their_own.items():
+        splice(DOCS / f"{page}.md", what, table([row for row in rows if row.what == what]))
     splice(RESULTS / "README.md", "smve curve", (TABLES / "smve_curve.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "phases", (TABLES / "phases.md").read_text(encoding="utf-8"))
     words = ("table", f"model={MODEL}", "center=recommended", "cost=true")

@@ -14,7 +14,7 @@ from harness.tables.expected import Check
 
 CAPTION = "What is missing takes, for the encoding of the documents:"
 REMARK = (
-    "Sizes and rates of these estimates: conf/effort.yaml, docs/speed.md. The rates are of bfloat16; the default, "
+    "Sizes and rates of these estimates: conf/effort.yaml, docs/scale.md. The rates are of bfloat16; the default, "
     "float32, takes two to three times as long. Texts are encoded once for all tables and methods. PLAID's index comes "
     "on top: 2 cores made it at 1,000 to 2,000 tokens / s (results/README.md)."
 )

@@ -152,8 +152,8 @@ def test_sizes_are_near_the_tokens_that_were_measured():
     assert {*suites.flat(suites.units("beir15"))} == {*effort.rates()["characters"]}
 
 
-def test_rates_are_those_of_the_page_on_speed():
-    page = (entries.ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+def test_rates_are_those_of_the_page_on_scale():
+    page = (entries.ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     for rate in effort.rates()["rates"].values():
         assert f"{rate['tokens_per_second']:,} tokens / s" in page
 
