@@ -5,7 +5,7 @@
     python studies/ste2/study.py evaluate [CAPACITY ...] [DATASET ...]
                                                           every cell of the untrained model and of the trained arms
     python studies/ste2/study.py plaid [DATASET ...]      PLAID itself, untrained and of the arms that change most
-    python studies/ste2/study.py collect                  records to scores.npz, geometries to geometry.csv, and heads
+    python studies/ste2/study.py collect                  records to scores.npz, geometries to geometry.csv, heads
     python studies/ste2/study.py report                   scores.npz to comparisons.csv, means.csv and tables
 
 Every command goes on where it was stopped; a capacity is head, adapter, layers:1, layers:4 or layers:12, and without
