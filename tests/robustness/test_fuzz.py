@@ -20,7 +20,7 @@ from fuzzing import Machine
 
 EDITS, SEED = int(os.environ.get("HARNESS_EDITS", "1000")), int(os.environ.get("HARNESS_SEED", "0"))
 FIRST = int(os.environ.get("HARNESS_FIRST", "0"))
-FEW = 60
+FEW = 40
 
 
 @pytest.fixture

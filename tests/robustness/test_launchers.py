@@ -183,6 +183,7 @@ def five(sweep, tiny_dataset, tmp_path):
     return [*places_, *places(tmp_path), f"dataset.path={','.join(map(str, copies))}", "method=smve", "reference=null"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", each("joblib", "submitit"))
 def test_the_units_that_a_killed_worker_took_along_are_done(name, five, tmp_path, monkeypatch, capfd):
     sets = 5 if name == "joblib" else 2  # submitit starts a process for each job
