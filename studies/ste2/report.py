@@ -42,7 +42,7 @@ def collect() -> None:
     What has no record here stays as it is, such as that of another machine. Of a model that was trained again, nothing
     stays: weights.json has the fingerprint of the weights that were measured.
     """
-    found = records.read_all(folder(), DATASETS)
+    found = [*records.read_all(folder(), DATASETS)]
     lie = [json.loads(path.read_text()) for path in sorted(folder().glob("geometry/*/*.json"))]
     weights = fingerprints(
         [*((one.model, one.identity) for one in found), *((one["model"], one["identity"]) for one in lie)]

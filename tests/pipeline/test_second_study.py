@@ -251,7 +251,7 @@ def test_what_another_machine_measured_is_kept(study, monkeypatch, tmp_path):
         SimpleNamespace(**measured("b", "2"), **cell, **scores),
         SimpleNamespace(**measured("c", "4"), **cell, **scores),
     ]
-    monkeypatch.setattr(study.report.records, "read_all", lambda *given: found)
+    monkeypatch.setattr(study.report.records, "read_all", lambda *given: iter(found))
     monkeypatch.setattr(study.report, "folder", lambda: tmp_path)
     for model, weights in (("b", "2"), ("c", "4")):
         own = {**measured(model, weights), "dataset": "x", "documents": {"raw": {"dim": 9}}}
