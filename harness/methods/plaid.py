@@ -156,13 +156,13 @@ class Plaid(Method):
         documents = list(torch.from_numpy(docs.flat).split(docs.lengths[docs.lengths > 0].tolist()))
         text = f"PLAID's build of {len(docs)} documents"
         where = f"{text} in {index}"
-        building = bar(text, 1, resources.show, device=resources.device)
-        seeded, device = _seeded(self.build_options["seed"]), resources.device
+        device, seeded = resources.device, _seeded(self.build_options["seed"])
+        building = bar(text, 1, resources.show, device=device)
         with watch.phase("build"), building, seeded, self.products(device), self.pieces(device), _panics(where):
-            _open(index, resources.device).create(
+            _open(index, device).create(
                 documents,
                 start_from_scratch=0,  # keep no second copy of the vectors
-                **({"use_triton_kmeans": False} if resources.device.type == "cuda" else {}),  # a race, pylate PR 155
+                **({"use_triton_kmeans": False} if device.type == "cuda" else {}),  # a race, pylate PR 155
                 **self.build_options,
             )
         centroids = int(json.loads((index / "metadata.json").read_text())["num_partitions"])

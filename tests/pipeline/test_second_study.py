@@ -233,7 +233,7 @@ def test_the_family_of_the_tests_is_the_plans(study, monkeypatch):
 
 
 def test_what_another_machine_measured_is_kept(study, monkeypatch, tmp_path):
-    """Of a model that was trained again (c) nothing stays, of the same weights (b) what is not measured again."""
+    """Model b has the same weights, so its other scores stay. Model c was trained again, so none of its scores stay."""
     old = [f"{dataset}/{model}/none/exact/0" for model in "abc" for dataset in ("npl", "scifact")]
     write_arrays(study.report.ARRAYS, **dict.fromkeys(old, np.ones(2)))
     write_json(study.report.WEIGHTS, {"a": "1", "b": "2", "c": "3"})
@@ -242,20 +242,16 @@ def test_what_another_machine_measured_is_kept(study, monkeypatch, tmp_path):
     ]
     write_text(study.report.GEOMETRY, study.report.pd.DataFrame(lines).to_csv(index=False))
 
-    def measured(model, weights):
-        return {"dataset": "npl", "model": f"m+head={model}", "identity": {"weights": weights}}
-
-    cell = {"method": "exact", "center": "none", "ndcg10": {records.FINAL: 1.0}}
+    cell = {"dataset": "npl", "method": "exact", "center": "none", "ndcg10": {records.FINAL: 1.0}}
     scores = {"per_query": {"queries": ["q"], records.FINAL: [5.0]}}
-    found = [
-        SimpleNamespace(**measured("b", "2"), **cell, **scores),
-        SimpleNamespace(**measured("c", "4"), **cell, **scores),
-    ]
+    found = []
+    for model, weights in (("b", "2"), ("c", "4")):
+        measured = {"model": f"m+head={model}", "identity": {"weights": weights}}
+        found.append(SimpleNamespace(**measured, **cell, **scores))
+        geometry = {**measured, "dataset": "x", "documents": {"raw": {"dim": 9}}}
+        write_json(tmp_path / "geometry" / "x" / f"{model}.json", geometry)
     monkeypatch.setattr(study.report.records, "read_all", lambda *given: iter(found))
     monkeypatch.setattr(study.report, "folder", lambda: tmp_path)
-    for model, weights in (("b", "2"), ("c", "4")):
-        own = {**measured(model, weights), "dataset": "x", "documents": {"raw": {"dim": 9}}}
-        write_json(tmp_path / "geometry" / "x" / f"{model}.json", own)
     study.report.collect()
     kept = {key: values.sum() for key, values in study.report.read_arrays(study.report.ARRAYS).items()}
     assert kept == {**dict.fromkeys(old[:2], 2), old[2]: 5, old[3]: 2, old[4]: 5}
