@@ -1,4 +1,4 @@
-"""PLAID's build and search on a CPU, compared with the same by fast-plaid's own products and pieces of k-means."""
+"""PLAID's build and search on a CPU, compared with the same by fast-plaid's own way of computing."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PHASES = {"encode_documents": "build", "search": "search"}
 
 
 class _AsItIs(Plaid):
-    """PLAID with fast-plaid's own products, and pieces of k-means."""
+    """PLAID with PyTorch's own kernels, and fast-plaid's own pieces of k-means."""
 
-    products = pieces = staticmethod(lambda device: nullcontext())
+    kernels = pieces = staticmethod(lambda device: nullcontext())
 
 
 def plaid(testbed: Testbed, runs: int) -> Iterator[Row]:
-    """A row for the build and one for the search; the peer is the same code with fast-plaid's own products and pieces.
+    """A row for the build and one for the search; the peer is the same code without our kernels and pieces.
 
     The row of the search has NDCG@10 x 100 of both (rows that are the query's own id are not removed), and how many of
     each query's first ten documents are the same. There is no run to warm up: a build takes minutes.
@@ -54,5 +54,5 @@ def plaid(testbed: Testbed, runs: int) -> Iterator[Row]:
         seconds = {name: [result.seconds[phase] for result in results] for name, results in found.items()}
         ours, theirs = (statistics.median(seconds[name]) for name in methods)
         text = f"{title} of {testbed.dataset_name}, {built if title == 'build' else asked}"
-        case = Case("plaid", text, lambda: None, ("fast-plaid", "fast-plaid's own products and k-means"))
+        case = Case("plaid", text, lambda: None, ("fast-plaid", "fast-plaid's own kernels and k-means"))
         yield replace(row(case, ours, theirs, None, seconds["ours"]), found=said.get(title, ""))

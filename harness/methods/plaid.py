@@ -8,8 +8,8 @@ What this file adds to `FastPlaid`, and why:
   takes a seed; all versions seed it as a side effect), so that two builds give the same results;
 - queries are searched in groups of one length: 1.4 pads a group with zero vectors, which probe cells of their own, so
   that a query's result would depend on its batch;
-- on a CPU its products of float16 matrices are computed in float32 (half_products.py), and distances of its k-means in
-  smaller pieces: both are faster;
+- on a CPU its products and norms of float16 matrices are computed in float32 (half_kernels.py), and distances of its
+  k-means in smaller pieces: both are faster;
 - at most ``n_full_scores / 4`` documents come back, however many are asked for: checked before searching;
 - the Rust side panics with a `BaseException`: turned into a sentence.
 
@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.methods import half_products
+from harness.methods import half_kernels
 from harness.methods.method import Method, SearchResult
 from harness.ranking.ranks import Ranking
 from harness.ranking.resources import Resources
@@ -83,7 +83,7 @@ class Plaid(Method):
     end_to_end = True
     shardable = False  # its centroids are those of the whole corpus
     sublinear = True  # it probes a few cells of an index
-    products: Callable[[torch.device], AbstractContextManager[None]] = staticmethod(half_products.in_float32)
+    kernels: Callable[[torch.device], AbstractContextManager[None]] = staticmethod(half_kernels.in_float32)
     pieces: Callable[[torch.device], AbstractContextManager[None]] = staticmethod(_small_pieces)
     finds_nothing = (
         "documents with the same vectors can fill all cells that it probes: remove duplicate or empty documents, set "
@@ -135,7 +135,7 @@ class Plaid(Method):
 
     def _path(self, docs: TokenStore, resources: Resources) -> Path:
         """The folder of an index; clusters depend on the device, and on how it multiplies."""
-        device = {"device": resources.device.type, "products": half_products.kind(resources.device)}
+        device = {"device": resources.device.type, "products": half_kernels.kind(resources.device)}
         identity = {
             "tokens": docs.meta["identity"],
             "fast-plaid": version("fast-plaid"),
@@ -158,7 +158,7 @@ class Plaid(Method):
         where = f"{text} in {index}"
         device, seeded = resources.device, _seeded(self.build_options["seed"])
         building = bar(text, 1, resources.show, device=device)
-        with watch.phase("build"), building, seeded, self.products(device), self.pieces(device), _panics(where):
+        with watch.phase("build"), building, seeded, self.kernels(device), self.pieces(device), _panics(where):
             _open(index, device).create(
                 documents,
                 start_from_scratch=0,  # keep no second copy of the vectors
@@ -176,8 +176,7 @@ class Plaid(Method):
         threads = torch.get_num_threads() if resources.device.type == "cpu" else 1
         chunk = {"batch_size": _CPU_CHUNK} if resources.device.type == "cpu" else {}
         searching = bar("PLAID's search", len(queries), resources.show, "queries", resources.device)
-        products = self.products(resources.device)
-        with searching as progress, products, torch_threads(1 if threads > 1 else None):
+        with searching as progress, self.kernels(resources.device), torch_threads(1 if threads > 1 else None):
             for group in _groups(queries.lengths):
                 found = plaid.search(
                     torch.from_numpy(np.stack([queries[int(query)] for query in group])),

@@ -132,10 +132,10 @@ def test_documents_without_tokens_are_left_out(make_store, corpus, asked, resour
         plaid().search(make_store([text[:0] for text in corpus]), make_store(asked), 10, resources())
 
 
-def test_products_in_float32_change_scores_by_rounding_alone(make_store, corpus, asked, resources, monkeypatch):
+def test_kernels_in_float32_change_scores_by_rounding_alone(make_store, corpus, asked, resources, monkeypatch):
     docs, queries = make_store(corpus), make_store(asked)
     found = plaid().search(docs, queries, 20, resources()).ranking
-    monkeypatch.setattr(Plaid, "products", staticmethod(lambda device: nullcontext()))
-    own = plaid().search(docs, queries, 20, resources()).ranking  # fast-plaid's own products, in the same index
+    monkeypatch.setattr(Plaid, "kernels", staticmethod(lambda device: nullcontext()))
+    own = plaid().search(docs, queries, 20, resources()).ranking  # PyTorch's own kernels, in the same index
     np.testing.assert_allclose(found.scores, own.scores, rtol=2e-3)
     assert (found.rows == own.rows).mean() > 0.95  # near ties may change places

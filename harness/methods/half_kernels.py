@@ -1,16 +1,16 @@
-"""Products of float16 matrices on a CPU, computed in float32: what fast-plaid's build and search spend their time on.
+"""Products and norms of float16 matrices on a CPU, computed in float32: what fast-plaid spends its time on.
 
-fast-plaid keeps everything in float16, on a CPU as on a GPU. A CPU without instructions for float16 multiplies such
-matrices in a plain loop, several times as slowly as float32 (docs/speed.md has the figures). Inside `in_float32`,
-PyTorch's two kernels for it (``aten::mm`` and ``aten::bmm`` of the CPU) are replaced: operands go to float32, the
-product comes back rounded to float16. Both ways add up in float32, so values differ by one rounding at most. On a CPU
+fast-plaid keeps everything in float16, on a CPU as on a GPU. A CPU without instructions for float16 has plain loops for
+it, several times as slow as float32 (docs/speed.md has the figures). Inside `in_float32`, three of PyTorch's kernels of
+the CPU are replaced, ``aten::mm``, ``aten::bmm`` and ``aten::linalg_vector_norm.out``: operands go to float32, the
+result comes back rounded to float16. Both ways add up in float32, so values differ by one rounding at most. On a CPU
 with such instructions (AVX-512 FP16 or AMX FP16), and on a GPU, nothing changes.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
@@ -35,7 +35,9 @@ def _has_float16() -> bool:
 
 @contextmanager
 def in_float32(device: torch.device) -> Iterator[None]:
-    """Inside, all threads of this process multiply float16 matrices in float32, where `kind` says so.
+    """Inside, all threads of this process multiply float16 matrices, and take their norms, in float32.
+
+    Where `kind` says so; nothing changes elsewhere.
 
     Parameters
     ----------
@@ -51,6 +53,7 @@ def in_float32(device: torch.device) -> Iterator[None]:
             warnings.simplefilter("ignore")  # that a kernel is replaced, which is meant
             library.impl("mm", _mm, "CPU")
             library.impl("bmm", _bmm, "CPU")
+            library.impl("linalg_vector_norm.out", _norm, "CPU")
         try:
             yield
         finally:
@@ -67,5 +70,23 @@ def _bmm(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 def _product(adding: Callable[..., torch.Tensor], left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """The product by a kernel that is not replaced; beta=0 ignores what it would add."""
-    wider = torch.float32 if left.dtype == torch.float16 else left.dtype
-    return adding(torch.empty(1, dtype=wider), left.to(wider), right.to(wider), beta=0).to(left.dtype)
+    left_wide, right_wide = _wider(left), _wider(right)
+    return adding(torch.empty(1, dtype=left_wide.dtype), left_wide, right_wide, beta=0).to(left.dtype)
+
+
+def _norm(
+    vectors: torch.Tensor,
+    order: int | float = 2,
+    dim: Sequence[int] | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: torch.dtype | None = None,
+    out: torch.Tensor,
+) -> torch.Tensor:
+    """The norms by the kernel without ``out``, which is not replaced."""
+    found = torch.linalg.vector_norm(_wider(vectors), order, dim, keepdim, dtype=dtype)
+    return out.resize_(found.shape).copy_(found)
+
+
+def _wider(matrix: torch.Tensor) -> torch.Tensor:
+    return matrix.float() if matrix.dtype == torch.float16 else matrix

@@ -1,4 +1,4 @@
-"""Products of float16 in float32: the right values, other kinds as before, and PyTorch's own kernels afterwards."""
+"""Products and norms of float16 in float32: right values, other kinds as before, PyTorch's own kernels afterwards."""
 
 from __future__ import annotations
 
@@ -8,23 +8,30 @@ import numpy as np
 import pytest
 import torch
 
-from harness.methods import half_products
+from harness.methods import half_kernels
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
 def without_float16(monkeypatch):
-    monkeypatch.setattr(half_products, "_has_float16", lambda: False)
+    monkeypatch.setattr(half_kernels, "_has_float16", lambda: False)
 
 
 @pytest.fixture
 def calls(monkeypatch):
     """The kinds of numbers that the kernels of this module were called with."""
     seen = []
-    for name in ("_mm", "_bmm"):
-        kernel = getattr(half_products, name)
-        monkeypatch.setattr(half_products, name, lambda a, b, run=kernel: seen.append(a.dtype) or run(a, b))
+
+    def watched(kernel):
+        def run(first, *others, **options):
+            seen.append(first.dtype)
+            return kernel(first, *others, **options)
+
+        return run
+
+    for name in ("_mm", "_bmm", "_norm"):
+        monkeypatch.setattr(half_kernels, name, watched(getattr(half_kernels, name)))
     return seen
 
 
@@ -37,7 +44,7 @@ def operands(rng, dtype):
 def test_a_product_is_the_exact_one_rounded_to_float16(rng, calls):
     for left, right in operands(rng, torch.float16):
         exact = (left.double() @ right.double()).numpy()
-        with half_products.in_float32(CPU):
+        with half_kernels.in_float32(CPU):
             found = (left @ right).numpy()
         assert found.dtype == np.float16
         rounding = np.spacing(np.abs(exact).astype(np.float16)).astype(float) / 2
@@ -45,18 +52,43 @@ def test_a_product_is_the_exact_one_rounded_to_float16(rng, calls):
     assert calls == [torch.float16] * 2
 
 
+def norms(vectors, **options):
+    """Norms as fast-plaid takes them: by the kernel that writes into a given array."""
+    return torch.linalg.vector_norm(vectors, dim=-1, keepdim=True, out=torch.empty(0, dtype=vectors.dtype), **options)
+
+
+def test_a_norm_is_the_exact_one_rounded_to_float16(rng, calls):
+    vectors = torch.from_numpy(rng.standard_normal((50, 96))).half()
+    exact = np.linalg.norm(vectors.double().numpy(), axis=1, keepdims=True)
+    with half_kernels.in_float32(CPU):
+        found = norms(vectors).numpy()
+    assert found.dtype == np.float16 and found.shape == (50, 1)
+    assert (np.abs(found - exact) <= np.spacing(exact.astype(np.float16)).astype(float) / 2 + 2e-6).all()
+    assert calls == [torch.float16]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("options", [{"ord": 1}, {"ord": float("inf")}, {}])
+def test_norms_of_other_kinds_are_as_before(rng, dtype, options):
+    vectors = torch.from_numpy(rng.standard_normal((50, 96))).to(dtype)
+    expected = norms(vectors, **options)
+    rounding = 1e-3 if dtype == torch.float16 else 0
+    with half_kernels.in_float32(CPU):
+        torch.testing.assert_close(norms(vectors, **options), expected, rtol=rounding, atol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
 def test_other_kinds_of_numbers_are_multiplied_as_before(rng, dtype):
     for left, right in operands(rng, torch.float64):
         left, right = (9 * left).to(dtype), (9 * right).to(dtype)
         expected = left @ right
-        with half_products.in_float32(CPU):
+        with half_kernels.in_float32(CPU):
             assert torch.equal(left @ right, expected)
 
 
 def test_it_holds_in_other_threads(rng, calls):
     ((left, right), _) = operands(rng, torch.float16)
-    with half_products.in_float32(CPU), ThreadPoolExecutor(2) as pool:
+    with half_kernels.in_float32(CPU), ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: left @ right, range(6)))
     assert len(calls) == 6
 
@@ -64,21 +96,21 @@ def test_it_holds_in_other_threads(rng, calls):
 def test_the_kernels_of_pytorch_come_back_even_after_an_error(rng, calls):
     ((left, right), _) = operands(rng, torch.float16)
     before = left @ right
-    with pytest.raises(KeyError), half_products.in_float32(CPU):
+    with pytest.raises(KeyError), half_kernels.in_float32(CPU):
         raise KeyError
     assert torch.equal(left @ right, before) and not calls
 
 
 def test_on_a_gpu_nothing_is_replaced(rng, calls):
     ((left, right), _) = operands(rng, torch.float16)
-    with half_products.in_float32(torch.device("cuda")):
+    with half_kernels.in_float32(torch.device("cuda")):
         left @ right
     assert not calls
 
 
 def test_a_cpu_with_instructions_for_float16_keeps_its_own_kernels(rng, calls, monkeypatch):
-    monkeypatch.setattr(half_products, "_has_float16", lambda: True)
+    monkeypatch.setattr(half_kernels, "_has_float16", lambda: True)
     ((left, right), _) = operands(rng, torch.float16)
-    with half_products.in_float32(CPU):
+    with half_kernels.in_float32(CPU):
         assert left @ right is not None and calls == []
-    assert half_products.kind(CPU) == half_products.kind(torch.device("cuda")) == "float16"
+    assert half_kernels.kind(CPU) == half_kernels.kind(torch.device("cuda")) == "float16"
