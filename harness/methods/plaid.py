@@ -8,8 +8,8 @@ What this file adds to `FastPlaid`, and why:
   takes a seed; all versions seed it as a side effect), so that two builds give the same results;
 - queries are searched in groups of one length: 1.4 pads a group with zero vectors, which probe cells of their own, so
   that a query's result would depend on its batch;
-- on a CPU its products and norms of float16 matrices are computed in float32 (half_kernels.py), and distances of its
-  k-means in smaller pieces: both are faster;
+- on a CPU other kernels compute with its float16 matrices (half_kernels.py), and distances of its k-means come in
+  smaller pieces: both are faster;
 - at most ``n_full_scores / 4`` documents come back, however many are asked for: checked before searching;
 - the Rust side panics with a `BaseException`: turned into a sentence.
 
@@ -83,7 +83,7 @@ class Plaid(Method):
     end_to_end = True
     shardable = False  # its centroids are those of the whole corpus
     sublinear = True  # it probes a few cells of an index
-    kernels: Callable[[torch.device], AbstractContextManager[None]] = staticmethod(half_kernels.in_float32)
+    kernels: Callable[[torch.device], AbstractContextManager[None]] = staticmethod(half_kernels.replaced)
     pieces: Callable[[torch.device], AbstractContextManager[None]] = staticmethod(_small_pieces)
     finds_nothing = (
         "documents with the same vectors can fill all cells that it probes: remove duplicate or empty documents, set "

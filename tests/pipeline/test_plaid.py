@@ -132,7 +132,7 @@ def test_documents_without_tokens_are_left_out(make_store, corpus, asked, resour
         plaid().search(make_store([text[:0] for text in corpus]), make_store(asked), 10, resources())
 
 
-def test_kernels_in_float32_change_scores_by_rounding_alone(make_store, corpus, asked, resources, monkeypatch):
+def test_the_kernels_for_float16_change_scores_by_rounding_alone(make_store, corpus, asked, resources, monkeypatch):
     docs, queries = make_store(corpus), make_store(asked)
     found = plaid().search(docs, queries, 20, resources()).ranking
     monkeypatch.setattr(Plaid, "kernels", staticmethod(lambda device: nullcontext()))

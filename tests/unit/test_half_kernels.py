@@ -1,4 +1,4 @@
-"""Products and norms of float16 in float32: right values, other kinds as before, PyTorch's own kernels afterwards."""
+"""Kernels for float16: right values, other kinds as before, and PyTorch's own kernels afterwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def calls(monkeypatch):
 
         return run
 
-    for name in ("_mm", "_bmm", "_norm"):
+    for name in ("_mm", "_bmm", "_norm", "_argmax"):
         monkeypatch.setattr(half_kernels, name, watched(getattr(half_kernels, name)))
     return seen
 
@@ -44,7 +44,7 @@ def operands(rng, dtype):
 def test_a_product_is_the_exact_one_rounded_to_float16(rng, calls):
     for left, right in operands(rng, torch.float16):
         exact = (left.double() @ right.double()).numpy()
-        with half_kernels.in_float32(CPU):
+        with half_kernels.replaced(CPU):
             found = (left @ right).numpy()
         assert found.dtype == np.float16
         rounding = np.spacing(np.abs(exact).astype(np.float16)).astype(float) / 2
@@ -60,7 +60,7 @@ def norms(vectors, **options):
 def test_a_norm_is_the_exact_one_rounded_to_float16(rng, calls):
     vectors = torch.from_numpy(rng.standard_normal((50, 96))).half()
     exact = np.linalg.norm(vectors.double().numpy(), axis=1, keepdims=True)
-    with half_kernels.in_float32(CPU):
+    with half_kernels.replaced(CPU):
         found = norms(vectors).numpy()
     assert found.dtype == np.float16 and found.shape == (50, 1)
     assert (np.abs(found - exact) <= np.spacing(exact.astype(np.float16)).astype(float) / 2 + 2e-6).all()
@@ -73,8 +73,19 @@ def test_norms_of_other_kinds_are_as_before(rng, dtype, options):
     vectors = torch.from_numpy(rng.standard_normal((50, 96))).to(dtype)
     expected = norms(vectors, **options)
     rounding = 1e-3 if dtype == torch.float16 else 0
-    with half_kernels.in_float32(CPU):
+    with half_kernels.replaced(CPU):
         torch.testing.assert_close(norms(vectors, **options), expected, rtol=rounding, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.int64])
+@pytest.mark.parametrize("options", [{"dim": 1}, {"dim": 0, "keepdim": True}, {"dim": -1}, {}])
+def test_the_place_of_the_largest_is_as_before_and_the_first_of_equal_ones(rng, calls, dtype, options):
+    matrix = torch.from_numpy(rng.integers(0, 6, (40, 70))).to(dtype)
+    expected = torch.argmax(matrix, **options)
+    assert expected.flatten()[0] == np.argmax(matrix.numpy(), options.get("dim")).flatten()[0]
+    with half_kernels.replaced(CPU):
+        assert torch.equal(torch.argmax(matrix, **options), expected)
+    assert calls == [dtype]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
@@ -82,13 +93,13 @@ def test_other_kinds_of_numbers_are_multiplied_as_before(rng, dtype):
     for left, right in operands(rng, torch.float64):
         left, right = (9 * left).to(dtype), (9 * right).to(dtype)
         expected = left @ right
-        with half_kernels.in_float32(CPU):
+        with half_kernels.replaced(CPU):
             assert torch.equal(left @ right, expected)
 
 
 def test_it_holds_in_other_threads(rng, calls):
     ((left, right), _) = operands(rng, torch.float16)
-    with half_kernels.in_float32(CPU), ThreadPoolExecutor(2) as pool:
+    with half_kernels.replaced(CPU), ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: left @ right, range(6)))
     assert len(calls) == 6
 
@@ -96,14 +107,14 @@ def test_it_holds_in_other_threads(rng, calls):
 def test_the_kernels_of_pytorch_come_back_even_after_an_error(rng, calls):
     ((left, right), _) = operands(rng, torch.float16)
     before = left @ right
-    with pytest.raises(KeyError), half_kernels.in_float32(CPU):
+    with pytest.raises(KeyError), half_kernels.replaced(CPU):
         raise KeyError
     assert torch.equal(left @ right, before) and not calls
 
 
 def test_on_a_gpu_nothing_is_replaced(rng, calls):
     ((left, right), _) = operands(rng, torch.float16)
-    with half_kernels.in_float32(torch.device("cuda")):
+    with half_kernels.replaced(torch.device("cuda")):
         left @ right
     assert not calls
 
@@ -111,6 +122,6 @@ def test_on_a_gpu_nothing_is_replaced(rng, calls):
 def test_a_cpu_with_instructions_for_float16_keeps_its_own_kernels(rng, calls, monkeypatch):
     monkeypatch.setattr(half_kernels, "_has_float16", lambda: True)
     ((left, right), _) = operands(rng, torch.float16)
-    with half_kernels.in_float32(CPU):
+    with half_kernels.replaced(CPU):
         assert left @ right is not None and calls == []
     assert half_kernels.kind(CPU) == half_kernels.kind(torch.device("cuda")) == "float16"
