@@ -95,7 +95,7 @@ def scale_table(rows: list[Row]) -> str:
 
 
 def plaid_table(rows: list[Row]) -> str:
-    """Seconds of PLAID with its own products and with those here, and whether the results are the same."""
+    """Seconds of PLAID with its own kernels and k-means and with those here, and whether the results are the same."""
     lines = [
         {
             "step": row.case,
