@@ -115,19 +115,24 @@ def gain(
 
 
 def measured(make: Make) -> tuple[Gain, int]:
-    """A gain over as many training runs as were measured, the first ones; how many these are.
+    """A gain over the training runs that were measured; how many these are.
 
     Raises
     ------
     Missing
-        If not even the first was.
+        If none was: what the first one lacks.
     """
-    for count in range(len(RUNS), 1, -1):
-        try:
-            return make(RUNS[:count]), count
-        except Missing:
-            continue
-    return make(RUNS[:1]), 1
+    runs = [run for run in RUNS if _has(make, run)]
+    return make(runs or RUNS[:1]), len(runs)
+
+
+def _has(make: Make, run: int) -> bool:
+    """Whether all that a gain needs was measured in a training run."""
+    try:
+        make([run])
+    except Missing:
+        return False
+    return True
 
 
 def tested(found: Gain) -> Comparison:
@@ -192,11 +197,15 @@ def _cells(arrays: Arrays) -> Iterator[tuple[str, str, int, Sequence[str]]]:
 def _measured_on(
     arrays: Arrays, capacity: str, domain: str, objective: str, recipe: str, method: str, depth: int, against: str
 ) -> Sequence[str]:
-    """Where the first run of an arm and what it is compared with were measured, if that is no group of the plan."""
-    arm = Arm(capacity, domain, objective, RUNS[0])
-    names = (arm.name, UNTRAINED if against == UNTRAINED else arm.control.name)
-    cell = f"{recipe}/{method}/{depth}"
-    found = tuple(one for one in DATASETS if all(f"{one}/{name}/{cell}" in arrays for name in names))
+    """Where all runs that were begun, and their peers, were measured, if these sets are no group of the plan."""
+    on = []
+    for run in RUNS:
+        arm = Arm(capacity, domain, objective, run)
+        names = (arm.name, UNTRAINED if against == UNTRAINED else arm.control.name)
+        keys = [f"{{}}/{name}/{recipe}/{method}/{depth}" for name in names]
+        on.append([one for one in DATASETS if all(key.format(one) in arrays for key in keys)])
+    begun = [{*sets} for sets in on if sets] or [set()]
+    found = tuple(one for one in DATASETS if one in set.intersection(*begun))
     return () if {*found} in map(set, (DATASETS, SMALL_SETS, IN_DOMAIN, PLAID_SETS, TRANSFER_SETS)) else found
 
 

@@ -66,14 +66,6 @@ def geometry(arm: Arm | None, dataset: str) -> list[str]:
     return [f"{dataset}: the geometry of {_name(arm)} failed"] if cli.main(["geometry", *words]) else []
 
 
-def plaid(arm: Arm | None, dataset: str) -> list[str]:
-    """Measure PLAID itself on an arm; None: the untrained model. What failed, in sentences."""
-    scratch = runs() / "scratch" / f"plaid-{dataset}-{_name(arm)}"
-    failures = _measured(_name(arm), [f"dataset={dataset}"], [["method=plaid"]], records(), scratch)
-    _clear(scratch)
-    return failures
-
-
 def on_left_out(name: str) -> list[str]:
     """Measure a model on the sources that choose; what failed, in sentences."""
     failures, scratch = [], runs() / "scratch" / name
@@ -82,7 +74,7 @@ def on_left_out(name: str) -> list[str]:
         path = loading.folder({"name": source, "path": None}, options.data_dir, Path(options.cache_dir).expanduser())
         words = ["dataset=local", f"dataset.path={path}", "dataset.split=train"]
         failures += _measured(name, words, [["method=exact"], [*_MUVERA, CARD]], runs() / "choice", scratch)
-    _clear(scratch)
+    _clear(scratch, None)
     return failures
 
 
@@ -92,6 +84,8 @@ def _cells(arm: Arm | None, dataset: str) -> Iterator[list[str]]:
     for center in RECIPES:
         yield [*_MUVERA, f"center={center}"]
     whole, transfers = datasets_of(arm) == DATASETS, dataset in TRANSFER_SETS
+    if whole and dataset in PLAID_SETS and (arm is None or arm.objective != "ste_smve"):
+        yield ["method=plaid"]
     if whole and (transfers or arm is None or arm.objective != "ste_muvera"):
         yield _SMVE
     if whole and transfers:
@@ -139,7 +133,7 @@ def _shares(arm: Arm | None) -> bool:
     return arm is not None and arm.capacity != TOP
 
 
-def _clear(scratch: Path, arm: Arm | None = None) -> None:
+def _clear(scratch: Path, arm: Arm | None) -> None:
     """Delete what is used for one model alone: of an arm that shares its scratch, all but the vectors below its cut."""
     if not _shares(arm):
         shutil.rmtree(scratch, ignore_errors=True)

@@ -166,11 +166,11 @@ def means(arrays: dict[str, np.ndarray]) -> pd.DataFrame:
 
 
 def alone(gains: pd.DataFrame) -> pd.DataFrame:
-    """The exploratory gains of exact MaxSim and of first stages alone; each is the one over the most data sets."""
+    """The exploratory gains of exact MaxSim and of first stages alone; each over the most runs, then sets."""
     found = gains[gains["Measured"].isin(["exact", "muvera", "smve", "binary", "plaid"]) & (gains["rk"] == 0)]
     cell = ["Capacity", "Domain", "Trained", "Against", "Measured", "Center"]
-    most = found.loc[found.groupby(cell, sort=False)["Sets"].idxmax()]
-    return most.drop(columns="rk").astype(str)
+    ordered = found.sort_values(["Runs", "Sets"], key=pd.to_numeric, ascending=False, kind="stable")
+    return ordered.drop_duplicates(cell).sort_index().drop(columns="rk").astype(str)
 
 
 def write() -> None:

@@ -4,12 +4,11 @@
     python studies/ste2/study.py train [CAPACITY ...]     every arm, with the rate that was chosen
     python studies/ste2/study.py evaluate [CAPACITY ...] [DATASET ...]
                                                           every cell of the untrained model and of the trained arms
-    python studies/ste2/study.py plaid [DATASET ...]      PLAID itself, untrained and of the arms that change most
     python studies/ste2/study.py collect                  records to scores.npz, geometries to geometry.csv, heads
     python studies/ste2/study.py report                   scores.npz to comparisons.csv, means.csv and tables
 
 Every command goes on where it was stopped; a capacity is head, adapter, layers:1, layers:4 or layers:12, and without
-one all are taken. The first four take options of the harness, too, such as device=cuda and threads=2, and workers=N: N
+one all are taken. The first three take options of the harness, too, such as device=cuda and threads=2, and workers=N: N
 processes at once. It needs HARNESS_DATA and HARNESS_MODELS; trained models and records lie in HARNESS_CACHE/ste2.
 """
 
@@ -42,7 +41,7 @@ from arms import (  # beside this file, as are shared, measure, report and rule
     runs,
     training,
 )
-from measure import DATASETS, PLAID_SETS, UNTRAINED, datasets_of, evaluate, group_of, on_left_out, plaid, suffix
+from measure import DATASETS, UNTRAINED, datasets_of, evaluate, group_of, on_left_out, suffix
 from rule import Measured
 from rule import choose as best
 from safetensors.torch import load_file, save
@@ -109,13 +108,6 @@ def evaluate_all(group: Sequence[Arm | None], dataset: str) -> list[str]:
     return [failure for arm in group for failure in evaluate(arm, dataset)]
 
 
-def measure_plaid(datasets: Sequence[str]) -> list[Task]:
-    """PLAID on the untrained model and on the arms that change most."""
-    changed = [arm for arm in arms([TOP]) if arm.domain == "out" and arm.objective != "ste_smve"]
-    sets = [dataset for dataset in PLAID_SETS if dataset in datasets]
-    return [partial(plaid, arm, dataset) for arm in (None, *changed) for dataset in sets]
-
-
 def done(tasks: Iterable[Task], workers: int, options: Sequence[str]) -> list[str]:
     """Do all tasks, in as many processes; what failed, in sentences."""
     if workers == 1:
@@ -165,7 +157,6 @@ def main() -> int:
         "choose": {*CAPACITIES},
         "train": {*CAPACITIES},
         "evaluate": {*CAPACITIES, *DATASETS},
-        "plaid": {*PLAID_SETS},
         "collect": set(),
         "report": set(),
     }
@@ -181,7 +172,6 @@ def main() -> int:
         "choose": lambda: choose(capacities),
         "train": lambda: train(capacities),
         "evaluate": lambda: measure(capacities, datasets),
-        "plaid": lambda: measure_plaid(datasets),
     }
     tasks = tasks_of[command]()
     if workers > 1:

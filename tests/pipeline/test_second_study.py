@@ -68,6 +68,8 @@ def test_the_cells_of_an_arm_compose(study):
     for dataset, count in (("scifact", 4), ("cranfield", 10)):
         cells = [compose.composed([*study.measure.MODEL, *words]) for words in study.measure._cells(arm, dataset)]
         assert len(cells) == count and {"corpus", "shrunk"} <= {cell.center.name for cell in cells}
+    untrained = [*study.measure._cells(None, "scifact")]
+    assert ["method=plaid"] in untrained and ["method=plaid"] not in [*study.measure._cells(arm, "scifact")]
     assert study.measure.datasets_of(arm) == study.measure.datasets_of(None) == study.measure.DATASETS
     assert study.measure.datasets_of(replace(arm, domain="in")) == ("nq-open-gold", "scifact")
 
@@ -188,6 +190,22 @@ def test_sets_that_are_no_group_of_the_plan_are_compared_too(study):
     table = study.report.means(some).set_index(["Model", "Method"])
     assert table.loc[("head-out-ste_muvera-0", "muvera"), "npl"].isna().all()
     assert table.loc[("head-out-ste_muvera-0", "muvera"), "Mean"].isna().all()
+
+
+def test_runs_that_were_measured_count_whichever_they_are(study):
+    """The first run lacks a data set: its gain is over the others, that of all sets over the other run."""
+    arrays = made_up(study, ("head",), (0, 2), {("ste_muvera", "muvera"): 0.03})
+    some = {key: values for key, values in arrays.items() if not key.startswith("npl/head-out-contrastive-0")}
+    others = study.comparisons.exploratory(some)
+    cell = (others["Trained"] == "ste_muvera") & (others["Measured"] == "muvera") & (others["rk"] == 0)
+    found = others[cell & (others["Against"] == "contrastive") & (others["Center"] == "corpus")]
+    assert {(8, "1"), (7, "2")} <= set(zip(found["Sets"], found["Runs"], strict=True))
+    shown = study.report.alone(others)
+    line = shown[(shown["Trained"] == "ste_muvera") & (shown["Measured"] == "muvera") & (shown["Center"] == "corpus")]
+    assert set(zip(line["Against"], line["Sets"], line["Runs"], strict=True)) == {
+        ("contrastive", "7", "2"),
+        ("untrained", "8", "2"),
+    }
 
 
 def test_a_methods_name_says_how_it_differs_from_the_studys_own(study):
