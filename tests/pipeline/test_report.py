@@ -407,16 +407,14 @@ def test_folders_are_named_by_their_paths():
 def test_trained_heads_are_named_by_their_folders_and_records_by_theirs():
     results = entries.ROOT / "results" / "ste"
     found = [
-        one
-        for one in records.read_all(results, ["cranfield"])
-        if one.method == "muvera" and one.center.startswith("own")
+        one for one in records.read_all(results, ["cranfield"]) if one.method == "muvera" and one.center == "corpus"
     ]
     lines = Commands(found, "cranfield", ["cranfield"], results)
     said = [lines.of_cell(Row(one.model, one.center, one.method), "cranfield") for one in found]
-    assert len(set(said)) == 3 and all(line.endswith(" results_dir=results/ste") for line in said)
+    assert len(set(said)) == 4 and all(line.endswith(" results_dir=results/ste") for line in said)
     for one, line in zip(found, said, strict=True):
         options = composed(line).model
-        assert options.head.endswith("_s0/head.safetensors") and names.variant("model", dict(options)) == one.model
+        assert options.head.endswith("_s0.safetensors") and names.variant("model", dict(options)) == one.model
     elsewhere = Commands(found, "cranfield", ["cranfield"], Path("/elsewhere")).of_cell(
         Row("x", "own", "muvera"), "cisi"
     )
