@@ -198,14 +198,10 @@ def _measured_on(
     arrays: Arrays, capacity: str, domain: str, objective: str, recipe: str, method: str, depth: int, against: str
 ) -> Sequence[str]:
     """Where all runs that were begun, and their peers, were measured, if these sets are no group of the plan."""
-    on = []
-    for run in RUNS:
-        arm = Arm(capacity, domain, objective, run)
-        names = (arm.name, UNTRAINED if against == UNTRAINED else arm.control.name)
-        keys = [f"{{}}/{name}/{recipe}/{method}/{depth}" for name in names]
-        on.append([one for one in DATASETS if all(key.format(one) in arrays for key in keys)])
-    begun = [{*sets} for sets in on if sets] or [set()]
-    found = tuple(one for one in DATASETS if one in set.intersection(*begun))
+    make = partial(gain, arrays, capacity, domain, objective, recipe, method, depth=depth, against=against)
+    on = [{one for one in DATASETS if _has(partial(make, (one,)), run)} for run in RUNS]
+    begun = [sets for sets in on if sets]
+    found = tuple(one for one in DATASETS if begun and all(one in sets for sets in begun))
     return () if {*found} in map(set, (DATASETS, SMALL_SETS, IN_DOMAIN, PLAID_SETS, TRANSFER_SETS)) else found
 
 
