@@ -102,6 +102,7 @@ def _identity(config: Options, checkpoint: Checkpoint, data: TrainingData) -> di
     model = {name: config["model"].get(name) for name in options}
     not_training = ("output", "save_model", "save_every", "log_every", "validate_every")
     objective = {name: value for name, value in config["objective"].items() if (name, value) != ("query_tokens", "all")}
+    trained = {name: value for name, value in config["train"].items() if (name, value) != ("dropout", True)}
     return {
         "weights": checkpoint.sha256,
         "model": {"name": config["model"]["name"], **model},
@@ -109,7 +110,7 @@ def _identity(config: Options, checkpoint: Checkpoint, data: TrainingData) -> di
         "train_data": config["train_data"]["name"],
         "objective": objective,
         "alpha": alpha(config),
-        "train": {name: value for name, value in config["train"].items() if name not in not_training},
+        "train": {name: value for name, value in trained.items() if name not in not_training},
     }
 
 

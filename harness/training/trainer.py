@@ -6,6 +6,8 @@ import json
 import logging
 from typing import Any
 
+from torch import nn
+
 from harness.models import adapter, heads
 from harness.models.layers import LastLayers
 from harness.ranking.resources import Resources
@@ -53,6 +55,8 @@ class TrainingRun:
         self.options, self.folder, self.show, self.steps = config["train"], folder, config["progress"], 0
         query_length, trainable = config["model"]["query_length"], self.options["trainable"]
         self.model, last = _trainable(encoder.pylate(query_length), trainable, self.options["seed"])
+        if not self.options["dropout"]:
+            _turn_off_dropout(self.model)
         self.means, self.loss = _loss(config, self.model, last)
         self.encoding: Encoding
         if last:
@@ -172,6 +176,16 @@ def _trainable(model: Any, what: str, seed: int) -> tuple[Any, LastLayers | None
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in trained)
     return model, last
+
+
+def _turn_off_dropout(model: nn.Module) -> None:
+    """Set all probabilities of dropout to 0. A transformer has modules of dropout, or numbers (``attention_dropout``)."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if name.endswith("dropout") and isinstance(value, float):
+                setattr(module, name, 0.0)
 
 
 def _loss(config: Options, model: Any, last: LastLayers | None) -> tuple[TokenMeans, STEContrastive]:

@@ -91,6 +91,7 @@ def training(arm: Arm, rate: float, left_out: Sequence[str]) -> list[str]:
         f"objective={arm.objective}",
         *(projection if arm.objective != CONTROL else []),
         f"train.trainable={arm.capacity}",
+        "train.dropout=false",
         f"train.learning_rate={rate}",
         f"train.seed={arm.run}",
         f"train.max_steps={STEPS}",
