@@ -113,7 +113,7 @@ RULES: dict[str, Kind] = {
     **dict.fromkeys(("memory_mb", "geometry.documents", "geometry.queries"), COUNT),
     **dict.fromkeys(("batch_tokens", "threads"), _or_null(COUNT)),
     **dict.fromkeys(("overwrite", "save_runs", "progress", "strict", "agreement"), SWITCH),
-    **dict.fromkeys(("significance", "cost", "per_query", "delete", "train.save_model"), SWITCH),
+    **dict.fromkeys(("significance", "cost", "per_query", "delete", "train.save_model", "train.dropout"), SWITCH),
     "cache_dir": (bool, "a folder"),
     "older": (lambda found: found is None or _number(found, 0), "a number of days from 0 up, or null"),
     "output": (lambda found: found is None or (bool(found) and _is_path(found)), "a file, or null"),

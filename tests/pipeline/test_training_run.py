@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import WORDS, write_dataset
+from tiny import WORDS, with_dropout, write_dataset
 
 from harness.cli import main
 from harness.config import entries
@@ -312,6 +312,23 @@ def test_a_trained_head_is_trained_on(runs, words, tmp_path):
     assert not same(tmp_path / "more", runs["ste_smve"])
 
 
+def test_dropout_can_be_left_out(runs, words, lateon_like, tmp_path, capsys):
+    """The tiny model has none: a copy of it with dropout, trained without, comes out the same."""
+    path = with_dropout(lateon_like, tmp_path / "model")
+    other = [word for word in words if not word.startswith("model.path")]
+    more = [f"model.path={path}", "objective=ste_muvera", "train.trainable=layers:1"]
+    assert command(other, tmp_path / "with", *more) == 0
+    assert "train.dropout=false takes about half" in capsys.readouterr().err
+    assert command(other, tmp_path / "without", *more, "train.dropout=false") == 0
+    assert "dropout" not in capsys.readouterr().err
+    wanted, found, dropped = (
+        load_file(run / "head.safetensors")
+        for run in (runs["ste_muvera layers"], *map(tmp_path.joinpath, ("without", "with")))
+    )
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    assert not all(torch.equal(dropped[name], value) for name, value in wanted.items())
+
+
 def test_a_sweep_has_a_folder_for_each(words, tmp_path, capsys):
     """Without train.output: in the cache, named by what the run depends on."""
     elsewhere = [word for word in words if not word.startswith("cache_dir")]
@@ -345,6 +362,7 @@ FAILING = {
     "train.trainable=layers:3": "layers:3 are more layers than the 2 of this model",
     "alpha=1.5": "alpha=1.5: expected a number from 0 to 1",
     "objective=contrastive alpha=0.5": "alpha=0.5: expected 0 with objective=contrastive",
+    "train.dropout=0.1": "train.dropout=0.1: expected true or false",
     "train.trainable=heads": "train.trainable=heads: expected head, adapter, layers:N or all.",
     "model.head=/nowhere.safetensors": "the head /nowhere.safetensors does not exist",
 }

@@ -1,8 +1,9 @@
-"""Tiny inputs: words, unit vectors, data sets."""
+"""Tiny inputs: words, unit vectors, data sets, checkpoints."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -38,4 +39,20 @@ def write_dataset(
         some = next(iter(docs))
         lines = ["query-id\tcorpus-id\tscore", *(f"{query}\t{some}\t1" for query in train)]
         (folder / "qrels" / "train.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def with_dropout(checkpoint: Path, folder: Path) -> Path:
+    """A copy of a BERT or ModernBERT checkpoint whose training drops half of everything."""
+    config = json.loads((shutil.copytree(checkpoint, folder) / "config.json").read_text())
+    names = (
+        "attention_dropout",
+        "mlp_dropout",
+        "embedding_dropout",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+    )
+    changed = {name: 0.5 for name in names if name in config}
+    assert len(changed) in (2, 3)
+    (folder / "config.json").write_text(json.dumps({**config, **changed}))
     return folder

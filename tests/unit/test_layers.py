@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tiny import WORDS
+from tiny import WORDS, with_dropout
 
 from harness.config import entries
 from harness.models import adapter, heads
@@ -21,7 +21,7 @@ from harness.training.cached import CachedTexts, LayersCollator
 from harness.training.codes import MuveraCodes
 from harness.training.loss import STEContrastive, TokenMeans
 from harness.training.queries import MASK, CodesMask
-from harness.training.trainer import _trainable
+from harness.training.trainer import _trainable, _turn_off_dropout
 from harness.vectors.encode import Encoder
 from harness.vectors.forward import looked_at, vectors
 
@@ -167,6 +167,20 @@ def test_steps_on_cached_outputs_are_those_through_the_whole_model(path, tmp_pat
         if "key.bias" not in name:  # its gradient is 0 but for rounding, as a softmax does not see it
             assert off.max() < 1e-5 if exact else off.mean() < 0.05 * step.mean(), name
     torch.testing.assert_close(mean, wanted_mean, atol=2e-3, rtol=0)
+
+
+def test_a_model_without_dropout_is_in_training_what_it_is_in_use(path, tmp_path):
+    model = load(with_dropout(path, tmp_path / "dropout"))
+    features = model.tokenize(list(TEXTS.values()), is_query=False)
+
+    def given():
+        return model(dict(features))["token_embeddings"].detach()
+
+    wanted = given()
+    model.train()
+    assert not torch.allclose(given(), wanted, atol=0.01) and not torch.equal(given(), given())
+    _turn_off_dropout(model)
+    torch.testing.assert_close(given(), wanted, atol=1e-6, rtol=1e-5)
 
 
 @SIDES
