@@ -56,14 +56,15 @@ class LastLayers:
         self._above.embeddings = _Given()
 
     def below(self, features: dict[str, torch.Tensor]) -> Float[torch.Tensor, "texts length hidden"]:
-        """The output of the layer below the cut, for tokenized texts."""
-        reached: list[torch.Tensor] = []
-        hook = self._first.register_forward_pre_hook(lambda _, inputs: reached.append(inputs[0]))
+        """The output of the layer below the cut, for tokenized texts; the layers above are not computed."""
+        hook = self._first.register_forward_pre_hook(_stop)
         try:
             self._whole(input_ids=features["input_ids"], attention_mask=features["attention_mask"])
+        except _ReachedCut as reached:
+            return reached.hidden
         finally:
             hook.remove()
-        return reached[0]
+        raise AssertionError("the transformer did not pass its own layers")
 
     def above(self, features: dict[str, torch.Tensor]) -> Float[torch.Tensor, "texts length hidden"]:
         """The transformer's output, from `HIDDEN` and ``attention_mask``; zeros behind the longest text of a group.
@@ -125,6 +126,19 @@ def _copied(module: nn.Module, place: str, layers: nn.ModuleList) -> Any:
     made._modules = dict(module._modules)
     made._modules[name] = _copied(module.get_submodule(name), rest, layers) if rest else layers
     return made
+
+
+class _ReachedCut(Exception):
+    """The forward pass has reached the cut, with these vectors."""
+
+    def __init__(self, hidden: torch.Tensor) -> None:
+        super().__init__()
+        self.hidden = hidden
+
+
+def _stop(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """End the forward pass in front of a layer."""
+    raise _ReachedCut(inputs[0])
 
 
 class _Given(nn.Module):
