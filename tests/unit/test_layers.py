@@ -80,6 +80,16 @@ def test_the_layers_below_and_above_the_cut_are_the_transformer(path, expansion,
     torch.testing.assert_close(found, whole, atol=1e-6, rtol=1e-5)
 
 
+def test_layers_above_the_cut_are_not_computed_for_those_below(path):
+    model = load(path)
+    last = LastLayers(model, 1)
+    last._first.register_forward_hook(lambda *_: pytest.fail("the layer above the cut was computed"))
+    for _ in range(2):  # the first call leaves nothing behind
+        assert last.below(model.tokenize(list(TEXTS.values()), is_query=False)).shape[-1] == 32
+    with pytest.raises(pytest.fail.Exception, match="was computed"):
+        model[0](model.tokenize(["wing"], is_query=False))
+
+
 @pytest.mark.parametrize("is_query", [True, False])
 def test_texts_of_other_lengths_stand_where_they_stood(path, is_query, rng):
     """Texts of about the same length go through together, without the padding of the longest; in the order given."""
