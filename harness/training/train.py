@@ -101,8 +101,9 @@ def _identity(config: Options, checkpoint: Checkpoint, data: TrainingData) -> di
     options = ("document_length", "query_length", "query_expansion", "dtype", "attention", "seed")
     model = {name: config["model"].get(name) for name in options}
     not_training = ("output", "save_model", "save_every", "log_every", "validate_every")
-    objective = {name: value for name, value in config["objective"].items() if (name, value) != ("query_tokens", "all")}
-    trained = {name: value for name, value in config["train"].items() if (name, value) != ("dropout", True)}
+    later = (("query_tokens", "all"), ("dropout", True))
+    objective = {name: value for name, value in config["objective"].items() if (name, value) not in later}
+    trained = {name: value for name, value in config["train"].items() if (name, value) not in later}
     return {
         "weights": checkpoint.sha256,
         "model": {"name": config["model"]["name"], **model},
