@@ -62,8 +62,9 @@ def geometry(arm: Arm | None, dataset: str) -> list[str]:
     measured = list(records().glob(f"geometry/{dataset}/*{suffix(_name(arm))}.json"))
     if datasets_of(arm) != DATASETS or dataset not in PLAID_SETS or measured:
         return []
-    words = [*_base(_name(arm), _scratch(arm, dataset)), f"dataset={dataset}", f"results_dir={records()}", CARD]
-    words.append("method=muvera")  # without it, SMVE is measured too, which takes a minute and is in no table
+    # without method=muvera, SMVE is measured too, which takes a minute and is in no table
+    base = _base(_name(arm), _scratch(arm, dataset))
+    words = [*base, f"dataset={dataset}", f"results_dir={records()}", CARD, "method=muvera"]
     return [f"{dataset}: the geometry of {_name(arm)} failed"] if cli.main(["geometry", *words]) else []
 
 
