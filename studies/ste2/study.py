@@ -109,9 +109,9 @@ def evaluate_all(group: Sequence[Arm | None], dataset: str) -> list[str]:
 
 
 def done(tasks: Iterable[Task], workers: int, options: Sequence[str]) -> list[str]:
-    """Do all tasks, in as many processes; what failed, in sentences."""
+    """Do all tasks, in as many processes, with options of the harness; what failed, in sentences."""
+    shared.take(options)  # here too, if others do the tasks: what comes after reads where they wrote
     if workers == 1:
-        shared.take(options)
         return [failure for task in tasks for failure in task()]
     spawn = multiprocessing.get_context("spawn")  # a process that uses a GPU cannot be forked
     with ProcessPoolExecutor(workers, spawn, shared.take, (options,)) as pool:
@@ -174,8 +174,6 @@ def main() -> int:
         "evaluate": lambda: measure(capacities, datasets),
     }
     tasks = tasks_of[command]()
-    if workers > 1:
-        shared.take(options)  # what comes after the tasks reads where they wrote
     failures = done(tasks, workers, options)
     sys.stderr.write("".join(f"{failure}\n" for failure in failures))
     if command == "choose" and not failures:
