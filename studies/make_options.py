@@ -24,7 +24,7 @@ group's name in front: `method.keep=16`, `model.dtype=bfloat16`. An option that 
 EXAMPLES = {
     "model": "lateon",
     "dataset": "scifact",
-    "center": "own",
+    "center": "shrunk",
     "objective": "ste_muvera",
     "train_data": "permissive",
 }

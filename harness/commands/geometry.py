@@ -68,7 +68,8 @@ COMMAND = Command(
     name="geometry",
     words="[-m] [OPTION=VALUE ...]",
     about="""Measure how token vectors lie, what the projections of MUVERA and SMVE see of them, and how well each
-    first stage follows MaxSim. Without `method` or `center` it measures both methods under all centerings.""",
+    first stage follows MaxSim. Without `method` or `center` it measures both methods under all centerings
+    that subtract one vector from all texts of a side.""",
     reads=(
         *("model", *VECTORS, "suite", "dataset", "center", "method", "experiment", "geometry.", "overwrite"),
         *("device", "threads", "batch_tokens", "memory_mb", "progress", "shard"),

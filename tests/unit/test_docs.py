@@ -20,9 +20,9 @@ from harness.methods import registry
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("*.md")])
-PAGES += [ROOT / "results" / "ste" / "README.md", ROOT / "harness" / "models" / "shipped" / "README.md"]
-PLACEHOLDER = re.compile(r"[A-Z]+(\.json)?|\.\.\.")
-"""A word, or the value of one, that stands for something else: ``RECORD.json``, ``model.head=HEAD``, ``...``."""
+PAGES += [*sorted((ROOT / "results").glob("*/README.md")), ROOT / "harness" / "models" / "shipped" / "README.md"]
+PLACEHOLDER = re.compile(r"[A-Z]+(\.json)?|\.\.\.|.*\|.*")
+"""A word, or the value of one, that stands for something else: ``RECORD.json``, ``head=HEAD``, ``...``, ``a|b``."""
 
 
 def name_of(path: Path) -> str:
@@ -30,10 +30,11 @@ def name_of(path: Path) -> str:
 
 
 def commands_of(path: Path) -> list[str]:
-    """What a page says after `python -m harness`, in lines of code and between backticks."""
+    """What a page says after `python -m harness`, in lines of code and between backticks; there also as `run x=y`."""
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     found = re.findall(r"^ {4,}(?:run: )?python -m harness (.*)$", text, re.M)
     found += re.findall(r"`python -m harness ([^`]*)`", text.replace("\n", " "))
+    found += re.findall(rf"`((?:{'|'.join(COMMANDS)}) [^`]*=[^`]*)`", text.replace("\n", " "))
     return [re.sub(r"\s+#.*", "", line).strip() for line in found]
 
 
@@ -107,6 +108,15 @@ def test_links_lead_somewhere(path):
             linked = path.parent / target if target else path
             assert linked.exists(), link
             assert not anchor or anchor in anchors(linked), link
+
+
+def test_the_sample_of_tests_is_what_is_printed():
+    printed = (ROOT / "results" / "tables" / "beir3_tests.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    begins, ends = page.index("Lines of what `significance=true`"), page.index("## Measures")
+    sample = [line.strip() for line in page[begins:ends].splitlines() if line.startswith("    ")]
+    lines = [line.removesuffix("...").strip() for line in sample]
+    assert len(lines) >= 8 and all(f"\n{line}" in printed for line in lines), lines
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
