@@ -18,6 +18,8 @@ from harness.system.progress import bar, on_terminal
 
 _RATIO = 100
 """A zip may unpack to at most this many times its size. Texts stay far below it, zip bombs are far above it."""
+PARTIAL = ".part"
+"""The ending of a file or folder that is not complete."""
 URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 
 
@@ -60,7 +62,7 @@ def download(name: str, md5: str, target: Path, show: bool) -> Path:
     archive = target / f"{name}.zip"
     try:
         if not archive.exists():
-            partial = archive.with_suffix(".part")
+            partial = archive.with_suffix(PARTIAL)
             partial.unlink(missing_ok=True)
             with contextlib.ExitStack() as stack:
                 if not on_terminal(show):  # beir shows a progress bar, asked or not
@@ -69,7 +71,7 @@ def download(name: str, md5: str, target: Path, show: bool) -> Path:
                 util.download_url(URL.format(name=name), str(partial))
             partial.rename(archive)
     except Exception as error:  # anything that requests, urllib or the disk raise
-        archive.with_suffix(".part").unlink(missing_ok=True)
+        archive.with_suffix(PARTIAL).unlink(missing_ok=True)
         raise Absent(
             f"cannot download data set '{name}' ({type(error).__name__}): go online, or set data_dir (or HARNESS_DATA) "
             f"to a folder with {name}/, as the zip has it."
@@ -92,7 +94,7 @@ def unpack(archive: Path, md5: str, target: Path, show: bool = False) -> Path:
             f"{archive.name} has MD5 {found}, expected {md5}: the download was damaged or the file has changed; it was "
             "removed, run again to download it again."
         )
-    partial = target.with_name(target.name + ".part")
+    partial = target.with_name(target.name + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with zipfile.ZipFile(archive) as file:

@@ -8,7 +8,8 @@ from typing import Any
 from harness.data import docstrings
 from harness.data.beir import files, read_folder
 from harness.data.dataset import Dataset
-from harness.data.download import Absent, download, refuse_path
+from harness.data.download import PARTIAL, Absent, download, refuse_path
+from harness.system import locks
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 from harness.system.progress import bar
@@ -83,7 +84,10 @@ def folder(options: dict[str, Any], data_dir: str | None, cache: Path, show: boo
     if found := local(options, data_dir, cache):
         return found
     archive, *inside = _place(options).parts
-    return download(archive, options["md5"], cache / "beir", show).joinpath(*inside)
+    with locks.held(locks.of(cache / "beir" / f"{archive}.zip")):
+        if found := local(options, data_dir, cache):  # another process had the lock, and has it unpacked
+            return found
+        return download(archive, options["md5"], cache / "beir", show).joinpath(*inside)
 
 
 def local(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path | None:
@@ -99,7 +103,8 @@ def local(options: dict[str, Any], data_dir: str | None, cache: Path) -> Path | 
     name, place = options["name"], _place(options)
     roots = [user_path(data_dir)] if data_dir else []
     for root in [*roots, cache / "beir"]:
-        for candidate in [root / place, *sorted(root.glob(f"*/{place}"))]:
+        inside = [path for path in sorted(root.glob(f"*/{place}")) if path.relative_to(root).parts[0][-5:] != PARTIAL]
+        for candidate in [root / place, *inside]:
             if candidate.is_dir():
                 return candidate
     if options.get("md5"):

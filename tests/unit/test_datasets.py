@@ -7,7 +7,9 @@ import gzip
 import hashlib
 import http.server
 import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tiny import write_dataset
@@ -200,6 +202,30 @@ def test_found_under_data_dir_with_and_without_groups(tmp_path):
         assert (
             loading.folder({"name": "x"}, str(tmp_path / where.parts[len(tmp_path.parts)]), tmp_path / "cache") == where
         )
+
+
+def test_a_folder_that_is_being_unpacked_is_no_data_set(tmp_path):
+    options = {"name": "x", "md5": "0" * 32}
+    write_dataset(tmp_path / "cache" / "beir" / "x.part" / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    assert loading.local(options, None, tmp_path / "cache") is None
+    write_dataset(tmp_path / "cache" / "beir" / "x", DOCS, {"q": "two"}, {"q": {"b": 1}})
+    assert loading.local(options, None, tmp_path / "cache") == tmp_path / "cache" / "beir" / "x"
+
+
+def test_one_process_downloads_and_the_others_wait(tmp_path, monkeypatch):
+    target, begun = tmp_path / "beir" / "x", []
+
+    def slow(name, md5, root, show):
+        begun.append(name)
+        time.sleep(0.2)
+        write_dataset(target, DOCS, {"q": "two"}, {"q": {"b": 1}})
+        return root / name
+
+    monkeypatch.setattr(loading, "download", slow)
+    with ThreadPoolExecutor(3) as pool:
+        options = {"name": "x", "md5": "0" * 32}
+        found = [pool.submit(loading.folder, options, None, tmp_path) for _ in range(3)]
+        assert {one.result() for one in found} == {target} and begun == ["x"]
 
 
 def test_wrong_counts_are_refused(tmp_path):
