@@ -25,8 +25,8 @@ def of(docs: TokenStore, shard: Shard) -> Float[np.ndarray, " dim"]:
     """
     if shard.is_full:
         return token_mean(docs)
-    base = docs.path.name.removesuffix(shard.suffix)
-    paths = [docs.path.with_name(f"{base}{part.suffix}.sums.npz") for part in shard.all]
+    before, _, after = docs.path.name.rpartition(shard.suffix)  # pooled documents have more behind it
+    paths = [docs.path.with_name(f"{before}{part.suffix}{after}.sums.npz") for part in shard.all]
     own = paths[shard.number - 1]
     if not own.exists():
         write_arrays(own, sums=token_sums(docs), tokens=docs.offsets[-1], name=np.array(own.name))

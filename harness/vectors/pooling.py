@@ -55,9 +55,16 @@ def pool(tokens: Float[np.ndarray, "tokens dim"], factor: int) -> Float[np.ndarr
     clusters = max(len(rest) // factor, 1)
     if clusters >= len(rest):
         return tokens
-    distances = np.clip(1 - rest @ rest.T, 0, None)[np.triu_indices(len(rest), k=1)]
+    unit = _unit(rest)
+    distances = np.clip(1 - unit @ unit.T, 0, None)[np.triu_indices(len(rest), k=1)]
     labels = hierarchy.fcluster(hierarchy.linkage(distances, method="ward"), t=clusters, criterion="maxclust")
     _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)  # some clusters may be missing
     sums = np.zeros((len(counts), tokens.shape[1]), dtype=np.float32)
     np.add.at(sums, places, rest)
     return np.concatenate([tokens[:1], sums / counts[:, None].astype(np.float32)])
+
+
+def _unit(tokens: Float[np.ndarray, "tokens dim"]) -> Float[np.ndarray, "tokens dim"]:
+    """Vectors of length 1; those of a model are so by themselves, up to rounding, and stay as they are."""
+    lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
+    return tokens if np.allclose(lengths, 1, atol=0.01) else tokens / lengths

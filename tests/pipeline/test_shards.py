@@ -54,6 +54,17 @@ def test_the_merged_result_is_that_of_the_whole_corpus(small_chunks, lateon_like
         assert gzip.decompress((parts / name).read_bytes()) == gzip.decompress(path.read_bytes())
 
 
+def test_shards_of_pooled_documents_find_each_others_sums(small_chunks, lateon_like, tiny_dataset, tmp_path):
+    words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", "depths=[0,5]", "progress=false"]
+    words += ["pool=hierarchical", "reference=null", "center=corpus", "method=muvera"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(["run", *words, f"results_dir={whole}", f"cache_dir={whole}"]) == 0
+    sharded = ["run", *words, f"results_dir={parts}", f"cache_dir={parts}"]
+    assert [main([*sharded, f"shard={shard}/2"]) for shard in (1, 2, 1)] == [1, 0, 0]
+    (expected,), (found,) = records.read_all(whole), records.read_all(parts)
+    assert found.per_query == expected.per_query and found.model == f"{lateon_like.name}+pool=hierarchical"
+
+
 def test_plaid_and_too_many_shards_are_refused(lateon_like, tiny_dataset, tmp_path, capsys):
     words = [
         "run",

@@ -41,6 +41,15 @@ def test_tokens_whose_cosine_rounds_to_more_than_one(rng):
     np.testing.assert_allclose(pool(np.repeat(text[:1], 9, axis=0), 2), text[[0, 0]], rtol=1e-6)  # alike: one cluster
 
 
+@pytest.mark.parametrize("scale", [0.05, 3.0, 100.0])
+def test_clusters_do_not_depend_on_the_lengths_of_given_vectors(rng, scale):
+    text = unit(rng, 40, 8, cone=0.4)
+    lengths = scale * rng.uniform(0.8, 1.2, (40, 1)).astype(np.float32)
+    alike, longer = pool(text, 4), pool(text * scale, 4)
+    np.testing.assert_allclose(longer, scale * alike, rtol=1e-4, atol=1e-5 * scale)
+    assert len(pool(text * lengths, 4)) == len(alike)
+
+
 def test_a_store_is_pooled_once_and_named_by_its_factor(make_store, ragged):
     store, ids = make_store(ragged), [f"t{i}" for i in range(len(ragged))]
     found = pooled(store, ids, 2)
