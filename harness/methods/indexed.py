@@ -49,7 +49,7 @@ class Indexed(Method):
                 f"index={index.name} takes {index.takes}, and method={name} {has}: leave index={index.name} out."
             )
         self.name, self.method, self.index = name, method, index
-        self.reads, self.learn = method.reads, method.learn
+        self.title, self.reads, self.learn = method.title, method.reads, method.learn
 
     def taught(self, queries: TokenVectors) -> Method:
         """The method with queries to learn from, in the same index."""

@@ -68,7 +68,7 @@ class Method(ABC):
         evaluated, which it is `taught`
     """
 
-    title: ClassVar[str]
+    title: str
     order: ClassVar[int] = 100
     reads: str = TOKENS
     end_to_end: ClassVar[bool] = False

@@ -52,7 +52,6 @@ class Inspection:
     settings : config_sentence_transformers.json, where PyLate keeps prefixes and lengths
     """
 
-    folder: Path
     transformer: Path
     modules: list[dict[str, Any]]
     config: dict[str, Any]
@@ -134,7 +133,7 @@ def inspect(folder: Path) -> Inspection:
     refuse_settings(folder / "config_sentence_transformers.json", settings)
     config = read_json(transformer / "config.json", {})
     refuse_misfits(folder, modules, config.get("hidden_size"))
-    found = Inspection(folder, transformer, modules, config, settings)
+    found = Inspection(transformer, modules, config, settings)
     _refuse_vocabulary(found)
     return found
 

@@ -42,6 +42,20 @@ def is_held(lock: Path) -> bool:
         return True
     except FileNotFoundError:  # it was deleted, together with its folder
         return False
+    except PermissionError:  # it is another user's, who alone can write it
+        return _is_locked(lock)
+
+
+def _is_locked(lock: Path) -> bool:
+    """Whether a process holds a lock that can only be read; of a file that cannot even be read this is assumed."""
+    import fcntl  # only where users share a cache, which no Windows does
+
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False
 
 
 @contextmanager
@@ -72,8 +86,8 @@ def held(lock: Path, wait: bool = True) -> Iterator[bool]:
                     mine.acquire()
     except OSError as error:
         raise HarnessError(
-            f"cannot write to {lock.parent} ({error.strerror}): free some space, or set cache_dir to a folder that can "
-            "be written."
+            f"cannot write to {lock.parent} ({error.strerror}): free some space, or set cache_dir and results_dir to "
+            "folders that can be written."
         ) from error
     try:
         yield mine.is_locked

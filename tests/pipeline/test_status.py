@@ -76,6 +76,17 @@ def test_a_run_is_seen_as_running_while_it_measures(words, tmp_path, monkeypatch
     assert not list((tmp_path / "c" / "locks").rglob("*.lock"))
 
 
+def test_a_lock_that_another_user_holds_is_seen(tmp_path, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    lock = tmp_path / "one.lock"
+    with locks.held(lock):
+        monkeypatch.setattr(locks, "FileLock", denied)
+        assert locks.is_held(lock)
+    assert not locks.is_held(lock)
+
+
 def test_a_failure_of_all_cells_is_listed_until_they_succeed(words, tmp_path, capsys):
     (tmp_path / "tiny").rename(tmp_path / "away")
     assert main(["run", *words]) == 1

@@ -288,3 +288,9 @@ def test_lemurs_vectors_bear_few_bits(corpus, query_texts, resources, monkeypatc
     monkeypatch.setattr(lemur, "_balanced", lambda learning, weights: (torch.eye(64), torch.eye(64)))
     plain = {name: kept(name, "there") for name in FEW_BITS}
     assert all(balanced[name] > plain[name] + 0.1 for name in FEW_BITS)
+
+
+def test_an_indexed_method_keeps_the_title_of_the_method():
+    method = {**entry("method", "lemur"), "learn": "queries"}
+    made = registry.make({**method, "index": entry("index", "sq8")})
+    assert (made.title, made.learn) == ("LEMUR", "queries")
