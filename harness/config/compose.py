@@ -16,6 +16,7 @@ No word and no file of conf/ may name code to run (`harness.config.untrusted`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -29,7 +30,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from harness.config import entries, recommended, schema, texts
+from harness.config import entries, known, recommended, schema, texts
 from harness.config.entries import GROUPS, VECTORS, choices, entry, entry_of_folder
 from harness.config.names import LONGEST, plain_name, safe_name
 from harness.config.untrusted import refuse_code, refuse_launcher, refuse_targets
@@ -43,6 +44,8 @@ _SHORT = {
     VECTORS: "model.path",
 }
 """Short forms of options."""
+_NAMES = ("center.name", "method.name", "index.name", "objective.name")
+"""What an entry is called; of a model or data set it is the user's choice."""
 
 
 def expand(overrides: Sequence[str]) -> list[str]:
@@ -74,6 +77,9 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     refuse_code(words)
     parsed = [_parsed(word) for word in words]
     for override in parsed:
+        if override.key_or_group in _NAMES:
+            group = override.key_or_group.partition(".")[0]
+            raise HarnessError(f"{override.input_line}: expected {group}=NAME, which chooses an entry of conf/{group}.")
         if override.key_or_group in GROUPS:
             for name in values(override):
                 if name in ("null", "") and override.key_or_group in ("dataset", "experiment"):
@@ -194,6 +200,7 @@ def _reporting(overrides: Sequence[str]) -> Iterator[None]:
 def prepare(config: DictConfig) -> DictConfig:
     """Resolve a composed configuration, name what is named by its path, and check all of it."""
     OmegaConf.resolve(config)
+    known.refuse_unknown(config)
     if config.center.name == recommended.NAME:
         with open_dict(config):
             config.center = recommended.options(config.method.name, entry_of_folder(config.model) == VECTORS)
@@ -226,4 +233,5 @@ def _choice(group: str, options: DictConfig) -> str:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:240]
+    """Hydra's words in one line, without its advice to add an option, which would be unknown."""
+    return re.sub(r" ?To append to your config use \S+", "", " ".join(str(error).split()))[:240]

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 from unicodedata import normalize
 
-from harness.config.entries import choices, entry
+from harness.config.entries import choices, entry, entry_of_folder
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 
@@ -26,9 +26,7 @@ def variant(group: str, options: dict[str, Any], ignored: Sequence[str] = ()) ->
     For instance ``smve+keep=16``: a result of other options can neither hide nor overwrite one of the shipped ones.
     """
     name = safe_name(group, options["name"])
-    if name not in choices(group):  # a local model: nothing to differ from but its head
-        return name if not options.get("head") else safe_name(group, f"{name}+head={_head_title(options['head'])}")
-    shipped = entry(group, name)
+    shipped = entry(group, name if name in choices(group) else entry_of_folder(options))
     changed = {key: value for key, value in options.items() if key not in ignored and value != shipped.get(key)}
     if changed.get("head"):
         changed["head"] = _head_title(changed["head"])
@@ -69,9 +67,10 @@ def plain_name(text: str, kind: str) -> str:
 def safe_name(what: str, name: Any, longest: int = _LONGEST_VARIANT) -> str:
     """`name`, if it can be a file's name on any system: no folders, nothing hidden, not too long."""
     if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name) or len(name) > longest:
+        todo = f"set {what}.name" if what in ("model", "dataset") else "change fewer options at once"
         raise HarnessError(
-            f"the {what} name {str(name)[:longest]!r} cannot be a file name: expected letters, digits and . _ -, at "
-            f"most {longest} (set {what}.name)."
+            f"the {what} name {str(name)[:longest]!r} cannot be a file name: expected letters, digits and . _ = , + -, "
+            f"at most {longest} ({todo})."
         )
     return name
 

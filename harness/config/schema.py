@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from harness.config import measures, seeds, shards, texts
-from harness.config.entries import VECTORS
+from harness.config.entries import VECTORS, choices
 from harness.system.errors import HarnessError
 from harness.system.paths import user_path
 
@@ -18,7 +18,6 @@ Kind = tuple[Callable[[Any], bool], str]
 """Whether a value is right, and what is expected, in words."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEEPEST = 2**31
-_SEEDS_BELOW = 2**32
 
 
 def _shown(value: Any) -> str:
@@ -33,7 +32,7 @@ def _whole(value: Any, least: int) -> bool:
 
 
 def _number(value: Any, least: float | int, most: float | int = float("inf")) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+    return _real(value) and least <= value <= most
 
 
 def _is_path(found: Any) -> bool:
@@ -59,11 +58,15 @@ def _are_metrics(found: Any) -> bool:
 def _are_seeds(found: Any, inside: bool = False) -> bool:
     """Whether a value can be the option ``method.seeds``; `inside`: for one of several methods."""
     if isinstance(found, Mapping):
-        return not inside and all(isinstance(name, str) and _are_seeds(one, True) for name, one in found.items())
+        return not inside and all(name in choices("method") and _are_seeds(one, True) for name, one in found.items())
     if isinstance(found, Sequence) and not isinstance(found, str):
-        right = all(_whole(seed, 0) and seed < _SEEDS_BELOW for seed in found)
+        right = all(map(_is_seed, found))
         return right and 1 <= len(found) <= seeds.MOST and len({*found}) == len(found)
     return found is None or (_whole(found, 1) and found <= seeds.MOST)
+
+
+def _is_seed(value: Any) -> bool:
+    return _whole(value, 0) and value < seeds.BELOW
 
 
 def _real(value: Any) -> bool:
@@ -164,7 +167,8 @@ RULES_OF_ENTRIES: dict[str, Kind] = {
 MAY_BE_NULL = {"method.projection", "method.stemmer", "method.stopwords", "index.nlist", "index.d_out"}
 """Options of methods, centerings and indexes that null turns off."""
 PATHS = tuple(
-    "model.path model.head dataset.path train_data.path data_dir models_dir cache_dir results_dir figures_dir".split()
+    "model.path model.head method.model dataset.path train_data.path data_dir models_dir cache_dir results_dir "
+    "figures_dir".split()
 )
 
 
@@ -222,6 +226,8 @@ def _check_together(config: DictConfig) -> None:
     alone = config.format != "latex" and not config.significance and not config.cost
     _expect(not config.by or not (config.per_query or config.cost), "by", config.by, "no per_query or cost beside it")
     _expect(alone or not config.per_query, "per_query", True, "no format=latex, significance or cost beside it")
+    drawn = seeds.chosen(config.method.name, config.method.get("seed"), config.method.get("seeds"))
+    _expect((drawn[-1] or 0) < seeds.BELOW, "method.seeds", config.method.get("seeds"), f"seeds below {seeds.BELOW}")
     center, objective = config.center, config.objective
     if center.name == "none":
         _expect(not center.renormalize, "center.renormalize", True, "false where nothing is subtracted (center=none)")
@@ -243,12 +249,10 @@ def _check_together(config: DictConfig) -> None:
 
 
 def _check_like(group: str, key: str, found: Any, default: Any) -> None:
-    """An option has the kind of its shipped value; seeds are not negative; a method, center or index keeps its name."""
+    """An option has the kind of its shipped value."""
     name = f"{group}.{key}"
-    if key == "name" and group in ("method", "center", "index"):
-        _expect(found == default, name, found, f"{default}: choose another with {group}=NAME")
     if key == "seed":
-        _expect(FROM_0[0](found), name, found, FROM_0[1])
+        _expect(_is_seed(found), name, found, f"a whole number from 0 to {seeds.BELOW - 1}")
     if default in (None, "???") or isinstance(default, dict):
         return
     if found is None and (group in ("model", "dataset") or name in MAY_BE_NULL):

@@ -13,7 +13,12 @@ from typing import Any
 
 MOST = 1000
 """Draws of one cell."""
-EXPECTED = f"a number from 1 to {MOST}, a list of different seeds from 0 up, one of both for each method, or null"
+BELOW = 2**32
+"""Seeds are smaller, as numpy's older random numbers need it, which fast-plaid draws."""
+EXPECTED = (
+    f"a number from 1 to {MOST}, a list of different seeds from 0 to {BELOW - 1}, one of both for each method that is "
+    "named, such as {muvera: 10, smve: [1,2]}, or null"
+)
 Seeds = tuple[int | None, ...]
 """The seed of each draw; (None,) for a method without random numbers."""
 

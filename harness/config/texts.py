@@ -18,8 +18,8 @@ from harness.system.paths import user_path
 
 GROUPS = frozenset(entries.GROUPS)
 SWEPT = GROUPS | frozenset(
-    "model.path model.head model.name model.hub model.revision dataset.path dataset.name dataset.split train_data.path "
-    "train_data.name train_data.split".split()
+    "model.path model.head model.name model.hub model.revision method.model dataset.path dataset.name dataset.split "
+    "train_data.path train_data.name train_data.split".split()
 )
 """Options that take a text, such as a name, or several in a sweep."""
 SINGLE = frozenset(

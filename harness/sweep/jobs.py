@@ -21,6 +21,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from harness import records, run
+from harness.config.entries import choices
 from harness.config.options import RunOptions
 from harness.config.shards import CHUNK
 from harness.measure import artifacts, results
@@ -165,7 +166,7 @@ def plan(configs: Sequence[DictConfig], noted: Failures) -> tuple[dict[str, list
     for options, requests in usable(by_testbed(configs), noted):
         with noted.collect_all(options, requests):
             testbed = Testbed(options, noted)
-            cells = pending(testbed, requests)
+            cells = pending(testbed, [_placed(request) for request in requests])
             if not cells:
                 continue
             for job in _jobs(testbed, cells):
@@ -198,6 +199,14 @@ def _jobs(testbed: Testbed, cells: list[Cell]) -> list[Job]:
         *(job(SEARCH, group) for group in searches),
         job(MEASURE, cells),
     ]
+
+
+def _placed(request: Request) -> Request:
+    """A request with the absolute path of its method's own model, if that is a folder and no entry of conf/encoder."""
+    given = request.method.given
+    if given.get("model") in choices("encoder"):
+        return request
+    return replace(request, method=replace(request.method, given=_absolute(given, "model")))
 
 
 def _absolute(options: Options, *names: str) -> Options:

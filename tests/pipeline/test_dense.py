@@ -12,9 +12,11 @@ from harness import records
 from harness.cli import main
 from harness.config.entries import choices, entry
 from harness.data import beir
+from harness.measure.cells import Request
 from harness.methods.dense import Dense
 from harness.models.single_vector import SingleVectorModel
 from harness.ranking.resources import Resources
+from harness.sweep import jobs
 from harness.system.errors import HarnessError
 
 CPU = torch.device("cpu")
@@ -125,3 +127,12 @@ def test_its_vectors_in_an_index(denseon_like, lateon_like, tiny_dataset, tmp_pa
     assert graph.details["index_recall"]["10"] > 0.9
     assert graph.ndcg10["0"] == pytest.approx(flat.ndcg10["0"], abs=0.05)
     assert graph.seconds["dense_encode_queries"] > 1e-3  # the model encodes them
+
+
+def test_a_worker_gets_the_whole_path_of_a_methods_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for model, placed in (("mine", str(tmp_path / "mine")), ("minilm", "minilm"), ("gone", "gone")):
+        request = Request.of({**entry("method", "dense"), "model": model}, entry("center", "none"), asked=True)
+        found = jobs._placed(request).method
+        assert found.given["model"] == placed and found.identity() == request.method.identity()

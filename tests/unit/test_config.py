@@ -100,6 +100,16 @@ def test_a_local_model_is_named_by_its_folder():
     assert (found.model.name, found.dataset.name) == ("my-model-3", "c")
 
 
+def test_a_variant_of_a_local_model_has_a_name_of_its_own():
+    def name_of(*words):
+        found = compose.composed(compose.expand(["model.path=/a/mine", *words]))
+        return names.model_name(OmegaConf.to_container(found.model))
+
+    assert name_of() == "mine" and name_of("model.revision=x") == "mine"
+    assert name_of("pool=hierarchical", "pool.factor=3") == "mine+pool=hierarchical+pool_factor=3"
+    assert name_of("model.dtype=bfloat16", "model.head=b/my.safetensors") == "mine+dtype=bfloat16+head=my"
+
+
 def test_the_configuration_is_plain_data():
     """No `_target_`: nothing in a configuration names code to run."""
     for path in entries.CONF_DIR.rglob("*.yaml"):

@@ -22,7 +22,7 @@ def parsed(word):
 
 
 @pytest.mark.parametrize("text", ODD)
-@pytest.mark.parametrize("option", ["dataset.path", "results_dir", "model.title", "+model.head", "train.output"])
+@pytest.mark.parametrize("option", ["dataset.path", "method.model", "results_dir", "model.title", "+model.head"])
 def test_a_text_is_read_as_it_is(text, option):
     assert parsed(f"{option}={text}") == [text]
 

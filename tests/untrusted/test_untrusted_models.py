@@ -200,7 +200,8 @@ def test_no_word_turns_a_models_code_on(lateon_like, tiny_dataset, tmp_path, evi
     words = ["run", f"model.path={model}", f"dataset.path={tiny_dataset}", f"cache_dir={tmp_path / 'cache'}"]
     words += [f"results_dir={tmp_path / 'results'}", "center=none", "method=exact", "reference=null"]
     assert "Could not override 'model.trust_remote_code'" in refused([*words, "model.trust_remote_code=true"], capsys)
-    assert main([*words, "+model.trust_remote_code=true"]) == 1
+    assert "unknown option 'model.trust_remote_code'" in refused([*words, "+model.trust_remote_code=true"], capsys)
+    assert main(words) == 1
     assert "cannot load a ColBERT model" in capsys.readouterr().err
 
 
