@@ -85,10 +85,10 @@ def write_records(testbed: Testbed, cells: Sequence[Cell]) -> list[Request]:
         with testbed.collect([cell]), recording.claim(testbed, cell) as claimed:
             again += claimed.again
             if claimed.results:
-                evaluated = []
+                evaluated, runs = [], []
                 for draw, result in zip(cell.each_draw, claimed.results, strict=True):
                     rankings = scores.rankings_of(draw, result)
                     evaluated.append(scores.evaluate(testbed, draw, result, rankings, exact))
-                    recording.keep_runs(testbed, cell, draw, rankings)
-                recording.write(testbed, cell, claimed.results, evaluated)
+                    runs += recording.keep_runs(testbed, cell, draw, rankings)
+                recording.write(testbed, cell, claimed.results, evaluated, runs)
     return again

@@ -10,6 +10,8 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from harness.bench.timing import Row, host
 from harness.config.entries import entry
 from harness.methods import registry
 from harness.ranking.resources import Resources
+from harness.system.errors import HarnessError
 from harness.vectors.store import StoreInMemory, TokenVectors
 
 SIZES = (25_000, 50_000, 100_000, 200_000)
@@ -95,8 +98,13 @@ class Synthetic(TokenVectors):
 def scale(memory_mb: int) -> Iterator[Row]:
     """Seconds and peak memory of each corpus; for an index, building and searching have one row each."""
     for corpus in CORPORA:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            measured, peak, disk = pool.apply(_measured, (corpus, memory_mb, torch.get_num_threads()))
+        try:
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                measured, peak, disk = pool.submit(_measured, corpus, memory_mb, torch.get_num_threads()).result()
+        except BrokenProcessPool as error:
+            raise HarnessError(
+                f"{corpus.title}: the process was stopped, as a rule for its memory: free some, or lower memory_mb."
+            ) from error
         for step, seconds in measured.items():
             title = f"{corpus.title}, {step}" if corpus.index else corpus.title
             unknown = (None, None, None, None, 0.0, 1)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from harness.commands import arguments, selection
 from harness.commands import run as run_command
 from harness.commands.command import Command
-from harness.config import compose, recommended
+from harness.config import compose, recommended, sweeps
 from harness.config.entries import entry
 from harness.system import streams
 from harness.system.errors import HarnessError
@@ -63,7 +63,9 @@ def _measure_what_is_missing(overrides: Sequence[str]) -> list[str]:
     draws = ", ".join(f"{name}: {DRAWS}" for name in drawing if not registry.end_to_end(name))
     others = [f"method.seeds={{{draws}}}", *others]
     cells = [
-        compose.composed([*others, f"method={name}", f"center={recommended.NAME}"]) for name in registry.all_methods()
+        compose.composed([*words, f"method={name}", f"center={recommended.NAME}"])
+        for words in sweeps.cells(others, is_sweep=True)
+        for name in registry.all_methods()
     ]
     progress = [line for line in status.progress(cells) if line.left]
     if not progress:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from harness.config import compose, sweeps
+from harness.config.options import results_dir
 from harness.config.untrusted import PRINT
 from harness.system import streams
 from harness.system.errors import HarnessError
+from harness.system.files import check_writable
 from harness.system.paths import user_path
 
 SWEEP = ("-m", "--multirun")
@@ -67,7 +67,7 @@ def cells(
     if table_of:
         check_format(table_of, first)
     planned = sweeps.cells(overrides, is_sweep=bool(set(flags) & set(SWEEP)))
-    check_writable("cache_dir", Path(first.cache_dir))
+    check_writable("cache_dir", user_path(first.cache_dir))
     failures: list[str] = []
     usable: list[DictConfig] = []
     for words in planned:
@@ -100,16 +100,6 @@ def check_format(command: str, options: DictConfig, known: Sequence[str] = ("mar
         raise HarnessError(f"format={options.format}: `{command}` knows {', '.join(known[:-1])} and {known[-1]}.")
 
 
-def check_writable(option: str, folder: Path) -> None:
-    """Find out before any work that a folder cannot be written."""
-    try:
-        user_path(folder).mkdir(parents=True, exist_ok=True)
-        probe = user_path(folder) / f".probe.{os.getpid()}"
-        try:
-            probe.write_bytes(bytes(1 << 14))  # a full disk may still take an empty file
-        finally:
-            probe.unlink(missing_ok=True)
-    except OSError as error:
-        raise HarnessError(
-            f"cannot write to {folder} ({error.strerror}): set {option} to a folder that can be written."
-        ) from error
+def check_results(options: DictConfig) -> None:
+    """Find out before any work that results cannot be written."""
+    check_writable("results_dir", results_dir(options.results_dir))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.commands import arguments
 from harness.commands.command import Command
 from harness.config import compose
 
@@ -15,7 +16,9 @@ def bench(words: Sequence[str]) -> int:
     expanded = compose.expand(words)
     if not {word.split("=")[0] for word in expanded} & {"dataset", "suite", "experiment"}:
         expanded.append("suite=demo")  # a benchmark must not download eight data sets
-    return benchmark.run(compose.composed(expanded))
+    options = compose.composed(expanded)
+    arguments.check_results(options)
+    return benchmark.run(options)
 
 
 COMMAND = Command(

@@ -8,11 +8,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from harness.commands import arguments, selection
+from harness.commands import selection
 from harness.commands.command import SHORT_FORMS, VECTORS, Command, option_of
 from harness.config import compose, sweeps
 from harness.config.options import CenterOptions, MethodOptions, RunOptions
 from harness.system.errors import HarnessError
+from harness.system.files import check_writable
 from harness.system.paths import user_path
 
 MTEB = "mteb"
@@ -71,7 +72,7 @@ def _check(config: DictConfig, needs_dataset: bool) -> None:
         raise HarnessError("export needs output=FOLDER.")
     if needs_dataset and not config.dataset:
         raise HarnessError("export needs dataset=NAME, whose documents give the means.")
-    arguments.check_writable("output", user_path(config.output))
+    check_writable("output", user_path(config.output))
 
 
 COMMAND = Command(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands import arguments
 from harness.commands.command import VECTORS, Command, option_of
 from harness.system.errors import HarnessError
+from harness.system.files import check_writable
 from harness.system.paths import user_path
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def _repeat(then: Record, configured: DictConfig) -> int:
     """Measure one cell again and print the comparison; the exit code."""
     from harness.reproduce import rerun, verdict
 
-    arguments.check_writable("cache_dir", Path(configured.cache_dir))
+    check_writable("cache_dir", user_path(configured.cache_dir))
     found = rerun.repeat(configured)
     if found is None:
         return FAILED  # the sentence was printed

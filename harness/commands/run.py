@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from omegaconf import DictConfig
-
 from harness.commands import arguments, selection, table
 from harness.commands.command import SHORT_FORMS, VECTORS, Command
-from harness.config.options import results_dir
 from harness.sweep import launch
 
 
@@ -18,18 +15,15 @@ def run(words: Sequence[str]) -> int:
     if arguments.print_configuration(flags, overrides):
         return 0
 
-    def check(options: DictConfig) -> None:
-        arguments.check_writable("results_dir", results_dir(options.results_dir))
-
     launcher, of_hydra, overrides = launch.launcher(overrides)
     if launcher == "basic":
-        cells, failures = arguments.cells(flags, [*overrides, *of_hydra], check, "run")
+        cells, failures = arguments.cells(flags, [*overrides, *of_hydra], arguments.check_results, "run")
         from harness.run import run as measure
 
         failures += measure(cells)  # all at once: what they have in common is computed once
     else:
         launched_by, options = launch.prepared(launcher, of_hydra, overrides)  # a wrong word is said before any work
-        cells, failures = arguments.cells(flags, overrides, check, "run")
+        cells, failures = arguments.cells(flags, overrides, arguments.check_results, "run")
         failures += launch.run(launcher, launched_by, options, cells)
     if failures:
         return arguments.report_failures(failures)

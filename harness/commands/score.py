@@ -12,6 +12,7 @@ from harness.commands.command import Command, option_of
 from harness.config import compose, sweeps
 from harness.config.options import RunOptions, results_dir
 from harness.system.errors import HarnessError
+from harness.system.files import check_writable
 from harness.system.paths import user_path
 
 
@@ -28,7 +29,7 @@ def score(words: Sequence[str]) -> int:
     sweeps.cells(overrides, is_sweep=False)  # refuses several values
     config = compose.composed(overrides)
     arguments.check_format("score", config)
-    arguments.check_writable("results_dir", results_dir(config.results_dir))
+    check_writable("results_dir", results_dir(config.results_dir))
     from harness.foreign.score import Run, with_model, without_model
 
     given: Any = OmegaConf.to_container(config, resolve=True)

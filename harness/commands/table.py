@@ -98,7 +98,7 @@ def _print_csv(
     depths, found = list(options.depths), tables.seen_by(selected.records, measure)
     every, rows, datasets = selected.records, selected.rows, selected.datasets
     long = tables.long_form(found, rows, datasets, depths)
-    wide = costs.columns(long, costs.measured(found, rows, datasets), datasets) if options.cost else long
+    wide = costs.columns(long, costs.measured(every, rows, datasets), datasets) if options.cost else long
     wide = agreement.columns(wide, every, rows, datasets, depths) if options.agreement else wide
     if options.significance:
         from harness.tables import paired_tests  # it loads scipy's statistics
@@ -151,7 +151,7 @@ def _page(options: DictConfig, selected: Measured, measure: Measure) -> _Page:
         marks, tested = paired_tests_text.marks(plaid), [paired_tests_text.remark(plaid, datasets)]
         sections += paired_tests_text.sections(plaid, methods, datasets, measure)
     if options.cost:
-        sections += costs.sections(costs.measured(found, rows, datasets), found, datasets)
+        sections += costs.sections(costs.measured(every, rows, datasets), every, datasets)
     latex = options.format == "latex"
     layout, further, comment = (tables.latex, formats.tabular, "% ") if latex else (tables.markdown, formats.pipes, "")
     is_first = measure.name == options.metrics[0]  # recall of exact MaxSim is the same in each table

@@ -41,7 +41,8 @@ _AT_ONCE = 1000  # resamples in one matrix product
 class Comparison:
     """A mean difference, its 95 % interval, its p value under no difference, the number of queries, what is detectable.
 
-    All but p and the number of queries have the unit of the differences. `detectable` is NaN for a single query.
+    All but p and the number of queries have the unit of the differences. `detectable` is NaN where a data set has one
+    query.
     """
 
     delta: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 import gzip
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,12 +27,13 @@ def exist(results: Path, names: Names, depths: Iterable[str], seeds: Sequence[in
     return all(_path(results, names, depth, seed).exists() for depth in depths for seed in seeds)
 
 
-def remove(results: Path, names: Names) -> None:
-    """Delete the run files of a cell at all depths, for all draws."""
+def remove(results: Path, names: Names, kept: Collection[Path] = ()) -> None:
+    """Delete the run files of a cell at all depths, for all draws, but those that are `kept`."""
     folder = _path(results, names, "*", None).parent
     for draw in ("", ".seed*"):
         for file in folder.glob(f"{glob.escape(names[-1])}{draw}.rk*.trec.gz"):
-            file.unlink()
+            if file not in kept:
+                file.unlink()
 
 
 def _path(results: Path, names: Names, depth: str, seed: int | None) -> Path:
@@ -41,8 +42,10 @@ def _path(results: Path, names: Names, depth: str, seed: int | None) -> Path:
     return results.joinpath("runs", *folders, f"{method}{draw}.rk{depth}.trec.gz")
 
 
-def save(results: Path, names: Names, dataset: Dataset, rankings: dict[str, np.ndarray], seed: int | None) -> None:
-    """Write results/runs/<data set>/<model>/<center>/<method>[.seed<seed>].rk<depth>.trec.gz.
+def save(
+    results: Path, names: Names, dataset: Dataset, rankings: dict[str, np.ndarray], seed: int | None
+) -> list[Path]:
+    """Write results/runs/<data set>/<model>/<center>/<method>[.seed<seed>].rk<depth>.trec.gz; returns their paths.
 
     The score is k - rank, as in the evaluation: strictly decreasing, so that readers need not break ties.
 
@@ -60,10 +63,11 @@ def save(results: Path, names: Names, dataset: Dataset, rankings: dict[str, np.n
     """
     method = names[-1]
     docs, queries = [field(name) for name in dataset.docs], [field(name) for name in dataset.queries]
+    paths = {depth: _path(results, names, depth, seed) for depth in rankings}
     try:
         for depth, rows in rankings.items():
             with (
-                replacing(_path(results, names, depth, seed)) as compressed,
+                replacing(paths[depth]) as compressed,
                 gzip.open(compressed, "wt", encoding="utf-8") as file,
             ):
                 for query, best in zip(queries, rows, strict=True):
@@ -73,6 +77,7 @@ def save(results: Path, names: Names, dataset: Dataset, rankings: dict[str, np.n
         raise HarnessError(
             f"cannot write run files to {results} ({error.strerror}): set results_dir to a folder that can be written."
         ) from error
+    return [*paths.values()]
 
 
 def field(name: str) -> str:

@@ -69,7 +69,9 @@ class Result:
     def options(self) -> dict[str, Any]:
         """What tells it from the model's other results."""
         depth = {} if self.depth == FINAL else {"rerank_depth": int(self.depth)}
-        variant = {"model": self.record.model} if "+" in self.record.model else {}
+        name = self.record.model
+        known = name == NO_MODEL or name in entries.choices("model") or self.model == f"local/{name}"
+        variant = {} if known else {"model": name}  # several models may have one id on the hub
         return {"center": self.record.center, "method": self.record.method, **depth, **variant}
 
     @property

@@ -34,7 +34,8 @@ from harness.measure.testbed import Testbed
 from harness.methods import registry
 from harness.system import provenance
 from harness.system.errors import HarnessError
-from harness.system.files import write_json
+from harness.system.files import check_writable, write_json
+from harness.system.messages import warn_once
 from harness.vectors import centering
 from harness.vectors.centering import constant_kinds
 from harness.vectors.store import TokenVectors
@@ -66,6 +67,8 @@ def diagnose_cells(configs: Sequence[DictConfig], failures: list[str]) -> Iterat
             with _collected(failures, run_options):  # of all data sets, before the first is read
                 refuse_inputs(run_options)
                 planned.append((run_options, methods, centers))
+    for folder in {run_options.results for run_options, *_ in planned}:
+        check_writable("results_dir", folder)
     for run_options, methods, centers in planned:
         if run_options.threads:
             torch.set_num_threads(run_options.threads)
@@ -93,6 +96,10 @@ def _distinct(requests: Sequence[Request]) -> tuple[list[Options], list[str]]:
         if registry.base_name(name) not in stages:
             expected = " or ".join(stages)
             raise HarnessError(f"method={name} is no first stage on token vectors: expected {expected}.")
+    for request in asked:
+        if len(request.method.seeds) > 1:
+            line = "geometry measures one draw of %s, that of method.seed; method.seeds is for `run`"
+            warn_once(log, line, request.method.variant)
     known = constant_kinds()
     for name, kind in centers.items():
         if name != kind or kind not in known:

@@ -14,6 +14,7 @@ from harness import records
 from harness.config import shards, suites
 from harness.config.entries import entry
 from harness.config.options import ModelOptions, RunOptions
+from harness.config.seeds import Seeds
 from harness.measure.cells import Cell, Options, Request
 from harness.methods import registry
 from harness.methods.method import DOCUMENTS
@@ -115,18 +116,24 @@ def documents_of(cell: Cell) -> list[Any]:
 
 
 def _refuse_shared_records(groups: Sequence[tuple[Options, list[Request]]]) -> None:
-    """Refuse cells of different inputs under one name: the record of one would replace the other's."""
+    """Refuse cells of different inputs or seeds under one name: the record of one would replace the other's."""
     taken: dict[Path, Options] = {}
+    drawn: dict[Path, Seeds] = {}
     for options, requests in groups:
         for dataset in selected(options):
             inputs = {name: options[name] for name in ("models_dir", "data_dir")}
             inputs |= {f"model.{key}": value for key, value in options["model"].items()}
             inputs |= {f"dataset.{key}": value for key, value in dataset.items()}
-            if options["overwrite"]:  # the later one replaces the depths of the earlier one
-                inputs["depths"] = options["depths"]
+            if options["overwrite"]:  # the later one replaces what the earlier one has
+                inputs |= {name: options[name] for name in ("depths", "metrics", "agreement")}
             run = RunOptions.of(options, dataset)
-            for key in [key for request in requests for key in keys_of(run, [request])]:
+            for one, key in [(request, key) for request in requests for key in keys_of(run, [request])]:
                 path = records.record_path(run.results, *key)
+                if one.asked and drawn.setdefault(path, one.method.seeds) != one.method.seeds:
+                    raise HarnessError(
+                        f"two cells of this sweep would have the same record {path} and differ in method.seeds: name "
+                        "all seeds in one list, such as method.seeds=[42,43,44]."
+                    )
                 other = taken.setdefault(path, inputs)
                 if differs := sorted(key for key in inputs.keys() | other.keys() if inputs.get(key) != other.get(key)):
                     raise HarnessError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,18 +73,21 @@ def claim(testbed: Testbed, cell: Cell) -> Iterator[Claim]:
             yield Claim(tuple(results.of_draw(draw, testbed.shard) for draw in cell.each_draw))
 
 
-def keep_runs(testbed: Testbed, cell: Cell, draw: Cell, rankings: Rankings) -> None:
-    """Write the run files of a draw of a cell, if they are asked for."""
-    if testbed.options.save_runs:
-        seed = draw.method.given["seed"] if cell.draws else None
-        trec.save(testbed.options.results, cell.key, testbed.dataset, rankings, seed)
+def keep_runs(testbed: Testbed, cell: Cell, draw: Cell, rankings: Rankings) -> list[Path]:
+    """Write the run files of a draw of a cell, if they are asked for; returns their paths."""
+    if not testbed.options.save_runs:
+        return []
+    seed = draw.method.given["seed"] if cell.draws else None
+    return trec.save(testbed.options.results, cell.key, testbed.dataset, rankings, seed)
 
 
-def write(testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequence[Scores]) -> None:
-    """Write the record of a cell, given what was found and scored in each draw."""
+def write(
+    testbed: Testbed, cell: Cell, found: Sequence[Result], scores: Sequence[Scores], runs: Collection[Path]
+) -> None:
+    """Write the record of a cell, given what was found and scored in each draw, and the run files of all draws."""
     folder = testbed.options.results
-    if not testbed.options.save_runs and has_other_inputs(testbed, cell):
-        trec.remove(folder, cell.key)  # they belong to the record that is replaced
+    if has_other_inputs(testbed, cell):
+        trec.remove(folder, cell.key, runs)  # the others belong to the record that is replaced
     record = describe(testbed, cell, found, scores)
     records.write(folder, record)
     means = [(depth, f"{100 * mean:.2f}") for depth, mean in record.ndcg10.items()]

@@ -115,9 +115,10 @@ def progress(configs: Sequence[DictConfig]) -> list[Progress]:
     counted: set[CellKey] = set()
     for options, requests in by_model(configs):
         known = _Known.of(options)
+        ordered = sorted(requests, key=lambda request: request.asked)  # what is asked for replaces the reference
         for entry in selected(options):
             dataset = safe_name("dataset", entry["name"])
-            asked = {request.key(dataset, known.model): request.method.seeds for request in requests}
+            asked = {request.key(dataset, known.model): request.method.seeds for request in ordered}
             cells = {cell: seeds for cell, seeds in asked.items() if cell not in counted}
             counted |= cells.keys()
             if cells:

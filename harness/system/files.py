@@ -36,8 +36,38 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # a full disk names no file
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(option: str, folder: Path) -> None:
+    """Find out before any work that a folder cannot be written.
+
+    Parameters
+    ----------
+    option
+        The option that names it, for the message.
+
+    Raises
+    ------
+    HarnessError
+        If it cannot be made, or takes no file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        try:
+            probe.write_bytes(bytes(1 << 14))  # a full disk may still take an empty file
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write to {folder} ({error.strerror}): set {option} to a folder that can be written."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

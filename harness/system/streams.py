@@ -12,6 +12,7 @@ from typing import TextIO
 from harness.system.errors import HarnessError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_DENIED = (errno.EROFS,)
 
 
 def prepare() -> None:
@@ -42,10 +43,11 @@ def say(text: str) -> None:
 
 
 def unwritable(error: OSError) -> HarnessError | None:
-    """The error for a standard output that is full; None for another error."""
-    if error.errno not in _FULL or error.filename is not None:
+    """The error for a file, or a standard output, that cannot be written, such as one on a full disk; else None."""
+    where = "standard output" if error.filename is None else str(error.filename)
+    if error.errno not in (*_FULL, *(_DENIED if error.filename is not None else ())):
         return None
-    return HarnessError(f"cannot write to standard output ({error.strerror}): free some space, or write elsewhere.")
+    return HarnessError(f"cannot write to {where} ({error.strerror}): free some space, or write elsewhere.")
 
 
 def silence(stream: TextIO) -> None:

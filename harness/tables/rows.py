@@ -109,22 +109,28 @@ def _model_order(name: str) -> tuple[int, str]:
 def check_consistent(records: Sequence[Record]) -> None:
     """Refuse records of one model with different weights or options, or of one data set with different data.
 
+    The query length may differ between data sets; token vectors that were given are those of one data set.
+
     Raises
     ------
     HarnessError
         If there are such records: their means and differences would mean nothing.
     """
-    for what, name, inputs in (("model", "model", ("weights", "model")), ("data set", "dataset", ("dataset",))):
-        for key in inputs:
-            first: dict[str, str] = {}
-            for record in records:
-                value = record.identity.get(key)
-                if isinstance(value, dict):  # the query length differs between data sets
-                    value = {option: chosen for option, chosen in value.items() if option != "query_length"}
-                owner = getattr(record, name)
-                if first.setdefault(owner, str(value)) != str(value):
-                    label = {"weights": "weights", "model": "model options", "dataset": "data"}[key]
-                    raise HarnessError(
-                        f"the records of {what} '{owner}' were made with different {label} and cannot share a table: "
-                        f"measure all of them again with overwrite=true, or give some of them another {name}.name."
-                    )
+    first: dict[tuple[str, ...], str] = {}
+    for record in records:
+        model, dataset, identity = record.model, record.dataset, record.identity
+        options = dict(identity.get("model") or {})
+        length = options.pop("query_length", None)
+        for name, owner, label, value in (
+            ("model", (model,), "weights", identity.get("weights")),
+            ("model", (model,), "model options", options),
+            ("model", (model, dataset), "query lengths", length),
+            ("model", (model, dataset), "token vectors", identity.get("vectors")),
+            ("dataset", (dataset,), "data", identity.get("dataset")),
+        ):
+            if first.setdefault((label, *owner), str(value)) != str(value):
+                what = "model" if name == "model" else "data set"
+                raise HarnessError(
+                    f"the records of {what} '{owner[0]}' were made with different {label} and cannot share a table: "
+                    f"measure all of them again with overwrite=true, or give some of them another {name}.name."
+                )

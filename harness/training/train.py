@@ -59,6 +59,11 @@ def train(config: Options) -> Path:
     data = pairs.load(config["train_data"], config["data_dir"], cache, show)
     folder = _folder(config, cache, _identity(config, checkpoint, data))
     if folder.finished:
+        if config["train"]["save_model"] and not (folder.path / MODEL).exists():
+            raise HarnessError(
+                f"{folder.path} was trained with train.save_model=false and has no {MODEL}/: measure its head "
+                f"(model.head={folder.path / HEAD}), or train it again with overwrite=true."
+            )
         log.info("%s: finished before", folder.path)
         return folder.path
     _log_data(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,7 +92,7 @@ class TrainingRun:
         Raises
         ------
         HarnessError
-            If the checkpoint is damaged, or loading it would run code.
+            If the checkpoint is damaged, or loading it would run code; if the training diverges.
         """
         from sentence_transformers import SentenceTransformerTrainer
         from transformers.trainer_callback import PrinterCallback
@@ -110,6 +111,8 @@ class TrainingRun:
             trainer.remove_callback(PrinterCallback)  # it prints to stdout; our callback writes the log
             self._resume(trainer)
         self.steps = trainer.state.global_step
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        _refuse_divergence(all(bool(parameter.isfinite().all()) for parameter in trained))
 
     def _resume(self, trainer: Any) -> None:
         """Run the trainer, from the last checkpoint if there is one."""
@@ -149,6 +152,7 @@ class TrainingRun:
             logging_steps=options["log_every"],
             save_steps=options["save_every"],
             save_total_limit=2,  # one of two is complete at any time
+            logging_nan_inf_filter=False,  # else a loss that is no number is left out of the log
             report_to="none",
             disable_tqdm=not on_terminal(self.show),
         )
@@ -163,6 +167,15 @@ class TrainingRun:
         )
         model.train(was_training)
         return documents, queries, others
+
+
+def _refuse_divergence(is_finite: bool) -> None:
+    """Stop a training whose loss or weights are no numbers any more: nothing that follows would mean anything."""
+    if not is_finite:
+        raise HarnessError(
+            "the training diverged: its loss or its weights are no finite numbers. Set a smaller train.learning_rate, "
+            "or model.dtype=float32, and train into another folder (or overwrite=true)."
+        )
 
 
 def alpha(config: Options) -> float:
@@ -240,6 +253,7 @@ def _callback(run: TrainingRun, before: dict[str, float], progress: Progress) ->
         def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if "loss" in state.log_history[-1]:
                 log.info("%s", _log_line(state.log_history[-1]))
+                _refuse_divergence(math.isfinite(state.log_history[-1]["loss"]))
             lines = [json.dumps(entry) for entry in [first, *state.log_history]]
             write_text(run.folder.path / LOG, "\n".join(lines) + "\n")
 

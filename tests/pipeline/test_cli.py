@@ -16,6 +16,7 @@ import yaml
 from harness.cli import COMMANDS, main
 from harness.commands import arguments
 from harness.config import compose, documented, entries, sweeps
+from harness.sweep import status
 
 CASES = {
     "frobnicate": "unknown command 'frobnicate'. Known: advise, bench, cache, check, export, geometry, ls,",
@@ -144,6 +145,25 @@ def test_what_fails_later_is_one_sentence_and_exit_code_1(words, tiny_dataset, t
     assert not list(tmp_path.glob("r/records/*"))
 
 
+@pytest.mark.parametrize("command", ["run", "geometry", "bench"])
+def test_a_place_that_cannot_be_written_is_found_before_any_work(command, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    words = ["model=demo", "suite=demo", f"cache_dir={tmp_path}/c", f"results_dir={tmp_path}/file/results"]
+    assert main([command, *words]) in (1, 2)
+    found = capsys.readouterr().err
+    assert f"{tmp_path}/file" in found and "Traceback" not in found and not list((tmp_path / "c").rglob("*.npz"))
+
+
+def test_advise_looks_at_all_models_that_are_named(tmp_path, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(status, "progress", lambda cells: seen.extend(cells) or [])
+    places = [f"cache_dir={tmp_path}/c", f"results_dir={tmp_path}/r"]
+    assert main(["advise", "model=lateon,demo", "dataset=scifact,nfcorpus", *places]) == 2
+    assert {(cell.model.name, cell.dataset.name) for cell in seen} == {
+        *product(("lateon", "demo"), ("scifact", "nfcorpus"))
+    }
+
+
 def test_a_bad_cell_of_a_sweep_does_not_stop_the_others(lateon_like, tiny_dataset, tmp_path, capfd):
     words = [f"model.path={lateon_like}", f"dataset.path={tiny_dataset}", f"results_dir={tmp_path}/r", "reference=null"]
     assert main(["run", "-m", *words, f"cache_dir={tmp_path}/c", "method=smve", "memory_mb=64,0"]) == 1
@@ -218,7 +238,7 @@ def test_pages_show_the_defaults_and_comments_of_conf(capsys):
         return " ".join(capsys.readouterr().out.split())
 
     assert "memory_mb=512 what a block of documents may take while it is encoded and searched progress" in page("run")
-    assert "grid | plaid | scale | gpu; null: the first six (on a GPU: gpu) runs" in page("bench")
+    assert "grid | plaid | scale | gpu; null: the first six (with device=cuda: gpu) runs" in page("bench")
     assert "what=null depth | spectrum | cosines | buckets | overlap | agreement | budget; null: all" in page("plot")
     assert "train.batch_size=32 queries, each with a positive" in page("train") and "older=" not in page("run")
     assert "data_dir=$HARNESS_DATA folder with data sets" in page("geometry")

@@ -80,6 +80,8 @@ def test_a_model_is_named_by_what_was_read():
     folder = {**LATEON, "name": "mine", "path": "/some/folder"}
     given = scifact(model="mine", config={"model": folder}, identity={"weights": "ab" * 32})
     assert (mteb.Result(given, "0").model, mteb.Result(given, "0").revision) == ("local/mine", "ab" * 20)
+    named = scifact(model="lateon_bf16", config={"model": {**LATEON, "name": "lateon_bf16"}})
+    assert mteb.Result(named, "0").folder != mteb.Result(scifact(config={"model": LATEON}), "0").folder
     unpinned = scifact(config={"model": {**LATEON, "revision": "main"}}, identity={"weights": "cd" * 32})
     assert mteb.Result(unpinned, "0").revision == "cd" * 20
     method = {"name": "foreign-anserini", "run": "ef" * 32}

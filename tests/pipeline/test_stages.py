@@ -321,12 +321,15 @@ def test_a_cell_whose_name_is_too_long_fails_alone(words, tmp_path, capsys):
 
 def test_run_files_of_a_record_that_is_replaced_go_with_it(words, tmp_path):
     single = [*words, "method=smve", "depths=[0,20]"]
-    assert main(["run", *single, "model.query_length=8", "save_runs=true"]) == 0
+    assert main(["run", *single, "dataset.query_length=8", "save_runs=true"]) == 0
     before = {path: path.read_bytes() for path in (tmp_path / "r").rglob("*.gz")}
-    assert main(["run", *single, "model.query_length=9", "overwrite=true"]) == 0
+    assert main(["run", *single, "dataset.query_length=9", "overwrite=true"]) == 0
     assert len(before) == 2 and not list((tmp_path / "r").rglob("*.gz"))
-    assert main(["run", *single, "model.query_length=9", "save_runs=true"]) == 0
+    assert main(["run", *single, "dataset.query_length=9", "save_runs=true"]) == 0
     assert len(list((tmp_path / "r").rglob("*.gz"))) == 2
+    other = [*words, "method=smve", "depths=[0,10]", "dataset.query_length=8", "save_runs=true", "overwrite=true"]
+    assert main(["run", *other]) == 0
+    assert {path.name for path in (tmp_path / "r").rglob("*.gz")} == {"smve.rk0.trec.gz", "smve.rk10.trec.gz"}
 
 
 def test_a_record_of_other_inputs_that_another_process_made_meanwhile_is_kept(words, tmp_path, monkeypatch, capsys):
@@ -336,19 +339,20 @@ def test_a_record_of_other_inputs_that_another_process_made_meanwhile_is_kept(wo
     def interrupted(*arguments):
         if not done:
             done.append("by another")
-            assert main(["run", *single, "model.query_length=9"]) == 0
+            assert main(["run", *single, "dataset.query_length=9"]) == 0
         return claim(*arguments)
 
     monkeypatch.setattr(recording, "claim", interrupted)
-    assert main(["run", *single, "model.query_length=8"]) == 1
+    assert main(["run", *single, "dataset.query_length=8"]) == 1
     assert "was made with different model: set overwrite=true" in capsys.readouterr().err
     assert found(tmp_path)["corpussmve"].identity["model"]["query_length"] == 9
 
 
 def test_two_cells_of_one_name_are_refused_before_any_work(words, tmp_path, capsys):
-    assert main(["run", *words, "-m", "method=smve", "model.query_length=8,9"]) == 2
+    assert main(["run", *words, "-m", "method=smve", "dataset.query_length=8,9"]) == 2
     assert (
-        "two cells of this sweep differ in model.query_length and would have the same record" in capsys.readouterr().err
+        "two cells of this sweep differ in dataset.query_length and would have the same record"
+        in capsys.readouterr().err
     )
     assert not (tmp_path / "r" / "records").exists()
     sweep = ["run", *words, "-m", "method=smve", "depths=[0,20],[0]"]
@@ -421,3 +425,15 @@ def test_four_runs_at_once_share_one_cache(words, tmp_path):
     written = [line for text in said for line in text.splitlines() if ": NDCG@10" in line]
     assert len(written) == 4, "each record is made by one of them"
     assert not list((tmp_path / "c").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("more", "differs"),
+    [
+        (["method.seeds=[1,2],[8,9]"], "differ in method.seeds: name all seeds in one list"),
+        (["metrics=[map],[recall@100]", "overwrite=true"], "differ in metrics and would have the same record"),
+    ],
+)
+def test_what_one_cell_would_take_from_another_is_refused_before_any_work(words, tmp_path, capsys, more, differs):
+    assert main(["run", *words, "-m", "method=smve", *more]) == 2
+    assert differs in capsys.readouterr().err and not found(tmp_path)

@@ -10,9 +10,10 @@ from holders import MEASURING, holding
 
 from harness import records, run
 from harness.cli import main
-from harness.config import entries
+from harness.config import compose, entries
 from harness.records import CellKey, failures
 from harness.sweep import estimate
+from harness.sweep import status as status_module
 from harness.sweep.estimate import Size
 from harness.system import locks
 
@@ -74,6 +75,18 @@ def test_a_run_is_seen_as_running_while_it_measures(words, tmp_path, monkeypatch
     assert main(["run", *words[:-3], "method=exact", "reference=null"]) == 0
     assert seen == [{("tiny", "lateon-like")}] and locks.measured_now(tmp_path / "c") == set()
     assert not list((tmp_path / "c" / "locks").rglob("*.lock"))
+
+
+NOTHING = status_module.Progress("", "", {}, {}, 0.0, 0, False)
+
+
+def test_draws_that_are_asked_for_count_and_not_those_of_the_reference(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(status_module, "_line", lambda cells, *_: seen.update(cells) or NOTHING)
+    words = ["model=demo", "suite=demo", f"results_dir={tmp_path}", f"cache_dir={tmp_path}"]
+    words.append("method.seeds={plaid:5,muvera:10}")
+    status_module.progress([compose.composed([*words, f"method={name}"]) for name in ("plaid", "muvera")])
+    assert {key.method: len(seeds) for key, seeds in seen.items()} == {"plaid": 5, "muvera": 10}
 
 
 def test_a_lock_that_another_user_holds_is_seen(tmp_path, monkeypatch):

@@ -199,6 +199,20 @@ def test_what_does_not_change_the_weights_is_no_other_run(runs, words):
     assert command(words, runs["ste_smve"], *more) == 0 and contents(runs["ste_smve"]) == before
 
 
+def test_a_model_that_was_not_saved_is_a_sentence(runs, words, tmp_path, capsys):
+    run = shutil.copytree(runs["ste_smve"], tmp_path / "run")
+    shutil.rmtree(run / "model")
+    assert command(words, run, "objective=ste_smve") == 2
+    assert "was trained with train.save_model=false and has no model/" in capsys.readouterr().err
+    assert command(words, run, "objective=ste_smve", "train.save_model=false") == 0
+
+
+def test_a_training_that_diverges_is_a_sentence_and_leaves_no_head(words, tmp_path, capsys):
+    assert command(words, tmp_path / "run", "train.learning_rate=1e38", "train.warmup=0", "train.log_every=1") == 2
+    assert "the training diverged: its loss or its weights are no finite numbers" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "head.safetensors").exists()
+
+
 OTHERS = {
     "objective=ste_smve train.learning_rate=1e-4": "train",
     "objective=ste_smve alpha=0.3": "alpha",

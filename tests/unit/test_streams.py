@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.config.entries import ROOT
-from harness.system import homes
+from harness.system import files, homes, streams
 
 TABLE = "table suite=beir3 results_dir=results"
 NEEDS_FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
@@ -45,6 +46,15 @@ def test_streams_that_cannot_be_written(command, code, message, tmp_path):
     found = shell(command, FOLDER=str(tmp_path))
     said = found.stderr.decode()
     assert found.returncode == code and said.startswith(message) and said.count("\n") == bool(message)
+
+
+def test_a_full_disk_is_not_taken_for_standard_output(tmp_path):
+    path = tmp_path / "one.json"
+    with pytest.raises(OSError, match="No space") as found, files.replacing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    said = str(streams.unwritable(found.value))
+    assert said == f"cannot write to {path} (No space left on device): free some space, or write elsewhere."
+    assert streams.unwritable(PermissionError(errno.EACCES, "Permission denied", str(path))) is None
 
 
 def test_libraries_get_a_place_where_the_home_cannot_be_written(tmp_path, monkeypatch):

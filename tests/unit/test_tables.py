@@ -128,6 +128,22 @@ def test_different_weights_are_not_put_into_one_table(some):
     tables.check_consistent([first, first])
 
 
+@pytest.mark.parametrize(
+    ("identities", "label"),
+    [
+        ([{"model": {}, "vectors": "a"}, {"model": {}, "vectors": "b"}], "token vectors"),
+        ([{"model": {"query_length": 8}}, {"model": {"query_length": 9}}], "query lengths"),
+        ([{"model": {"dtype": "float32"}}, {"model": {"dtype": "float16"}}], "model options"),
+    ],
+)
+def test_different_vectors_and_lengths_of_one_data_set_are_not_put_into_one_table(some, identities, label):
+    one, other = (dataclasses.replace(some[0], identity=identity) for identity in identities)
+    with pytest.raises(HarnessError, match=f"records of model 'lateon' were made with different {label}"):
+        tables.check_consistent([one, other])
+    if label != "model options":  # these may differ from data set to data set
+        tables.check_consistent([one, dataclasses.replace(other, dataset="elsewhere")])
+
+
 def test_latex_has_every_line(some):
     text = tables.latex(table(some), SETS)
     assert text.count(r" \\") == 6 and r"\toprule" in text and "LateOn & no & 47.00 & MUVERA & -- & --" in text
