@@ -121,7 +121,7 @@ def muvera(docs: TokenVectors, queries: TokenVectors) -> Iterator[Case]:
         def peer() -> np.ndarray:
             return np.asarray(encoder.encode_documents(listed))
 
-    def agree(mine: np.ndarray, theirs: np.ndarray) -> None:
+    def agree(mine: torch.Tensor, theirs: np.ndarray) -> None:
         assert theirs.shape == mine.shape, theirs.shape
 
     yield Case(

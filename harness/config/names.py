@@ -26,6 +26,8 @@ def variant(group: str, options: dict[str, Any], ignored: Sequence[str] = ()) ->
     For instance ``smve+keep=16``: a result of other options can neither hide nor overwrite one of the shipped ones.
     """
     name = safe_name(group, options["name"])
+    if name not in choices(group) and group != "model":
+        return name  # another engine's run: nothing to differ from
     shipped = entry(group, name if name in choices(group) else entry_of_folder(options))
     changed = {key: value for key, value in options.items() if key not in ignored and value != shipped.get(key)}
     if changed.get("head"):

@@ -37,7 +37,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # a full disk names no file
+        if error.errno and error.filename in (None, str(temporary)):  # a full disk names no file
             error.filename = str(path)
         raise
     finally:

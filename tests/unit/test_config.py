@@ -110,6 +110,10 @@ def test_a_variant_of_a_local_model_has_a_name_of_its_own():
     assert name_of("model.dtype=bfloat16", "model.head=b/my.safetensors") == "mine+dtype=bfloat16+head=my"
 
 
+def test_another_engines_run_has_its_own_name():
+    assert names.variant("method", {"name": "foreign-anserini", "run": "ab" * 32}) == "foreign-anserini"
+
+
 def test_the_configuration_is_plain_data():
     """No `_target_`: nothing in a configuration names code to run."""
     for path in entries.CONF_DIR.rglob("*.yaml"):
