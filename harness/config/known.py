@@ -27,8 +27,8 @@ def refuse_unknown(config: DictConfig) -> None:
         _refuse_others(group, config[group] or {}, known)
     for group in ("center", "method", "index", "objective"):
         _refuse_others(group, config[group], entry(group, config[group].name))
+    named = [name.partition(".") for name in documented()]
     for section in ("train", "geometry"):
-        named = [name.partition(".") for name in documented()]
         _refuse_others(section, config[section], [option for group, _, option in named if group == section])
 
 
