@@ -81,9 +81,9 @@ def cells(
     return usable, failures
 
 
-def report_failures(failures: Sequence[str]) -> int:
-    """List the failures again if there are several; returns the exit code."""
-    if len(failures) > 1:  # a single one was just printed
+def report_failures(failures: Sequence[str], again: bool = False) -> int:
+    """List the failures, a single one only if it is to be said `again`; returns the exit code."""
+    if again or len(failures) > 1:  # a single one was just printed
         streams.say(f"{len(failures)} failed:\n" + "".join(f"  {failure}\n" for failure in failures))
     return 1
 

@@ -10,7 +10,7 @@ from harness.sweep import launch
 
 
 def run(words: Sequence[str]) -> int:
-    """Measure what the overrides describe, then print its table."""
+    """Measure what the overrides describe, then print the table of what succeeded."""
     flags, overrides = arguments.split(words)
     if arguments.print_configuration(flags, overrides):
         return 0
@@ -25,14 +25,14 @@ def run(words: Sequence[str]) -> int:
         launched_by, options = launch.prepared(launcher, of_hydra, overrides)  # a wrong word is said before any work
         cells, failures = arguments.cells(flags, overrides, arguments.check_results, "run")
         failures += launch.run(launcher, launched_by, options, cells)
-    if failures:
-        return arguments.report_failures(failures)
     try:
-        return table.show(overrides, only_measured=True)
+        table.show(overrides, only_measured=True)
+        shown = True
     except selection.NothingMeasuredError:
-        if any(cell.shard is None for cell in cells):
+        if not failures and any(cell.shard is None for cell in cells):
             raise
-        return 0  # no shard was the last one, as each has said
+        shown = False  # every cell failed, or no shard was the last one, as each has said
+    return arguments.report_failures(failures, again=shown) if failures else 0
 
 
 COMMAND = Command(
@@ -42,7 +42,8 @@ COMMAND = Command(
     data set it is the demonstration, which needs no download.
 
     A cell is a model, a data set, a centering and a method; without `dataset` it is measured on each data set of the
-    suite. Finished cells are kept as records and not measured again; steps that cells share are computed once.
+    suite. A cell that fails does not stop the others. Finished cells are kept as records and not measured again; steps
+    that cells share are computed once.
 
     model.path=FOLDER takes any PyLate checkpoint, vectors=FOLDER token vectors that any other model made,
     dataset.path=FOLDER any data set in the BEIR layout.""",

@@ -67,15 +67,21 @@ def expand(words: Sequence[str]) -> list[str]:
     return [word for word in compose.expand(words) if word != "experiment=demo" or word in words]
 
 
-def measured(overrides: Sequence[str], options: DictConfig) -> Measured:
-    """Read what was measured of what the overrides name."""
+def measured(overrides: Sequence[str], options: DictConfig, failed_since: bool = True) -> Measured:
+    """Read what was measured of what the overrides name, with or without records of cells that failed since."""
     from harness import records, tables  # torch takes seconds to import
+    from harness.records import failures
 
     chosen = names(overrides, options)
     results = results_dir(options.results_dir)
     named = any(chosen[group] for group in ("model", "dataset", "suite"))
     suite, units = datasets(chosen, options) if named else everything(results)
-    found = records.with_groups(records.read_all(results, suites.flat(units)), units)
+    kept = [
+        record
+        for record in records.read_all(results, suites.flat(units))
+        if failed_since or failures.read(results, record.key) is None
+    ]
+    found = records.with_groups(kept, units)
     tables.check_consistent(found)
     shown = models(chosen["model"], {record.model for record in found})
     rows = tables.rows_of(found, shown, chosen["center"], chosen["method"])

@@ -27,12 +27,15 @@ def table(words: Sequence[str]) -> int:
 
 
 def show(overrides: Sequence[str], only_measured: bool) -> int:
-    """Print the table of what the overrides name, or of those of its rows that were measured, and where that is."""
+    """Print the table of what the overrides name, or of those of its rows that were measured, and where that is.
+
+    Records of cells that failed since are not among what was measured.
+    """
     from harness import tables
 
     options = compose.composed(overrides)
     arguments.check_format("table", options)
-    selected = selection.measured(overrides, options)
+    selected = selection.measured(overrides, options, failed_since=not only_measured)
     selected.check()
     if only_measured:
         measured = {(record.model, record.center, record.method) for record in selected.records}

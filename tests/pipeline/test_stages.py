@@ -151,8 +151,12 @@ def test_a_damaged_stage_fails_its_cell_alone_and_is_named(words, tmp_path, caps
     (path,) = (tmp_path / "c" / "stages").rglob(f"smve-*.{end}")
     content = path.read_bytes()
     path.write_bytes(content[:-100])
+    capsys.readouterr()
     assert main(["run", *sweep]) == 1
-    assert f"{path} is damaged" in capsys.readouterr().err and found(tmp_path).keys() == {"corpusmuvera"}
+    said = capsys.readouterr()
+    assert f"{path} is damaged" in said.err and found(tmp_path).keys() == {"corpusmuvera"}
+    assert "| MUVERA |" in said.out and "| SMVE |" not in said.out, "the table has what succeeded"
+    assert "1 failed:" in said.err
     path.unlink()
     assert main(["run", *sweep]) == 0
     same(first, found(tmp_path))
