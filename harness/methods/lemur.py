@@ -30,7 +30,7 @@ from harness.ranking.resources import Resources
 from harness.system.device import twin
 from harness.system.errors import HarnessError
 from harness.system.progress import Stopwatch, bar
-from harness.system.threads import chunks, map_threads
+from harness.system.threads import chunks, map_threads, tiles
 from harness.vectors.store import StoreInMemory, TokenVectors
 
 LEARN = ("documents", "pseudo_queries", "queries")
@@ -186,17 +186,19 @@ class _Search:
     ) -> None:
         """Vectors of a block of documents from their targets, and their scores."""
 
-        def encode_tile(rows: range) -> torch.Tensor:
-            own = targets[:, rows.start : rows.stop][self.tokens]
-            return self.solve @ ((own - self.mean) / self.deviation)
+        def encode_tile(rows: range) -> tuple[torch.Tensor, slice]:
+            own, place = targets[:, rows.start : rows.stop][self.tokens], (first + rows.start) % TILE
+            whole = torch.nn.functional.pad(own, (place, TILE - place - len(rows)))  # as MUVERA's tiles are filled up
+            return self.solve @ ((whole - self.mean) / self.deviation), slice(place, place + len(rows))
 
-        def score_tile(vectors: torch.Tensor) -> torch.Tensor:
-            return torch.cat([part @ vectors for part in self.queries])
+        def score_tile(tile: tuple[torch.Tensor, slice]) -> torch.Tensor:
+            vectors, filled = tile
+            return torch.cat([part @ vectors for part in self.queries])[:, filled]
 
         with self.watch.phase("encode_documents"):
-            tiles = map_threads(encode_tile, chunks(targets.shape[1], TILE))
+            encoded = map_threads(encode_tile, tiles(first, targets.shape[1], TILE))
         with self.watch.phase("search"):
-            scores = torch.cat(map_threads(score_tile, tiles), dim=1)
+            scores = torch.cat(map_threads(score_tile, encoded), dim=1)
             scores[:, empty] = -torch.inf
             self.best.add(first, self.of_scores(scores))
 

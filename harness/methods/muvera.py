@@ -10,9 +10,10 @@ Each of R repetitions has k Gaussian hyperplanes h and a projection to d dimensi
 The FDE is the concatenation, R * 2^k * d numbers; the score is F_q . F_d. Without inner projection S is the identity
 and d = dim.
 
-Documents are encoded and searched in tiles of 256, queries in the stores that they were stacked from, with one product
-for each pair of both. So a score does not depend, to the last bit, on the available memory, on the number of threads or
-shards, or on what else is searched at the same time.
+Documents are searched in tiles of 256, a part of a tile as if it were whole, and queries in the stores that they were
+stacked from, with one product for each pair of both. So equal documents tie wherever they stand. A score does not
+depend, to the last bit, on the available memory, on the number of threads or shards, or on what else is searched at the
+same time.
 """
 
 from __future__ import annotations

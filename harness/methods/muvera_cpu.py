@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from harness.kernels.buckets import sum_buckets
-from harness.system.threads import chunks, map_threads
+from harness.system.threads import chunks, map_threads, tiles
 from harness.vectors.store import Block
 
 TILE = 256  # documents in one product of the search
@@ -67,22 +67,21 @@ def dot_products(
 ) -> Float[np.ndarray, "queries docs"]:
     """``(documents @ queries).T`` in tiles of documents, float32 [queries of all parts, docs].
 
-    -inf for documents without tokens. BLAS is a quarter faster where the queries' codes are columns.
+    -inf for documents without tokens. BLAS is a quarter faster where the queries' codes are columns. A part of a tile
+    is filled up with zeros: BLAS has other kernels for few rows, whose sums differ in their last bits.
     """
     asked, codes = [part.numpy() for part in queries], documents.numpy()
     ends = np.cumsum([part.shape[1] for part in asked])
     result = np.empty((ends[-1], len(codes)), dtype=np.float32)
 
     def score_rows(rows: range) -> None:
+        tile, first = codes[rows.start : rows.stop], (block.start + rows.start) % TILE
+        if len(rows) < TILE:
+            tile = np.pad(tile, ((first, TILE - first - len(rows)), (0, 0)))
         for part, end in zip(asked, ends, strict=True):
-            result[end - part.shape[1] : end, rows.start : rows.stop] = (codes[rows.start : rows.stop] @ part).T
+            scores = (tile @ part)[first : first + len(rows)]
+            result[end - part.shape[1] : end, rows.start : rows.stop] = scores.T
 
-    map_threads(score_rows, _tiles(block))
+    map_threads(score_rows, tiles(block.start, len(codes), TILE))
     result[:, block.lengths == 0] = -np.inf
     return result
-
-
-def _tiles(block: Block) -> list[range]:
-    """The block's rows, cut where a multiple of `TILE` of the corpus's rows is."""
-    cuts = [block.start, *range(block.start // TILE * TILE + TILE, block.stop, TILE), block.stop]
-    return [range(a - block.start, b - block.start) for a, b in zip(cuts, cuts[1:], strict=False)]

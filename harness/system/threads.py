@@ -42,6 +42,12 @@ def chunks(count: int, size: int) -> list[range]:
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
+def tiles(first: int, count: int, size: int) -> list[range]:
+    """0..count-1, the rows from `first` on of a whole, cut where a multiple of `size` of the whole's rows is."""
+    cuts = [first, *range(first // size * size + size, first + count, size), first + count]
+    return [range(a - first, b - first) for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
 def runs(offsets: Int[np.ndarray, " items_1"], size: int) -> list[range]:
     """Consecutive items in runs of about `size` (as `offsets` count it), each of at least one item."""
     found, start, count = [], 0, len(offsets) - 1

@@ -8,6 +8,8 @@ import reference
 import torch
 from tiny import unit
 
+from harness.config.entries import entry
+from harness.methods import muvera_cpu, registry, smve_codes
 from harness.methods import smve_anchors as anchor_sets
 from harness.methods.muvera import FixedDimensionalEncoding, Muvera
 from harness.methods.smve import Smve, SparseEncoding
@@ -115,8 +117,13 @@ def test_a_view_of_a_store_is_its_own_part(make_store, query_texts):
     assert view.parts == [view] and stacked([store, view]).parts == [store, view]
 
 
+@pytest.mark.parametrize("cut", [False, True])  # whether documents and queries are searched in several pieces
 @pytest.mark.parametrize("method", METHODS)
-def test_search_is_the_dot_product_of_codes(make_store, ragged, query_texts, resources, method):
+def test_search_is_the_dot_product_of_codes(make_store, ragged, query_texts, resources, monkeypatch, method, cut):
+    if cut:
+        monkeypatch.setattr(muvera_cpu, "TILE", 8)
+        monkeypatch.setattr(smve_codes, "_TILE", 8)
+        monkeypatch.setattr(smve_codes, "_QUERIES", 3)
     docs, queries = make_store(ragged), make_store(query_texts)
     found = method.search(docs, queries, 30, resources()).ranking
     if isinstance(method, Muvera):
@@ -128,6 +135,24 @@ def test_search_is_the_dot_product_of_codes(make_store, ragged, query_texts, res
     for query, rows in enumerate(found.rows):
         rows = rows[rows >= 0]
         np.testing.assert_allclose(found.scores[query, : len(rows)], scores[query, rows], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [257, 259])
+@pytest.mark.parametrize("name", ["muvera", "smve", "lemur", "binary", "exact"])
+def test_equal_documents_tie_wherever_they_stand_and_whatever_the_memory(rng, make_store, resources, name, count):
+    """The last documents stand alone in a tile, which must not take another path of BLAS with other last bits."""
+    small = {"smve": {"width": 256, "keep": 8}, "lemur": {"features": 64, "learn_tokens": 500}}
+    method = registry.make({**entry("method", name), **small.get(name, {})})
+    texts = [unit(rng, int(n), 48) for n in rng.integers(2, 20, count)]
+    texts[-1], texts[200] = texts[0], texts[3]
+    docs, queries = make_store(texts, 64), make_store([unit(rng, int(n), 48) for n in rng.integers(3, 9, 30)])
+    found = method.search(docs, queries, count, resources()).ranking
+    for rows, scores in zip(found.rows.tolist(), found.scores.tolist(), strict=True):
+        assert scores[rows.index(0)] == scores[rows.index(count - 1)] and rows.index(0) < rows.index(count - 1)
+        assert scores[rows.index(3)] == scores[rows.index(200)]
+    little = method.search(docs, queries, count, resources(1 << 18)).ranking
+    np.testing.assert_array_equal(little.rows, found.rows)
+    np.testing.assert_array_equal(little.scores, found.scores)
 
 
 def test_seeds_differ_and_repeat(make_store, ragged, query_texts, resources):

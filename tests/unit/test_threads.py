@@ -49,3 +49,9 @@ def test_openblas_is_brought_out_of_its_slow_state_once_and_by_as_many_products_
         assert len(set(products)) == 3  # each has a thread of its own, as all of them wait for the last
         threads.map_threads(str, range(2))
         assert len(products) == 3
+
+
+def test_tiles_are_those_of_the_whole_and_the_rest_of_one():
+    assert threads.tiles(0, 600, 256) == [range(256), range(256, 512), range(512, 600)]
+    assert threads.tiles(250, 10, 256) == [range(6), range(6, 10)]
+    assert threads.tiles(256, 5, 256) == [range(5)] and threads.tiles(7, 3, 256) == [range(3)]
