@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.advice.candidates import Candidate
 from harness.evaluation.significance import lower_bounds
+from harness.system.errors import HarnessError
 from harness.tables.differences import deviations_of
 
 COSTS = ("bytes", "milliseconds")
@@ -35,10 +36,21 @@ class Judged:
 
 
 def judged(candidates: Sequence[Candidate], datasets: Sequence[str], resamples: int = RESAMPLES) -> list[Judged]:
-    """Each candidate's difference to PLAID on the mean over some data sets, and its bound."""
+    """Each candidate's difference to PLAID on the mean over some data sets, and its bound.
+
+    Raises
+    ------
+    HarnessError
+        If a data set has a single query.
+    """
     if not candidates:
         return []
     chosen = [{name: one.differences[name] for name in datasets} for one in candidates]
+    if short := [name for name in datasets if len(chosen[0][name].mean) < 2]:
+        raise HarnessError(
+            f"{', '.join(short)} has one judged query, expected several: it does not say how far a difference may lie "
+            "from that of other queries. Name other data sets with dataset=."
+        )
     columns = {name: 100 * np.stack([sets[name].mean for sets in chosen], axis=1) for name in datasets}
     bounds = lower_bounds(columns, [deviations_of(sets) for sets in chosen], resamples)
     deltas = np.mean([values.mean(axis=0) for values in columns.values()], axis=0)

@@ -88,7 +88,8 @@ class Evaluator:
         be found, and count (ArguAna has five).
         """
         shares = []
-        for best, judged in zip(rows, self.qrels.values(), strict=True):
+        for best, query in zip(rows, self.queries, strict=True):
+            judged = self.qrels[query]
             relevant = [document for document, score in judged.items() if score >= 1]
             if relevant:
                 known = [self._row[document] for document in relevant if document in self._row]

@@ -41,8 +41,8 @@ _AT_ONCE = 1000  # resamples in one matrix product
 class Comparison:
     """A mean difference, its 95 % interval, its p value under no difference, the number of queries, what is detectable.
 
-    All but p and the number of queries have the unit of the differences. `detectable` is NaN where a data set has one
-    query.
+    All but p and the number of queries have the unit of the differences. The interval and `detectable` are NaN where a
+    data set has one query, as nothing is known of the spread over its queries.
     """
 
     delta: float
@@ -136,7 +136,7 @@ def compare_all(
         for move in moves:
             drawn[:, column] += move.scale * rng.standard_t(move.freedom, resamples)
             flipped[:, column] += move.scale * rng.standard_t(move.freedom, resamples)
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0) if _tell_spread(sets) else np.full((2, len(delta)), np.nan)
     # Rounding must not make a resample that ties with the observed difference look smaller.
     as_large = (np.abs(flipped) >= np.abs(delta) - 1e-12).sum(axis=0)
     p, n_queries = (as_large + 1) / (resamples + 1), sum(map(len, sets))
@@ -159,10 +159,12 @@ def lower_bounds(
     So the bound holds for a pair that was chosen among them, by whatever rule. The bounds are balanced: each pair has
     the same chance that its bound is too high. Each resample's highest rank among those of its pair tells how far in
     the tail the bounds must be (Beran, Balanced simultaneous confidence sets, JASA 1988). A pair with few draws has
-    long tails, and they lower only its own bound.
+    long tails, and they lower only its own bound. Where a data set has one query there is no bound, -inf.
     """
     sets = [np.asarray(values, dtype=np.float64) for _, values in sorted(differences.items())]
     delta = np.mean([values.mean(axis=0) for values in sets], axis=0)
+    if not _tell_spread(sets):
+        return np.full(len(delta), -np.inf)
     rng = np.random.default_rng(seed)
     drawn = np.zeros((resamples, len(delta)))
     for values in sets:
@@ -179,12 +181,17 @@ def lower_bounds(
     return bounds
 
 
+def _tell_spread(sets: Sequence[np.ndarray]) -> bool:
+    """Whether every data set has several queries, which differ."""
+    return min(map(len, sets)) > 1
+
+
 def _detectable(sets: Sequence[np.ndarray], pair: int, moves: Sequence[Deviation]) -> float:
     """The difference that a test at `LEVEL` finds with probability `POWER`.
 
     The degrees of freedom of a sum of variances are those of Satterthwaite (Biometrics Bulletin, 1946).
     """
-    if min(map(len, sets)) < 2:
+    if not _tell_spread(sets):
         return float("nan")
     parts = [(values[:, pair].var(ddof=1) / len(values) / len(sets) ** 2, len(values) - 1) for values in sets]
     parts += [(move.scale**2, move.freedom) for move in moves]

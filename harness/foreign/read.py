@@ -36,13 +36,17 @@ def read(path: Path, dataset: Dataset, most: int) -> Ranking:
     Raises
     ------
     HarnessError
-        If the file cannot be read, names a query or a document that the data set does not have, has a document twice
-        for a query, or a score that is not a finite number.
+        If the file cannot be read, names a query or a document that the data set does not have, or that may be one of
+        two, has a document twice for a query, or a score that is not a finite number.
     """
     queries, docs = _places(dataset.queries), _places(dataset.docs)
     found: list[dict[int, float]] = [{} for _ in dataset.queries]
     is_json = Path(path.name.removesuffix(".gz")).suffix == ".json"
+    unclear = {} if is_json else _unclear(dataset.queries) | _unclear(dataset.docs)
     for query, document, score, where in _of_json(path) if is_json else _of_trec(path):
+        if one := next((name for name in (query, document) if name in unclear), None):
+            either = f"{lines.shown(one)}, which is an id and also how the id {lines.shown(unclear[one])} is written"
+            raise _wrong(path, where, either, "ids that can be told apart", "save the run as ranx's JSON")
         if query not in queries:
             expected = f"one of the {len(dataset.queries)} judged queries of {dataset.name}"
             raise _wrong(path, where, f"the query {lines.shown(query)}", expected, "leave it out")
@@ -76,6 +80,11 @@ _FLOAT32 = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
 def _places(names: Mapping[str, Any]) -> dict[str, int]:
     """Id -> row; also of ids as `run` escapes them, where that is no id itself."""
     return {field(name): row for row, name in enumerate(names)} | {name: row for row, name in enumerate(names)}
+
+
+def _unclear(names: Mapping[str, Any]) -> dict[str, str]:
+    """Id -> the other id that `run` writes in the same way, of ids that have one."""
+    return {field(name): name for name in names if field(name) != name and field(name) in names}
 
 
 def _of_trec(path: Path) -> Iterator[Scored]:

@@ -22,6 +22,7 @@ from harness.methods import registry
 from harness.methods.exact import Exact
 from harness.methods.method import Method
 from harness.ranking.ranks import Ranking, drop_self_matches
+from harness.system.errors import HarnessError
 from harness.vectors.centering import Centering, constant_kinds
 from harness.vectors.store import StoreInMemory, TokenVectors, stacked
 
@@ -31,6 +32,7 @@ SEED = 0
 SAMPLED_TOKENS = 20_000
 """The number of tokens that measures over random pairs take from each side."""
 _LOADING_TOKENS = 400_000  # taken from each side, for the load of anchors
+_TOKENS = 2  # the fewest of a side
 _QUERY_TOKENS, _DOCUMENT_TOKENS = 500, 4000  # 2,000,000 pairs, for the overlap of anchors
 Options = dict[str, Any]
 
@@ -56,6 +58,11 @@ class FirstStages:
         place = np.full(len(testbed.dataset.docs) + 1, -1)
         place[documents] = np.arange(len(documents))
         self.documents, self.queries = _subset(testbed.docs, documents), _subset(testbed.queries, queries)
+        if min(int(self.documents.offsets[-1]), int(self.queries.offsets[-1])) < _TOKENS:
+            raise HarnessError(
+                f"{len(documents)} documents or {len(queries)} queries have a single token vector, expected several: "
+                "pairs of them are looked at. Raise geometry.documents or geometry.queries."
+            )
         self.self_rows = place[testbed.self_rows[queries]]
 
     @cached_property

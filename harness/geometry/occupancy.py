@@ -52,7 +52,7 @@ def sample(store: TokenVectors, count: int, seed: int) -> Float[np.ndarray, "cou
 
 
 def pairs(count: int, seed: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """2^20 pairs of two different numbers below `count`, drawn at random."""
+    """2^20 pairs of two different numbers below `count`, at least two, drawn at random."""
     rng = np.random.default_rng(seed)
     left = rng.integers(0, count, _PAIRS)
     return left, (left + rng.integers(1, count, _PAIRS)) % count

@@ -126,6 +126,8 @@ def largest(tokens, signs, width, k, guess, scale, chosen, values):
         again = False
         for lane in range(count):
             if held[lane] < k:
+                if floors[lane] == -np.inf:  # not even all of them are k
+                    raise ValueError("a token vector has a number that is not finite")
                 again = True
                 held[lane] = 0
                 floors[lane] = -np.inf

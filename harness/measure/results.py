@@ -53,7 +53,11 @@ def read(one: CellFiles, end_to_end: bool) -> Result:
 
 
 def merge(parts: Sequence[Result], k: int) -> Result:
-    """The result on all documents: the k best of all parts, score descending, row ascending."""
+    """The result on all documents: the k best of all parts, score descending, row ascending.
+
+    A part has the MaxSim of its first candidates to the greatest depth, or of all where it has fewer. The first
+    candidates of the whole, to that depth, are among them.
+    """
     if len(parts) == 1:
         return parts[0]
     rows = np.concatenate([part.ranking.rows for part in parts], axis=1)
@@ -62,7 +66,8 @@ def merge(parts: Sequence[Result], k: int) -> Result:
     reranked = [part.maxsim for part in parts if part.maxsim is not None]
     maxsim = None
     if len(reranked) == len(parts):
-        widths, depth = [part.ranking.rows.shape[1] for part in parts], max(one.shape[1] for one in reranked)
+        widths = [part.ranking.rows.shape[1] for part in parts]
+        depth = min((one.shape[1] for one, w in zip(reranked, widths, strict=True) if one.shape[1] < w), default=k)
         padded = [np.pad(one, ((0, 0), (0, w - one.shape[1]))) for one, w in zip(reranked, widths, strict=True)]
         maxsim = np.take_along_axis(np.concatenate(padded, axis=1), order, axis=1)[:, :depth]
     ranking = Ranking(np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1))

@@ -40,7 +40,7 @@ def encode(
     if projections is None:
         projected = tokens[:, None, :].expand(-1, repetitions, -1)
     else:
-        projected = (tokens @ projections).view(len(tokens), repetitions, -1)
+        projected = (tokens @ projections).view(len(tokens), repetitions, projections.shape[1] // repetitions)
     width = projected.shape[2]
     sums = torch.zeros(texts * repetitions * buckets, width, device=device)
     sums.scatter_add_(0, cells.reshape(-1, 1).expand(-1, width), projected.reshape(-1, width))
@@ -50,7 +50,7 @@ def encode(
         sums /= counts.clamp(min=1).unsqueeze(1)
         empty, token = _nearest(cells, counts, torch.from_numpy(block.lengths).to(device), repetitions, bits)
         sums[empty] = projected[token, empty // buckets % repetitions]
-    return sums.view(texts, -1)
+    return sums.view(texts, repetitions * buckets * width)
 
 
 def _nearest(

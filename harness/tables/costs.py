@@ -95,13 +95,17 @@ def bytes_at(record: Record, depth: str) -> float:
 def milliseconds_at(record: Record, depth: str, cost: Cost) -> float:
     """Milliseconds per query of the first stage and, with reranking, of the depth's share of the MaxSim pass.
 
-    NaN for a depth that was not measured.
+    The pass scored at most as many documents of a query as it has candidates. Where queries have different numbers of
+    them, the share is that of a query with their mean number, which is never too small, as the least of the depth and
+    the candidates is concave in their number (Jensen). NaN for a depth that was not measured.
     """
     if not int(depth or 0):
         return cost.first_stage_ms
     if depth not in record.ndcg10:
         return math.nan
-    return cost.first_stage_ms + cost.rerank_ms * int(depth) / max(map(int, record.ndcg10))
+    greatest = max(map(int, record.ndcg10))
+    scored = min(greatest, record.candidates.get("mean", greatest))
+    return cost.first_stage_ms + cost.rerank_ms * min(1.0, int(depth) / scored)
 
 
 def mean(costs: Sequence[Cost]) -> Cost:

@@ -35,6 +35,11 @@ def signed(delta: float, digits: int = 1) -> str:
     return f"{round(delta, digits) + 0.0:+.{digits}f}"
 
 
+def interval(low: float, high: float) -> str:
+    """The ends of an interval in points, where it is known."""
+    return MISSING if math.isnan(low) else f"{signed(low, 2)} to {signed(high, 2)}"
+
+
 def score(value: float, sd: float, delta: float, mark: str = "") -> str:
     """A mean with its standard deviation over draws and its difference to PLAID (NaN: none), and the mark of that."""
     if math.isnan(value):

@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.config.measures import NDCG10, Measure
 from harness.evaluation.significance import LEVEL, POWER
-from harness.tables.formats import MISSING, decimals, scope, signed
+from harness.tables.formats import MISSING, decimals, interval, scope, signed
 from harness.tables.layouts import Marks, Section
 from harness.tables.paired_tests import Tested, resamples
 from harness.tables.titles import center_label, method_title, title
@@ -92,7 +92,7 @@ def _methods(tested: Sequence[Tested], datasets: Sequence[str]) -> Section:
             "Against": method_title(test.pair.other.method),
             "rk": test.pair.depth,
             "Difference": signed(test.difference.delta, 2) + _mark(test),
-            "95 % interval": f"{signed(test.difference.ci_low, 2)} to {signed(test.difference.ci_high, 2)}",
+            "95 % interval": interval(test.difference.ci_low, test.difference.ci_high),
             "p": f"{test.p:.4f}",
             "Detectable": decimals(test.difference.detectable, 2),
             "Won / tied / lost": _counts(test),

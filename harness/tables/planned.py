@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.evaluation.significance import compare, holm
 from harness.tables.differences import Differences, deviations_of
-from harness.tables.formats import decimals, signed
+from harness.tables.formats import decimals, interval, signed
 
 RESAMPLES = 10_000
 
@@ -31,7 +31,7 @@ def table(comparisons: Mapping[str, Differences]) -> pd.DataFrame:
         {
             "Comparison": title,
             "Difference": signed(test.delta, 2),
-            "95 % interval": f"{signed(test.ci_low, 2)} to {signed(test.ci_high, 2)}",
+            "95 % interval": interval(test.ci_low, test.ci_high),
             "p": f"{p:.4f}",
             "Detectable": decimals(test.detectable, 2),
         }

@@ -1,8 +1,9 @@
 """MUVERA's and SMVE's codes with straight-through gradients.
 
-Forward: exactly the codes of `harness.methods`, with the same definitions and, for the same seed, the same random
-numbers. Their discrete step is a 0/1 membership m(x): the bucket that a token falls into (MUVERA), or the anchors that
-it keeps (SMVE). Backward: m is replaced by a soft membership s(x) of the same shape,
+Forward: the codes of `harness.methods`, with the same definitions and, for the same seed, the same random numbers; of
+equal projections SMVE may keep other anchors. Their discrete step is a 0/1 membership m(x): the bucket that a token
+falls into (MUVERA), or the anchors that it keeps (SMVE). Backward: m is replaced by a soft membership s(x) of the same
+shape,
 
     m_ste = m + (s - stop_gradient(s))
 

@@ -105,6 +105,6 @@ def _batches(model: ColBERT, texts: list[str], is_query: bool, batch_tokens: int
     order = sorted(range(len(texts)), key=lambda i: -lengths[i])
     start = 0
     while start < len(order):
-        stop = start + max(1, batch_tokens // lengths[order[start]])
+        stop = start + max(1, batch_tokens // max(1, lengths[order[start]]))
         yield order[start:stop]
         start = stop

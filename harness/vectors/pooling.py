@@ -65,6 +65,6 @@ def pool(tokens: Float[np.ndarray, "tokens dim"], factor: int) -> Float[np.ndarr
 
 
 def _unit(tokens: Float[np.ndarray, "tokens dim"]) -> Float[np.ndarray, "tokens dim"]:
-    """Vectors of length 1; those of a model are so by themselves, up to rounding, and stay as they are."""
+    """Vectors of length 1, or 0; those of a model are so by themselves, up to rounding, and stay as they are."""
     lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
-    return tokens if np.allclose(lengths, 1, atol=0.01) else tokens / lengths
+    return tokens if np.allclose(lengths, 1, atol=0.01) else tokens / np.where(lengths > 0, lengths, 1)

@@ -14,6 +14,7 @@ from harness import records
 from harness.cli import main
 from harness.data.beir import read_folder
 from harness.data.dataset import Dataset
+from harness.evaluation import trec
 from harness.foreign import read as runs
 from harness.records import NO_MODEL
 from harness.system.errors import HarnessError
@@ -61,9 +62,26 @@ def test_ranks_by_score_with_our_ties(tmp_path, dataset, name, text):
 
 
 def test_an_id_that_looks_escaped_is_itself(tmp_path):
+    one = Dataset("one", {"a%20b": ""}, {"q": ""}, {"q": {"a%20b": 1}})
+    for text in ("q Q0 a%20b 1 2 x\n", "q Q0 a%2520b 1 2 x\n"):
+        assert listed(runs.read(written(tmp_path / "r.trec", text), one, 5), one) == [["a%20b"]]
+
+
+def test_an_id_that_may_be_one_of_two_is_refused(tmp_path):
     both = Dataset("two", {"a%20b": "", "a b": ""}, {"q": ""}, {"q": {"a b": 1}})
-    found = runs.read(written(tmp_path / "r.trec", "q Q0 a%20b 1 2 x\n"), both, 5)
-    assert listed(found, both) == [["a%20b"]]
+    with pytest.raises(HarnessError, match="'a%20b', which is an id and also how the id 'a b' is written"):
+        runs.read(written(tmp_path / "r.trec", "q Q0 a%20b 1 2 x\n"), both, 5)
+    found = runs.read(written(tmp_path / "r.json", json.dumps({"q": {"a%20b": 1.0, "a b": 2.0}})), both, 5)
+    assert listed(found, both) == [["a b", "a%20b"]]
+
+
+def test_the_ids_of_a_saved_run_come_back(tmp_path):
+    names = ["a b", "c%20d", "100%", "a\tb", "a\u00a0b", "%"]
+    dataset = Dataset("odd", dict.fromkeys(sorted(names, reverse=True), ""), {"what is": "", "q": ""}, {})
+    rows = np.array([[3, 0, 5, 1, 2, 4], [4, 2, -1, -1, -1, -1]])
+    (path,) = trec.save(tmp_path, ("odd", "model", "none", "smve"), dataset, {"0": rows}, None)
+    assert all(len(line.split()) == 6 for line in gzip.open(path, "rt", encoding="utf-8"))
+    np.testing.assert_array_equal(runs.read(path, dataset, 6).rows, rows)
 
 
 def test_scores_beyond_float32_keep_their_order(tmp_path, dataset):

@@ -17,7 +17,7 @@ from harness.advice.candidates import Candidate, candidates
 from harness.cli import main
 from harness.evaluation.significance import Deviation, deviations, lower_bounds
 from harness.methods import registry
-from harness.tables import Row
+from harness.tables import Row, costs
 from harness.tables.differences import Difference
 
 SETS = ["scifact", "nfcorpus"]
@@ -179,17 +179,26 @@ def test_what_was_chosen_without_a_set_is_looked_at_on_it():
 
 
 def test_reranking_needs_the_token_vectors_and_its_share_of_the_pass():
-    costs = {"bytes": {"index": 4000, "tokens": 30_000}, "details": {"documents": 10}}
-    plaid = cell("plaid", {"final": named([0.6, 0.5])}, "none", seconds={"plaid_search": 1.0}, **costs)
+    sizes = {"bytes": {"index": 4000, "tokens": 30_000}, "details": {"documents": 10}}
+    plaid = cell("plaid", {"final": named([0.6, 0.5])}, "none", seconds={"plaid_search": 1.0}, **sizes)
     seconds = {"muvera_encode_queries": 0.002, "muvera_search": 0.004, "rerank": 0.08}
     scores = dict.fromkeys(("0", "50", "200"), named([0.5, 0.5]))
-    method = cell("muvera", scores, seconds=seconds, **costs)
+    method = cell("muvera", scores, seconds=seconds, **sizes)
     rows = [Row(record.model, record.center, record.method) for record in (plaid, method)]
     found = {one.depth: one for one in candidates([plaid, method], rows, ["scifact"], [0, 50, 100, 200])}
     assert found.keys() == {"", "0", "50", "200"}  # 100 was not measured
     assert (found["0"].bytes, found["0"].milliseconds) == (400, pytest.approx(3))
     assert (found["50"].bytes, found["50"].milliseconds) == (3400, pytest.approx(3 + 40 * 50 / 200))
     assert found["200"].milliseconds == pytest.approx(43) and found[""].milliseconds == pytest.approx(500)
+
+
+def test_a_share_of_the_pass_is_that_of_the_documents_that_were_scored():
+    """By hand: two queries with 20 and 60 candidates; the pass scored 80 documents, the first 40 of each are 60."""
+    seconds, scores = {"muvera_search": 0.0, "rerank": 0.08}, dict.fromkeys(("0", "40", "1000"), named([0.5, 0.5]))
+    record = cell("muvera", scores, seconds=seconds, candidates={"mean": 40.0})
+    cost = costs.Cost(0.0, 0.0, 0.0, 0.0, 40.0)
+    assert costs.milliseconds_at(record, "40", cost) == 40 >= 40 * 60 / 80
+    assert costs.milliseconds_at(record, "1000", cost) == 40  # never more than the pass
 
 
 @pytest.fixture

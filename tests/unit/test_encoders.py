@@ -88,3 +88,13 @@ def test_importing_the_harness_imports_nothing_slow():
     assert found.stdout == "[]\n"
     with pytest.raises(AttributeError, match="no attribute 'evalute'"):
         _ = harness.evalute
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("encoder", [harness.Muvera(), harness.Smve(width=256, keep=8, anchors="hadamard")])
+def test_numbers_that_are_not_finite_are_refused(ragged, encoder, number):
+    encoder.fit(ragged)
+    odd = [ragged[0], ragged[1].copy()]
+    odd[1][0, 3] = number
+    with pytest.raises(HarnessError, match="of text 1 have NaN or infinity"):
+        encoder.encode(odd, False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytrec_eval
 import reference
 
 from harness.config.entries import ROOT
+from harness.config.measures import Measure
 from harness.data.dataset import Dataset
 from harness.evaluation.ndcg import Evaluator
 
@@ -39,14 +41,23 @@ def test_equals_pytrec_eval_and_the_reference(judged):
     runs = {
         q: {names[r]: float(99 - i) for i, r in enumerate(best)} for q, best in zip(dataset.queries, rows, strict=True)
     }
-    trec = pytrec_eval.RelevanceEvaluator(dataset.qrels, {"ndcg_cut.10", "recall.20"}).evaluate(runs)
+    trec = pytrec_eval.RelevanceEvaluator(dataset.qrels, {"ndcg_cut.10", "recall.5", "recall.20"}).evaluate(runs)
     found = Evaluator(dataset).ndcg10(rows)
     for i, query in enumerate(dataset.queries):
         assert found[i] == pytest.approx(trec[query]["ndcg_cut_10"], abs=1e-12)
         assert found[i] == pytest.approx(reference.ndcg([names[r] for r in rows[i]], dataset.qrels[query]), abs=1e-12)
     relevant = [query for query in dataset.queries if query != "zeros"]
-    recall = np.mean([trec[query]["recall_20"] for query in relevant])
-    assert Evaluator(dataset).candidate_recall(rows, [5, 20])[20] == pytest.approx(recall, abs=1e-12)
+    wanted = {depth: np.mean([trec[query][f"recall_{depth}"] for query in relevant]) for depth in (5, 20)}
+    assert Evaluator(dataset).candidate_recall(rows, [5, 20]) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_judgements_belong_to_their_query_in_any_order(judged):
+    dataset, rows = judged
+    other = replace(dataset, qrels=dict(reversed(dataset.qrels.items())))
+    assert Evaluator(other).candidate_recall(rows, [5, 20]) == Evaluator(dataset).candidate_recall(rows, [5, 20])
+    for name in ("ndcg@10", "recall@5", "judged@10"):
+        found = (Evaluator(each).score(Measure.of(name), rows) for each in (dataset, other))
+        np.testing.assert_array_equal(*found)
 
 
 def test_short_lists_count_what_they_have(judged):

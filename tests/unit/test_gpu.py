@@ -22,7 +22,7 @@ from harness.ranking import maxsim, maxsim_gpu, resources, topk_gpu
 from harness.ranking.maxsim import Pairs
 from harness.ranking.resources import Resources
 from harness.system.errors import HarnessError
-from harness.vectors.store import StoreInMemory
+from harness.vectors.store import Block, StoreInMemory
 
 CHOOSE = (lemur, maxsim, muvera, resources, smve)  # the modules that choose between twins
 CASES = [
@@ -124,6 +124,15 @@ def test_fde_equals_the_reference(make_store, ragged, gpu, projection):
     for fill, oracle in ((True, reference.muvera_document), (False, reference.muvera_query)):
         codes = muvera_gpu.encode(block, fde.planes, fde.projections, 3, fill).cpu()
         np.testing.assert_allclose(codes, [oracle(text, planes, projections) for text in ragged], atol=1e-5)
+
+
+@pytest.mark.parametrize("projection", [None, 3])
+def test_a_block_without_any_token_has_codes_of_zeros(gpu, projection):
+    fde = FixedDimensionalEncoding(8, 4, 3, projection, 5, gpu)
+    block = Block(0, np.empty((0, 8), np.float32), np.zeros(2, np.int64))
+    for fill in (True, False):
+        codes = muvera_gpu.encode(block, fde.planes, fde.projections, 3, fill).cpu()
+        assert codes.shape == (2, fde.size) and not codes.any()
 
 
 @pytest.mark.parametrize("kind", smve_anchors.KINDS)

@@ -33,7 +33,7 @@ def test_keep_largest_with_ties(rng, count):
 
 
 def hard_tokens(rng, dim):
-    """Unit tokens, a zero token, tiny and large ones, one that is an anchor's opposite, and the same one twice."""
+    """Unit tokens, a zero token, tiny and large ones, and the same one twice."""
     tokens = unit(rng, 40, dim)
     tokens[1] = 0
     tokens[2] *= 1e-6
@@ -87,6 +87,13 @@ def test_the_transform_is_the_hadamard_matrix(rng, size):
     np.testing.assert_allclose(flat.reshape(size, -1), matrix @ values, atol=1e-4)
 
 
+def test_hadamard_anchors_end_with_an_error_where_no_projection_is_a_number(rng):
+    tokens = unit(rng, 40, 12)
+    tokens[7, 3] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        smve_anchors.structured(12, 256, rng).largest(tokens, 8)
+
+
 @pytest.mark.parametrize(("dim", "width", "k"), [(8, 8, 8), (12, 40, 3), (12, 2000, 32), (5, 3, 1), (1, 4, 2)])
 def test_hadamard_anchors_keep_what_their_matrix_says(rng, dim, width, k):
     made = smve_anchors.structured(dim, width, rng)
@@ -94,6 +101,8 @@ def test_hadamard_anchors_keep_what_their_matrix_says(rng, dim, width, k):
     chosen, values = made.largest(tokens, k)
     exact = tokens.astype(np.float64) @ made.matrix
     assert all(len(set(some)) == k for some in chosen.tolist())
+    if dim > 1:  # of equal projections, as all of a zero token are, the lower anchors are kept
+        assert sorted(chosen[1].tolist()) == list(range(k))
     np.testing.assert_allclose(np.take_along_axis(exact, chosen.astype(np.int64), axis=1), values, atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(np.sort(values, axis=1), np.sort(exact, axis=1)[:, -k:], atol=1e-4, rtol=1e-4)
 

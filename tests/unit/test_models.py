@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from pylate.models import ColBERT
 
 from harness.config import entries
 from harness.models import untrained
@@ -18,7 +20,7 @@ from harness.models.inspection import refuse_lengths
 from harness.system import provenance
 from harness.system.errors import HarnessError
 from harness.system.progress import Progress
-from harness.vectors import encode
+from harness.vectors import encode, forward
 from harness.vectors.build import build_store
 from harness.vectors.encode import Encoder
 
@@ -60,6 +62,14 @@ def test_batch_size_changes_rounding_only_and_not_the_name(lateon_like, tmp_path
     a, b = one.encode(TEXTS, "x", False, None), three.encode(TEXTS, "x", False, None)
     assert a.path.name == b.path.name
     np.testing.assert_allclose(a.flat, b.flat, atol=2e-3)
+
+
+def test_texts_without_any_token_go_into_batches():
+    """A tokenizer without special tokens gives none for an empty text, before PyLate's prefix is added."""
+    tokens = {"a b": [1, 2], "c": [3], "": []}
+    model = Mock(spec=ColBERT, document_length=9, do_query_expansion=False)
+    model.tokenizer = lambda texts, **_: {"input_ids": [tokens[text] for text in texts]}
+    assert list(forward._batches(model, ["", "a b", "c", ""], False, 2)) == [[1], [2, 0], [3]]
 
 
 def test_one_progress_covers_all_chunks_that_are_encoded(lateon_like, tmp_path, monkeypatch):

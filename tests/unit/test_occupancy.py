@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,9 +11,13 @@ import reference
 import torch
 from tiny import unit
 
+from harness.data.dataset import Dataset
 from harness.geometry import occupancy
+from harness.geometry.first_stages import FirstStages
+from harness.measure import testbed as testbeds
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.smve import SparseEncoding
+from harness.system.errors import HarnessError
 from harness.vectors.store import StoreInMemory
 
 CPU = torch.device("cpu")
@@ -288,3 +293,14 @@ def test_chunks_and_centering_do_not_matter_to_a_sample(make_store, ragged, monk
     monkeypatch.setattr(occupancy, "CHUNK", chunk)
     np.testing.assert_array_equal(occupancy.sample(made, 50, 1), wanted)
     np.testing.assert_array_equal(occupancy.sample(made.map(lambda tokens, _: tokens - mean), 50, 1), wanted - mean)
+
+
+def test_a_side_of_a_single_token_is_refused(rng):
+    """Pairs of tokens are looked at, and there is none."""
+    docs = StoreInMemory(unit(rng, 9, 8), np.array([4, 5]))
+    queries = StoreInMemory(unit(rng, 2, 8), np.array([1, 1]))
+    dataset = Dataset("x", {"b": "", "a": ""}, {"q": "", "r": ""}, {"q": {"a": 1}, "r": {"a": 1}})
+    testbed = Mock(spec=testbeds.Testbed, dataset=dataset, docs=docs, queries=queries, self_rows=np.array([-1, -1]))
+    assert len(FirstStages(testbed, {"documents": 2, "queries": 2}).queries) == 2
+    with pytest.raises(HarnessError, match="2 documents or 1 queries have a single token vector"):
+        FirstStages(testbed, {"documents": 2, "queries": 1})

@@ -75,3 +75,9 @@ def test_it_is_a_variant_of_the_model_and_part_of_its_identity():
     assert [one.pool_factor for one in options] == [None, 3, 2]
     assert "pool" not in options[0].identity(32)  # records of before stay what they are
     assert options[1].identity(32) == {**options[0].identity(32), "pool": "hierarchical", "pool_factor": 3}
+
+
+def test_a_token_without_a_direction_is_as_far_from_all_as_one_at_right_angles(rng):
+    text = unit(rng, 7, 8, cone=0.4)
+    text[4] = 0
+    np.testing.assert_allclose(in_order(pool(text, 2)[1:]), in_order(reference.pooled(text, 2)[1:]), atol=1e-5)

@@ -41,3 +41,19 @@ def test_merging_keeps_the_best_with_ties_by_row():
     assert found.ranking.rows.tolist() == [[0, 5, 6, 1]]
     assert found.maxsim.tolist() == [[9, 6]]
     assert found.facts == {"documents": 8, "seconds": {"a": 3.0}, "details": {"size": 4, "kept": 2.5}}
+
+
+def test_merging_keeps_the_maxsim_of_all_that_were_reranked(rng):
+    """The depth, 6, is beyond what one shard has, or both; then all that they have was reranked."""
+    for sizes in ((4, 5), (4, 9), (9, 8)):
+        parts, first = [], 0
+        for size in sizes:
+            rows = first + rng.permutation(size)[None]
+            scores = -np.sort(-rng.standard_normal((1, size)).astype(np.float32))
+            exact = rows[:, :6].astype(np.float32) + 100  # a document's MaxSim is its row plus 100
+            parts.append(Result(Ranking(rows, scores), exact, {"documents": size}))
+            first += size
+        found = merge(parts, 9)
+        known = found.ranking.rows.shape[1] if max(sizes) <= 6 else 6
+        assert found.ranking.rows.shape[1] == min(9, sum(sizes)) and found.maxsim.shape[1] == known
+        np.testing.assert_array_equal(found.maxsim, found.ranking.rows[:, :known] + 100)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.evaluation.significance import compare, compare_all, deviations, holm
+from harness.evaluation.significance import compare, compare_all, deviations, holm, lower_bounds
 
 
 def test_delta_is_the_mean_of_means(rng):
@@ -159,3 +159,9 @@ def test_a_deviation_is_that_of_the_analysis_of_variance(rng):
     expected = np.sqrt((between - within) / 40 / 6)  # variance of draws by themselves, divided by their number
     (found,) = deviations({"a": (tuple(range(6)), values)})
     assert found.scale == pytest.approx(expected) and found.freedom == 5
+
+
+def test_one_query_says_nothing_of_the_spread():
+    one = compare({"a": np.array([0.3]), "b": np.array([0.1, 0.2, 0.4])})
+    assert one.p > 0.05 and np.isnan([one.ci_low, one.ci_high, one.detectable]).all()
+    assert lower_bounds({"a": np.array([[0.3, 0.2]])}, [[], []]).tolist() == [-np.inf, -np.inf]
