@@ -17,7 +17,10 @@ from tiny import WORDS, unit, write_dataset
 
 import harness
 from harness.cli import main
+from harness.config import shards
+from harness.methods import muvera_cpu, smve_codes
 from harness.ranking.resources import Resources
+from harness.vectors import centering, encode, given, pooling
 from harness.vectors.build import build_store
 from harness.vectors.store import TokenStore
 
@@ -136,6 +139,15 @@ def query_texts(rng: np.random.Generator) -> list[np.ndarray]:
 
 
 @pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of 16 documents, so that the tiny data set has four; tiles of searches that divide them."""
+    for module in (shards, encode, given, pooling, centering):
+        monkeypatch.setattr(module, "CHUNK", 16)
+    monkeypatch.setattr(muvera_cpu, "TILE", 8)
+    monkeypatch.setattr(smve_codes, "_TILE", 16)
+
+
+@pytest.fixture
 def resources(tmp_path: Path) -> Callable[..., Resources]:
     """CPU resources with a given block size in bytes."""
 
@@ -229,10 +241,10 @@ def swept(
 
 
 def _real(variable: str, what: str) -> Path:
-    """A folder named by the environment; tests that need it are skipped elsewhere, and must run in CI."""
+    """A folder named by the environment; tests that need it are skipped elsewhere, unless they must run."""
     if variable not in os.environ:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{variable} is not set: in CI the tests on {what} must run")
+        if os.environ.get("HARNESS_REAL_DATA") == "required":
+            pytest.fail(f"{variable} is not set, and HARNESS_REAL_DATA=required: the tests on {what} must run")
         pytest.skip(f"{variable} is not set: no {what}")
     return Path(os.environ[variable])
 

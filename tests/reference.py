@@ -592,14 +592,15 @@ def lemur_features(token: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def lemur(
-    queries: list[np.ndarray], docs: list[np.ndarray], learning: np.ndarray, weights: np.ndarray
+    queries: list[np.ndarray], docs: list[np.ndarray], learning: np.ndarray, weights: np.ndarray, sample: list[int]
 ) -> list[list[float]]:
     """Scores of all documents for each query: sums of psi over the query's tokens, times least-squares weights of each
-    document's best dot products with the learning tokens [n, dim]. Targets are standardized over all of them.
+    document's best dot products with the learning tokens [n, dim]. Targets are standardized over those of the sample of
+    documents.
     """
     known = np.array([lemur_features(token, weights) for token in learning])
     targets = np.array([[maxsim(token[None], document) for document in docs] for token in learning])
-    targets = (targets - targets.mean()) / targets.std()
+    targets = (targets - targets[:, sample].mean()) / targets[:, sample].std()
     solved = np.linalg.lstsq(known, targets, rcond=float(np.finfo(np.float32).eps) * max(known.shape))[0]
     features = [sum(lemur_features(token, weights) for token in query) for query in queries]
     return [[dot(feature, solved[:, d]) for d in range(len(docs))] for feature in features]

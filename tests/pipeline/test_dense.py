@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -88,10 +89,11 @@ def test_through_the_command_line(denseon_like, lateon_like, tiny_dataset, tmp_p
     assert record.identity["method_inputs"]["encoder"] == checkpoint.sha256 != record.identity["weights"]
     assert main(["run", *words, f"method.model={denseon_like}"]) == 0
     assert "finished before" in capsys.readouterr().err  # no centering changes it
-    (denseon_like / "1_Pooling" / "config.json").write_text(
-        json.dumps({**json.loads((denseon_like / "1_Pooling" / "config.json").read_text()), "pooling_mode": "mean"})
-    )
-    assert main(["run", *words, f"method.model={denseon_like}"]) == 1  # other files are other inputs
+    other = tmp_path / "other" / denseon_like.name
+    shutil.copytree(denseon_like, other)
+    pooling = json.loads((other / "1_Pooling" / "config.json").read_text())
+    (other / "1_Pooling" / "config.json").write_text(json.dumps({**pooling, "pooling_mode": "mean"}))
+    assert main(["run", *words, f"method.model={other}"]) == 1  # other files are other inputs
     assert "made with different method_inputs" in capsys.readouterr().err
 
 

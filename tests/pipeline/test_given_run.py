@@ -125,11 +125,14 @@ def test_pooling_is_that_of_a_model_for_every_method(measured, tmp_path):
     assert found["plaid"].ndcg10["final"] == pytest.approx(found["exact"].ndcg10["final"], abs=0.1)
 
 
-def test_shards_give_the_same_scores(measured, tmp_path):
-    words = [word for word in measured[0] if not word.startswith("results_dir")]
-    words += [f"results_dir={tmp_path}", "reference=null", "method=muvera", "center=none", "query_tokens=real"]
-    assert main(["run", *words, "shard=1/1"]) == 0
+def test_shards_give_the_same_scores(small_chunks, measured, tmp_path):
+    words = [word for word in measured[0] if not word.startswith(("results_dir", "cache_dir"))]
+    words += [f"results_dir={tmp_path}", f"cache_dir={tmp_path}"]
+    words += ["reference=null", "method=muvera", "center=none", "query_tokens=real"]
+    assert main(["run", *words, "shard=1/2"]) == 0 and not cells(tmp_path, "mine")
+    assert main(["run", *words, "shard=2/2"]) == 0
     found = cells(tmp_path, "mine")["none+query_tokens=real", "muvera"]
+    assert found.details["shards"] == 2
     assert found.per_query == cells(measured[1], "mine")["none+query_tokens=real", "muvera"].per_query
 
 

@@ -52,7 +52,7 @@ def test_each_draw_has_one_index_whatever_the_centering_of_queries_and_the_searc
     assert sum("-fp16-" in name for name in names) == 2 and sum("-hnsw-" in name for name in names) == 2
 
 
-def test_a_second_run_measures_nothing_and_a_lost_record_comes_from_the_cache(measured, capsys):
+def test_a_lost_record_comes_from_the_indexes_in_the_cache(measured, capsys):
     words, results, cache = measured
     (path,) = results.glob(f"records/*/*/corpus/{NAME}+index=fp16.json")
     before = {marker: marker.stat().st_mtime_ns for marker in cache.glob(f"indexes/*/{MARKER}")}

@@ -125,7 +125,7 @@ def test_finished_cells_are_not_computed_again(measured, capsys):
     assert changed == {"smve"}  # and not the reference
 
 
-def test_block_size_and_batch_size_do_not_change_a_score(measured, tmp_path):
+def test_memory_and_threads_do_not_change_a_score(measured, tmp_path):
     words, results, _ = measured
     other = [word for word in words if not word.startswith("results_dir")]
     assert (

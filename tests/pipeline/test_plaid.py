@@ -54,9 +54,11 @@ def test_two_builds_give_the_same_results_whatever_the_global_seed(make_store, c
     np.testing.assert_array_equal(found[0].scores, found[1].scores)
 
 
-def test_a_result_does_not_depend_on_the_batch(make_store, corpus, asked, resources):
+def test_a_result_does_not_depend_on_the_batch(make_store, corpus, asked, resources, monkeypatch):
     docs = make_store(corpus)
+    asked = [asked[i % 12][:4] if i % 3 else asked[i % 12] for i in range(40)]  # 26 queries of one length
     together = plaid().search(docs, make_store(asked), 50, resources()).ranking
+    asked = asked[:14]
     for i, query in enumerate(asked):
         alone = plaid().search(docs, make_store([query]), 50, resources()).ranking
         np.testing.assert_array_equal(alone.rows[0], together.rows[i])

@@ -25,7 +25,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
@@ -33,19 +32,19 @@ import faults
 import log_handlers
 import numpy as np
 import pytest
+from extras import needs
 from time_limit import no_longer_than
 
 from harness import records
 from harness.cli import main
 from harness.commands import arguments
-from harness.config import shards
 from harness.config.entries import ROOT
 from harness.measure.artifacts import CANDIDATES, MAXSIM
 from harness.methods import plaid
 from harness.run import run
 from harness.system import files
 from harness.system.errors import HarnessError
-from harness.vectors import build, centering, encode
+from harness.vectors import build
 from harness.vectors.build import JOURNAL, PARTS
 from harness.vectors.store import LENGTHS, META, TOKENS
 
@@ -288,7 +287,7 @@ def killed_workers_until_done(sweep: Sweep, rng: np.random.Generator, most: int,
 
 
 @pytest.mark.faults
-@pytest.mark.skipif(find_spec("hydra_plugins") is None, reason="`make launchers` installs hydra-joblib-launcher")
+@needs("joblib")
 def test_a_sweep_with_many_workers_of_which_any_are_killed_ends_with_the_same_records(server, tiny, seeded, capsys):
     began = time.monotonic()
     assert tiny.run(server)[0] == 0
@@ -418,12 +417,6 @@ def test_files_that_may_not_grow_are_named_and_not_believed(server, tiny, seeded
 
 
 # Damage
-
-
-@pytest.fixture
-def small_chunks(monkeypatch) -> None:
-    for module in (shards, encode, centering):
-        monkeypatch.setattr(module, "CHUNK", TINY_CHUNK)
 
 
 @pytest.fixture

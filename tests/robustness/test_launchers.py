@@ -10,13 +10,13 @@ import re
 import shutil
 import socket
 from importlib.metadata import PackageNotFoundError, requires
-from importlib.util import find_spec
 from pathlib import Path
 
 import killers
 import numpy as np
 import pytest
 import torch
+from extras import needs
 from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -36,14 +36,6 @@ SCORES = ("ndcg10", "candidate_recall", "candidates", "details", "per_query", "i
 SWEEP = ["-m", "center=none,corpus,own", "method=muvera,smve,exact", "depths=[0,5,20]", "save_runs=true"]
 RAY = ["hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"]
 LAUNCHERS = {"joblib": ["hydra/launcher=joblib"], "submitit": ["hydra/launcher=submitit_local"], "ray": RAY}
-
-
-def installed(extra):
-    return find_spec("hydra_plugins") is not None and find_spec(f"hydra_plugins.hydra_{extra}_launcher") is not None
-
-
-def needs(extra):
-    return pytest.mark.skipif(not installed(extra), reason=f"`make launchers` installs hydra-{extra}-launcher")
 
 
 def each(*extras):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,21 @@ def test_each_family_is_corrected_by_itself(some):
     assert [one.p for one in pairs.values()] == pytest.approx(holm([one.difference.p for one in pairs.values()]))
     assert pairs["0"].p == pytest.approx(with_plaid(some)["muvera", "0"].p / 2)
     assert pairs["0"].pair.row.method == "muvera" and pairs["0"].pair.other.method == "smve"
+
+
+def test_pairs_that_are_tested_at_once_change_nothing(some, monkeypatch):
+    together = with_plaid(some)
+    monkeypatch.setattr(paired_tests, "_AT_ONCE", 4)
+    assert len(together) == 6 and with_plaid(some) == together
+
+
+def test_of_a_methods_variants_only_those_without_shipped_options_are_compared(some):
+    every = dict.fromkeys(["0", "50", "100"], HALF)
+    others = [cell(name, every) for name in ("muvera+bits=4", "lemur+features=64", "binary")]
+    pairs = paired_tests.between_methods(tables.rows_of([*some, *others], [], ["corpus"], []), [50])
+    found = {frozenset((pair.row.method, pair.other.method)) for pair in pairs}
+    stages = ("muvera", "smve", "lemur+features=64", "binary")
+    assert found == {frozenset(pair) for pair in combinations(stages, 2)} and len(pairs) == 6
 
 
 def test_a_comparison_is_that_of_its_queries(rng):

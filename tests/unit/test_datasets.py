@@ -275,6 +275,8 @@ def server(tmp_path, monkeypatch):
         def log_message(self, *_):
             pass
 
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
     host = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=host.serve_forever, daemon=True).start()
     monkeypatch.setattr(download, "URL", f"http://127.0.0.1:{host.server_port}/" + "{name}.zip")
@@ -294,6 +296,8 @@ def test_download_checks_and_keeps_only_what_is_whole(tmp_path, server, capfd):
 
 def test_a_host_that_does_not_answer_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "URL", "http://127.0.0.1:9/{name}.zip")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(HarnessError, match="cannot download data set 'x' .*: go online, or set data_dir"):
         download.download("x", "0" * 32, tmp_path / "beir", show=False)
     assert not list((tmp_path / "beir").iterdir())

@@ -10,9 +10,11 @@ import pytest
 from tiny import unit
 from vectors_folder import read_side, write_side
 
+from harness.config import shards
 from harness.config.shards import Shard
 from harness.data.dataset import Dataset
 from harness.system.errors import HarnessError
+from harness.vectors import given as given_vectors
 from harness.vectors.arrays import TokenArrays
 from harness.vectors.given import GivenVectors
 
@@ -52,8 +54,13 @@ def test_float32_is_rounded_to_float16_and_nothing_else(folder):
 
 
 def test_a_shard_is_a_part_of_the_documents(folder, monkeypatch):
-    part = Shard(1, 1)
-    assert len(opened(folder).encode(DATASET.docs, "x", False, part)) == 3
+    for module in (shards, given_vectors):
+        monkeypatch.setattr(module, "CHUNK", 2)
+    parts = [opened(folder).encode(DATASET.docs, "x", False, Shard(number, 2)) for number in (1, 2)]
+    whole = opened(folder).encode(DATASET.docs, "x", False)
+    assert [len(part) for part in parts] == [2, 1] and len({store.path for store in (*parts, whole)}) == 3
+    for row, tokens in enumerate([parts[0][0], parts[0][1], parts[1][0]]):
+        np.testing.assert_array_equal(tokens, whole[row])
 
 
 def test_other_numbers_are_other_vectors(folder):

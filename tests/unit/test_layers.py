@@ -223,7 +223,7 @@ def test_models_that_differ_above_the_cut_share_what_is_below(bert_like, tmp_pat
     folders = sorted(folder.name.split("-")[0] for folder in (tmp_path / "tokens").iterdir() if folder.is_dir())
     assert folders == ["backbone", "tiny", "tiny"]
     own = encoder(bert_like, tmp_path)
-    assert own.backbone(_texts(), 0).path != own.backbone(_texts(), 1).path != own.backbone(_texts(), 2).path
+    assert len({own.backbone(_texts(), cut).path for cut in (0, 1, 2)}) == 3
 
 
 def _texts():

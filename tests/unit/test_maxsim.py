@@ -10,6 +10,7 @@ import torch
 from harness.methods.exact import Exact
 from harness.ranking import maxsim, maxsim_cpu
 from harness.ranking.maxsim import Pairs
+from harness.system.threads import torch_threads
 
 CPU = torch.device("cpu")
 
@@ -69,6 +70,7 @@ def test_candidates_equal_the_triple_loop(
     monkeypatch, make_store, query_texts, ragged, expected, rng, block_bytes, at_once
 ):
     monkeypatch.setattr(maxsim_cpu, "_SIMILARITIES", at_once)
+    monkeypatch.setattr(maxsim_cpu, "_WORK", at_once)
     lists = [some_candidates(rng, len(query_texts), len(ragged)) for _ in range(3)]
     pairs = Pairs.of(lists, len(query_texts))
     assert len(pairs) < sum((rows >= 0).sum() for rows in lists)  # what several lists ask for is computed once
@@ -79,7 +81,7 @@ def test_candidates_equal_the_triple_loop(
 
 
 def test_a_pairs_score_does_not_depend_on_what_else_is_computed(make_store, query_texts, ragged, rng):
-    """To the last bit: among all pairs, among a few, in any block, on any number of threads."""
+    """To the last bit: among all pairs, among a few, in any block."""
     queries, docs = make_store(query_texts), make_store(ragged)
     everything = dense(queries, docs, 1 << 26)
     for block_bytes in (1, 5_000):
@@ -98,17 +100,16 @@ def test_no_pairs_at_all(make_store, query_texts, ragged):
     assert len(scores) == 0 and (nothing.look_up(scores, np.full((7, 3), -1)) == -np.inf).all()
 
 
-def test_threads_change_nothing(make_store, query_texts, ragged):
+def test_threads_and_their_pieces_of_work_change_nothing(monkeypatch, make_store, query_texts, ragged, rng):
     queries, docs = make_store(query_texts), make_store(ragged)
-    before = torch.get_num_threads()
-    try:
-        found = []
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            found.append(dense(queries, docs, 1 << 26))
-    finally:
-        torch.set_num_threads(before)
-    np.testing.assert_array_equal(*found)
+    pairs, found = Pairs.of([some_candidates(rng, len(query_texts), len(ragged))], len(query_texts)), []
+    for threads, work in ((1, 1 << 22), (2, 700), (3, 1)):
+        monkeypatch.setattr(maxsim_cpu, "_WORK", work)
+        with torch_threads(threads):
+            found.append((dense(queries, docs, 1 << 26), maxsim.score(queries, docs, pairs, 1 << 26, CPU)))
+    for every, few in found[1:]:
+        np.testing.assert_array_equal(every, found[0][0])
+        np.testing.assert_array_equal(few, found[0][1])
 
 
 @pytest.mark.parametrize("block_bytes", [1, 3_000, 1 << 26])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 import torch
@@ -118,8 +119,9 @@ def test_the_thread_writes_by_itself(monkeypatch, lines):
     monkeypatch.setattr("harness.system.progress.QUIET", 0.0)
     with LogLines("build", 1, "documents") as progress:
         progress._thread.join(0.01)  # it goes on until the phase ends
-        while not lines():
-            pass
+        deadline = time.monotonic() + 60
+        while not lines() and time.monotonic() < deadline:
+            time.sleep(0.01)
     assert lines() == ["build: started", "build: done in 0 s"]
     assert not progress._thread.is_alive()
 

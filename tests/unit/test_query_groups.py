@@ -38,8 +38,9 @@ def test_queries_are_cut_into_thirds_and_equal_numbers_stay_together(dataset):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_thirds_are_those_of_a_slow_count(seed, rng):
+def test_thirds_are_those_of_a_slow_count(seed):
     """A query is beyond a cut if at least so many thirds of all queries have a number below its own."""
+    rng = np.random.default_rng(seed)
     numbers = {f"q{i}": int(value) for i, value in enumerate(rng.integers(0, 5, size=int(rng.integers(1, 40))))}
     below = {query: sum(other < number for other in numbers.values()) for query, number in numbers.items()}
     cuts = {query: sum(3 * count >= part * len(numbers) for part in (1, 2)) for query, count in below.items()}

@@ -56,8 +56,10 @@ def test_depths_equal_the_reference(rng):
     first[4, 15:] = -1
     scores = np.round(rng.standard_normal((5, 20)), 1).astype(np.float32)
     scores[first < 0] = -np.inf
+    scores[4, [2, 9]] = -np.inf  # documents without tokens are candidates, too: they come before what is none
     for depth, rows in reorder(first, scores, [0, 1, 7, 20, 50]).items():
         for query in range(5):
             listed = [ids[row] for row in first[query] if row >= 0]
             by_id = dict(zip(listed, map(float, scores[query]), strict=False))
-            assert [ids[row] for row in rows[query] if row >= 0] == reference.rerank(listed, by_id, depth)
+            assert [ids[row] for row in rows[query][: len(listed)]] == reference.rerank(listed, by_id, depth)
+            assert (rows[query][len(listed) :] == -1).all()

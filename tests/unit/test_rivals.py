@@ -9,6 +9,7 @@ from tiny import WORDS
 
 from harness.config.compose import composed
 from harness.config.entries import entry
+from harness.methods import lemur as lemur_method
 from harness.methods import registry
 from harness.methods.bm25 import Bm25
 from harness.methods.method import TEXTS
@@ -75,7 +76,11 @@ def lemur(**options):
 
 @pytest.mark.parametrize("block_bytes", [1 << 26, 1 << 13])
 @pytest.mark.parametrize("part", [1, 0.7, 0.3])  # of all tokens, which are learned from
-def test_lemur_is_its_definition(make_store, ragged, query_texts, resources, block_bytes, part):
+@pytest.mark.parametrize("cut", [False, True])  # whether tiles, and the sample for a and b, are smaller than the corpus
+def test_lemur_is_its_definition(make_store, ragged, query_texts, resources, monkeypatch, block_bytes, part, cut):
+    if cut:
+        monkeypatch.setattr(lemur_method, "TILE", 8)
+        monkeypatch.setattr(lemur_method, "_TARGETS_OF", 8)
     docs, queries = stores(make_store, ragged, query_texts)
     tokens, rng = np.concatenate(ragged), np.random.default_rng(42)
     count = int(part * len(tokens))
@@ -83,7 +88,8 @@ def test_lemur_is_its_definition(make_store, ragged, query_texts, resources, blo
     weights = rng.standard_normal((8, 12), dtype=np.float32)
     learning = tokens[np.sort(rng.choice(len(tokens), count, replace=False))]
     full = [row for row, text in enumerate(ragged) if len(text)]
-    wanted = reference.lemur(query_texts, [ragged[row] for row in full], learning, weights)
+    sample = [i * (len(full) - 1) // 7 for i in range(8)] if cut else list(range(len(full)))  # evenly spaced
+    wanted = reference.lemur(query_texts, [ragged[row] for row in full], learning, weights, sample)
     for query, scores in enumerate(wanted):
         every = np.full(len(ragged), -np.inf)
         every[full] = scores
@@ -91,7 +97,10 @@ def test_lemur_is_its_definition(make_store, ragged, query_texts, resources, blo
     assert found.index_bytes == len(ragged) * 12 * 4 and found.details["learning_tokens"] == count
 
 
-def test_lemur_is_the_same_in_any_block_and_another_with_another_seed(make_store, ragged, query_texts, resources):
+def test_lemur_is_the_same_in_any_block_and_another_with_another_seed(
+    make_store, ragged, query_texts, resources, monkeypatch
+):
+    monkeypatch.setattr(lemur_method, "TILE", 8)
     docs, queries = stores(make_store, ragged, query_texts)
     one, other = (lemur().search(docs, queries, 9, resources(size)).ranking for size in (1 << 26, 1 << 16))
     assert (one.rows == other.rows).all() and (one.scores == other.scores).all()
@@ -156,11 +165,12 @@ def test_lemur_with_as_many_features_as_it_can_use_follows_maxsim(rng, make_stor
 
 @pytest.mark.parametrize("queries", ["float", "int8"])
 def test_signs_are_their_definition(make_store, ragged, query_texts, resources, queries):
+    query_texts[1][2] = 0  # a token of no direction stays one
     docs, asked = stores(make_store, ragged, query_texts)
     found = registry.make({"name": "binary", "queries": queries}).search(docs, asked, 9, resources())
     for query, text in enumerate(query_texts):
         step = np.abs(text).max(axis=1, keepdims=True) / 127
-        seen = text if queries == "float" else np.round(text / step) * step
+        seen = text if queries == "float" else np.round(text / np.where(step > 0, step, 1)) * step
         agrees(found, query, [reference.binary(seen, document) for document in ragged])
     assert found.index_bytes == sum(map(len, ragged))  # eight numbers a token
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from importlib.util import find_spec
 
 import pytest
 from attacks import refused
+from extras import needs
 
 from harness.config import compose, entries
 
@@ -52,7 +52,8 @@ def test_words_that_name_code_are_refused(words, evil, marker, capsys):
     assert TO_CODE[words] in said
 
 
-@pytest.mark.skipif(find_spec("hydra_plugins") is None, reason="`make launchers` installs launchers")
+@needs("submitit")
+@needs("ray")
 @pytest.mark.parametrize(
     ("launcher", "word", "text"),
     [
@@ -105,7 +106,7 @@ def test_code_in_a_configuration_file_is_refused(content, evil, marker, tmp_path
         assert re.search(CONFIGS[content], said)
 
 
-@pytest.mark.skipif(find_spec("hydra_plugins") is None, reason="`make launchers` installs launchers")
+@needs("joblib")
 def test_a_launcher_in_a_configuration_file_is_refused(tmp_path, monkeypatch, capsys):
     """It would bypass the jobs of `harness.sweep.jobs`, and with options of its own."""
     shutil.copytree(entries.CONF_DIR, tmp_path / "conf")
