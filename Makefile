@@ -35,7 +35,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: install  ## the main job on an embedded model and corpus: 1 to 2 minutes
+demo: install  ## the main job on an embedded model and corpus: 1 to 3 minutes
 	$(PY) -m harness run
 
 test: install  ## the short tests: 3 minutes on 2 cores
@@ -58,6 +58,10 @@ lint: install  ## ruff and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m mypy studies/*.py examples/*.py
+	for study in query_side rivals ste ste2; do \
+	  MYPYPATH=studies/$$study:studies/ste $(PY) -m mypy studies/$$study/*.py || exit 1; \
+	done
 
 # The other locks have what requirements.lock has not, or has for older Pythons or PyPy alone.
 BEYOND = $(shell sed -n "/< '3.11'\|== 'pypy'/!s/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p" requirements.lock)

@@ -4,7 +4,8 @@
     python examples/card_data.py DOWNLOAD OUTPUT [SOURCE ...]
     python -m harness train experiment=card_training data_dir=OUTPUT
 
-The data set (1.88 million pairs of seven sources, about 60 GB) has three folders of Parquet files, SOURCE-*.parquet:
+The data set (1.88 million pairs of seven sources, about 60 GB) has three folders of Parquet files, SOURCE-*.parquet
+(pyarrow, which reads them, is installed with PyLate):
 
     queries/     query_id, query
     documents/   document_id, document

@@ -83,9 +83,9 @@ def main(words: list[str]) -> dict[str, dict[str, float]]:
         if len(testbed.docs) >= CENTROIDS:
             table.create_index("vector", config=IvfPq(distance_type="dot", num_partitions=8, num_sub_vectors=256))
             runs["ivf_pq"] = timed("ivf_pq", place, testbed, lines(table, encoder, queries, testbed, nprobes=4))
-        for name, found in runs.items():
+        for name, text in runs.items():
             run = Path(folder) / f"lancedb-{name}.trec"
-            run.write_text(found, encoding="utf-8")
+            run.write_text(text, encoding="utf-8")
             if harness(["score", str(run), "depths=[0,100]", "overwrite=true", *scored]):
                 raise SystemExit(1)
     found = records.read_all(results_dir(options["results_dir"]), [testbed.dataset_name])

@@ -130,18 +130,18 @@ def main() -> None:
     rows = [Row(**row) for row in json.loads((RESULTS / "bench" / "bench.json").read_text(encoding="utf-8"))]
     of_their_own = {"gpu": ("speed", gpu_table), "plaid": ("speed", plaid_table), "scale": ("scale", scale_table)}
     splice(DOCS / "speed.md", "bench", bench_table([row for row in rows if row.what not in of_their_own]))
-    for what, (page, table) in of_their_own.items():
-        splice(DOCS / f"{page}.md", what, table([row for row in rows if row.what == what]))
+    for what, (page, make) in of_their_own.items():
+        splice(DOCS / f"{page}.md", what, make([row for row in rows if row.what == what]))
     splice(RESULTS / "README.md", "smve curve", (TABLES / "smve_curve.md").read_text(encoding="utf-8"))
     splice(RESULTS / "README.md", "phases", (TABLES / "phases.md").read_text(encoding="utf-8"))
-    words = ("table", f"model={MODEL}", "center=recommended", "cost=true")
+    costs = ("table", f"model={MODEL}", "center=recommended", "cost=true")
     for method in ("muvera", "smve"):
-        table = printed(*words, "suite=offline8", f"method={method}", "depths=[0,50,100]", results=RESULTS / "indexes")
+        table = printed(*costs, "suite=offline8", f"method={method}", "depths=[0,50,100]", results=RESULTS / "indexes")
         splice(RESULTS / "indexes" / "README.md", method, table)
-    one_set = printed(*words, "dataset=cranfield", "depths=[0,50,100]", results=RESULTS / "indexes" / "one_set")
+    one_set = printed(*costs, "dataset=cranfield", "depths=[0,50,100]", results=RESULTS / "indexes" / "one_set")
     splice(RESULTS / "indexes" / "README.md", "one set", one_set)
     splice(DOCS / "indexes.md", "losses", (RESULTS / "indexes" / "losses.md").read_text(encoding="utf-8"))
-    draws = printed(*words, "dataset=nfcorpus", "method=muvera", results=RESULTS / "indexes" / "ten_draws")
+    draws = printed(*costs, "dataset=nfcorpus", "method=muvera", results=RESULTS / "indexes" / "ten_draws")
     splice(RESULTS / "indexes" / "README.md", "ten draws", draws)
     for study in ("query_side", "rivals", "ste2"):
         for path in sorted((RESULTS / study).glob("*.md")):

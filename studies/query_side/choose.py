@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -229,8 +230,8 @@ def main() -> None:
     lines: list[dict[str, object]] = []
     for dataset in SETS:
         words = ["model=answerai_colbert_small", f"dataset={dataset}", "progress=false", *sys.argv[1:]]
-        config = OmegaConf.to_container(compose.composed(compose.expand(words)), resolve=True)
-        lines += measured(testbed_of(config, config["dataset"]), known)  # type: ignore[index,call-overload,arg-type]
+        config: Any = OmegaConf.to_container(compose.composed(compose.expand(words)), resolve=True)
+        lines += measured(testbed_of(config, config["dataset"]), known)
     table = pd.concat([before, pd.DataFrame(lines)], ignore_index=True)
     means = table.groupby(["variant", "method"], sort=False, dropna=False).mean(numeric_only=True).reset_index()
     whole = pd.concat([table, means.assign(dataset="mean")], ignore_index=True)

@@ -3,14 +3,15 @@
     python studies/query_side/mechanism.py [option=value ...]
 
 Each token of a query is used twice: it chooses a bucket of each repetition, and it is added into that bucket. Here the
-two are shifted apart: by mu_D, as in the card's recipe, or by what another recipe subtracts. Documents are always less
-mu_D. As MUVERA's score is linear in what is added, the card's score is the sum of two parts,
+two are shifted apart: by mu_D, as in the card's recipe, or by what another recipe subtracts. Mu_D is always
+subtracted from documents. As MUVERA's score is linear in what is added, the card's score is the sum of two parts,
 
     sum_i S (q_i - mu_D) . D[bucket_i] = sum_i S (q_i - s_i) . D[bucket_i] + sum_i S (s_i - mu_D) . D[bucket_i],
 
 where s_i is what the other recipe subtracts. If the second part, the *offset*, gives all queries nearly the same order
 of the documents, it says nothing about a query, and taking it away can only help. So the correlation of two queries'
-scores over the documents is measured for both parts, and the offset's share of the score's variance over documents.
+scores over the documents is measured for both parts, and the offset's share of the sum of their variances over
+documents.
 
 Exploratory: this was looked at after the study's primary figures. Writes results/query_side/mechanism.csv and
 results/figures/mechanism-offline8.svg and .png.
@@ -21,6 +22,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +70,7 @@ def query_codes(
     codes = np.zeros((len(block.lengths), fde.repetitions, fde.buckets, fde.width), dtype=np.float32)
     query = np.repeat(np.arange(len(block.lengths)), block.lengths)
     for repetition in range(fde.repetitions):
-        np.add.at(codes, (query, repetition, buckets[:, repetition]), values[:, repetition])
+        np.add.at(codes[:, repetition], (query, buckets[:, repetition]), values[:, repetition])
     return codes.reshape(len(codes), -1)
 
 
@@ -145,7 +147,7 @@ def figure(table: pd.DataFrame) -> Figure:
     looks = (("#3b0f70", "//"), ("#fba35f", ""))
     names = ["neither\n(the card's)", "the bucket", "the value", "both\n(the recipe)"]
     for i, (recipe, (color, hatch)) in enumerate(zip(RECIPES, looks, strict=True)):
-        heights = [means[(recipe, *place)] for place in PLACES]
+        heights = [means[recipe, hashed, added] for hashed, added in PLACES]
         places = np.arange(len(PLACES)) + 0.4 * (i - 0.5)
         bars = left.bar(places, heights, 0.38, color=color, hatch=hatch, edgecolor="white", label=recipe)
         left.bar_label(bars, [f"{height:.1f}" for height in heights], fontsize=6)
@@ -172,8 +174,8 @@ def main() -> None:
         if dataset in set(table["dataset"]):
             continue
         words = ["model=answerai_colbert_small", f"dataset={dataset}", "progress=false", *sys.argv[1:]]
-        config = OmegaConf.to_container(compose.composed(compose.expand(words)), resolve=True)
-        testbed = testbed_of(config, config["dataset"])  # type: ignore[index,call-overload,arg-type]
+        config: Any = OmegaConf.to_container(compose.composed(compose.expand(words)), resolve=True)
+        testbed = testbed_of(config, config["dataset"])
         table = pd.concat([table, pd.DataFrame(lines(testbed))], ignore_index=True)
         write_text(TABLE, table.to_csv(index=False, float_format="%.4f"))
         sys.stdout.write(f"{dataset}: done\n")

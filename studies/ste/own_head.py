@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -18,6 +19,6 @@ def write(path: Path) -> None:
     if path.exists():
         return
     options = compose.composed(MODEL)
-    plain = OmegaConf.to_container(options.model)
+    plain: Any = OmegaConf.to_container(options.model)
     checkpoint = locate(plain, options.models_dir)
     heads.write(load(plain, checkpoint, torch.device("cpu"), None), path)

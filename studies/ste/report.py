@@ -6,7 +6,6 @@ Means are over queries, then data sets, then training seeds. `tested.py` says ho
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -89,7 +88,7 @@ def geometry_table() -> str:
     for side in ("documents", "queries"):
         for space in ("raw", "covariance", "corpus", "own"):
             for arm in ARMS:
-                row = mean.loc[(side, space, arm)]
+                row = mean.xs((side, space, arm))
                 shown = {m.replace("_", " "): "" if np.isnan(row[m]) else f"{row[m]:.3f}" for m in MEASURES}
                 lines.append({"of": side, "space": space, "model": arm, **shown})
     return markdown(pd.DataFrame(lines))
@@ -141,7 +140,15 @@ def write(cache: Path) -> int:
     path = RESULTS / "README.md"
     readme = path.read_text()
     for name, table in tables.items():
-        pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
-        readme = re.sub(pattern, lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", readme, flags=re.S)
+        readme = spliced(readme, name, table)
     write_text(path, readme)
     return 0
+
+
+def spliced(text: str, name: str, table: str) -> str:
+    """The text with a table between its marks, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``."""
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+    if (text.count(begin), text.count(end)) != (1, 1):
+        raise SystemExit(f"the page has no place for the table {name}, or several: expected one.")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}"

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from settings import RESULTS  # beside this file
+import settings  # beside this file
+from settings import RESULTS
 
 from harness.system.files import read_arrays
 
-ARMS = ("untrained", "contrastive", "ste_muvera", "ste_smve")
+ARMS = ("untrained", *settings.ARMS)
 METHODS = {"muvera": "MUVERA", "smve": "SMVE"}
 CENTERS = {"none": "no", "corpus": "yes", "own": "own"}
 DEPTHS = ("0", "50", "100", "200", "400", "1000")
 DEFAULT_SEED = 42
-SMVE_MAIN = "width=16384 keep=16"
+SMVE_MAIN = " ".join(f"{name}={value}" for name, value in settings.SMVE_MAIN.items())
 MEASURES = ("mean_pairwise_cosine", "stable_rank", "participation_ratio", "effective_rank", "top_share")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from harness.models.checkpoint import locate
 from harness.ranking.resources import Resources
 from harness.system.files import write_text
 from harness.training import pairs
-from harness.training.validate import Validation, mean_queries
+from harness.training.cached import CachedTexts
+from harness.training.validate import Stores, Validation, mean_queries
 from harness.vectors.encode import Encoder
 from harness.vectors.store import StoreInMemory
-from harness.vectors.texts import Texts
 
 
 def measure_sources() -> int:
@@ -46,22 +46,18 @@ def _by_source(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     encoder = Encoder(options["model"], checkpoint, cache, resources.device, options["batch_tokens"], False)
     model = encoder.pylate(None)
 
-    def projected(texts: dict[str, str], is_query: bool) -> Callable[[Collection[str]], StoreInMemory]:
-        kept = encoder.backbone(Texts(texts, "training", is_query, None))
-        places = {text: i for i, text in enumerate(texts)}
+    def projected(texts: CachedTexts, chosen: Iterable[str]) -> StoreInMemory:
+        rows = [heads.project(model, texts[text]) for text in chosen]
+        return StoreInMemory(np.concatenate(rows), np.array([len(row) for row in rows]))
 
-        def store(chosen: Collection[str]) -> StoreInMemory:
-            rows = [heads.project(model, kept[places[text]]) for text in chosen]
-            return StoreInMemory(np.concatenate(rows), np.array([len(row) for row in rows]))
+    def measure(part: Dataset, stores: Stores) -> dict[str, float]:
+        return Validation(part, lambda _: stores, resources).measure(model)
 
-        return store
-
-    documents, queries, whole = projected(data.documents, False), projected(data.queries, True), data.validation
-    others = queries(mean_queries(data))
+    queries, documents = (CachedTexts(encoder, data.texts(side), side, None, data.lengths) for side in (True, False))
+    others, whole = projected(queries, mean_queries(data)), data.validation
     for source in sorted({name.split("/")[0] for name in whole.queries}):
         asked = {name: text for name, text in whole.queries.items() if name.startswith(f"{source}/")}
         held = {name: text for name, text in whole.docs.items() if name.startswith(f"{source}/")}
         part = Dataset(source, held, asked, {name: whole.qrels[name] for name in asked})
-        stores = documents(held.values()), queries(asked.values()), others
-        found = Validation(part, lambda _, stores=stores: stores, resources).measure(model)
+        found = measure(part, (projected(documents, held.values()), projected(queries, asked.values()), others))
         yield {"source": source, "queries": len(asked), "documents": len(held), **found}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -61,8 +62,7 @@ def _of_gains(arrays: Arrays) -> Iterator[dict[str, str]]:
             line = {"Claim": claim, "Test": f"exploratory, {len(sets)} sets, over {base}", "Verdict": "no test"}
             line["Not tested"] = "other sets" if sets == TRANSFER_SETS else ""
             try:
-                of = (objective, methods, sets, against)
-                found, runs = measured(lambda runs, of=of: _mean_gain(arrays, *of, runs))
+                found, runs = measured(partial(_mean_gain, arrays, objective, methods, sets, against))
             except Missing as missing:
                 yield {**line, "Verdict": f"not measured ({missing})"}
                 continue
@@ -70,7 +70,7 @@ def _of_gains(arrays: Arrays) -> Iterator[dict[str, str]]:
 
 
 def _mean_gain(
-    arrays: Arrays, objective: str, methods: list[str], sets: tuple[str, ...], against: str, runs: tuple[int, ...]
+    arrays: Arrays, objective: str, methods: list[str], sets: tuple[str, ...], against: str, runs: Sequence[int]
 ) -> Gain:
     """The gain over the control or the untrained model, mean over some methods.
 

@@ -156,12 +156,12 @@ def primary(arrays: Arrays) -> pd.DataFrame:
             continue
         results.append((line, question, tested(found), runs))
     family = {question.number: 1.0 for question in asked if question.verdict is rises}
-    family |= {question.number: found.p for _, question, found, _ in results if question.number in family}
+    family |= {question.number: test.p for _, question, test, _ in results if question.number in family}
     corrected = dict(zip(family, holm([*family.values()]), strict=True))
-    for line, question, found, runs in results:
-        p = corrected.get(question.number, found.p)
-        verdict = question.verdict(found, p) if runs == len(RUNS) else f"open: {runs} of {len(RUNS)} runs"
-        lines.append({**line, **shown(found, runs), "p": formats.decimals(p, 4), "Verdict": verdict})
+    for line, question, test, runs in results:
+        p = corrected.get(question.number, test.p)
+        verdict = question.verdict(test, p) if runs == len(RUNS) else f"open: {runs} of {len(RUNS)} runs"
+        lines.append({**line, **shown(test, runs), "p": formats.decimals(p, 4), "Verdict": verdict})
     return pd.DataFrame(lines).sort_values("No.", ignore_index=True).astype(object).fillna("").astype(str)
 
 
@@ -174,9 +174,8 @@ def exploratory(arrays: Arrays) -> pd.DataFrame:
                 for method, recipe, depth, wanted in _cells(arrays):
                     base = (capacity, domain, objective, recipe, method)
                     sets = wanted or _measured_on(arrays, *base, depth, against)
-                    cell = {"depth": depth, "against": against}
                     try:
-                        found, runs = measured(partial(gain, arrays, *base, sets, **cell))
+                        found, runs = measured(partial(gain, arrays, *base, sets, depth=depth, against=against))
                     except Missing:
                         continue
                     names = {"Capacity": capacity, "Domain": domain, "Trained": objective, "Against": against}

@@ -8,15 +8,16 @@ import shutil
 
 import numpy as np
 import pytest
+import scripts
 import torch
+from checkpoints import TEXTS, encoder
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from tiny import WORDS, with_dropout, write_dataset
 
 from harness.cli import main
-from harness.config import entries
+from harness.config import compose, entries
 from harness.models import heads
-from harness.models.checkpoint import locate
-from harness.vectors.encode import Encoder
 
 pytestmark = pytest.mark.training
 CPU = torch.device("cpu")
@@ -29,7 +30,6 @@ RUNS = {
     "ste_muvera layers": "layers:1",
     "ste_muvera all": "all",
 }
-TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +68,6 @@ def facts(run):
 
 def log(run):
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-
-
-def encoder(path, cache, **changes):
-    options = {**entries.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
-    return Encoder(options, locate(options, None), cache, CPU)
 
 
 def same(one, other):
@@ -174,6 +169,16 @@ def test_validation_is_what_evaluation_measures(runs, lateon_like, sources, tmp_
     found = Exact().search(docs, queries, 10, Resources(CPU, 1 << 26, tmp_path)).ranking
     score = np.mean(Evaluator(held_out).ndcg10(found.rows))
     assert facts(runs["ste_smve"])["after"]["exact"] == pytest.approx(score, abs=0.02)
+
+
+def test_the_first_study_measures_each_source_as_the_validation_does(runs, words, monkeypatch):
+    """With one source, the study's look at it is the validation's at the whole."""
+    (sources,) = scripts.of_study(monkeypatch, "ste", "sources")
+    composed = compose.composed(compose.expand([*words, f"model.head={runs['ste_smve'] / 'head.safetensors'}"]))
+    (line,) = sources._by_source(OmegaConf.to_container(composed, resolve=True))
+    found = facts(runs["ste_smve"])
+    assert {name: line[name] for name in ("queries", "documents")} == found["validation"]
+    assert {name: line[name] for name in found["after"]} == pytest.approx(found["after"], abs=1e-4)
 
 
 def command(words, output, *more):
