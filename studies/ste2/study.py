@@ -71,13 +71,15 @@ def keep_choice(capacities: Sequence[str]) -> None:
     untrained = _on_left_out(UNTRAINED)
     tries = {capacity: {rate: _on_left_out(_candidate(capacity, rate)) for rate in RATES} for capacity in capacities}
     write_json(CHOSEN, {**chosen(), **{capacity: best(found, untrained) for capacity, found in tries.items()}})
-    all_tries = {"untrained": {0.0: untrained}, **tries}
-    lines = [
+    lines = pd.DataFrame(
         {"Capacity": capacity, "Rate": f"{rate:g}", "exact": 100 * one.exact, "MUVERA": 100 * one.first_stage}
-        for capacity, found in all_tries.items()
+        for capacity, found in ({UNTRAINED: {0.0: untrained}} | tries).items()
         for rate, one in found.items()
-    ]
-    write_text(CHOICE, pd.DataFrame(lines).to_csv(index=False, float_format="%.2f"))
+    )
+    if CHOICE.exists():  # other capacities, which were chosen before
+        kept = pd.read_csv(CHOICE, dtype={"Rate": str})
+        lines = pd.concat([lines, kept[~kept["Capacity"].isin(lines["Capacity"])]])
+    write_text(CHOICE, lines.to_csv(index=False, float_format="%.2f"))
 
 
 def train(capacities: Sequence[str]) -> list[Task]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scripts
 import torch
@@ -293,6 +294,20 @@ def test_a_choice_without_measurements_is_refused(study, monkeypatch, tmp_path):
     monkeypatch.setattr(study.study, "runs", lambda: tmp_path)
     with pytest.raises(SystemExit, match="untrained was not measured on climate-fever-evidence and pubmedqa-labeled"):
         study.study.keep_choice(["head"])
+
+
+def test_a_choice_for_one_capacity_keeps_those_of_the_others(study, monkeypatch, tmp_path):
+    module, measured = study.study, study.rule.Measured
+    for name in ("CHOSEN", "CHOICE"):
+        monkeypatch.setattr(module, name, tmp_path / name)
+    monkeypatch.setattr(module, "chosen", lambda: json.loads((tmp_path / "CHOSEN").read_text() or "{}"))
+    (tmp_path / "CHOSEN").touch()
+    monkeypatch.setattr(module, "_on_left_out", lambda name: measured(0.5, 0.1 + len(name) / 100))
+    for capacities in (["head"], ["adapter"], ["head"]):
+        module.keep_choice(capacities)
+    table = pd.read_csv(tmp_path / "CHOICE")
+    assert table["Capacity"].value_counts().to_dict() == {"head": 3, "adapter": 3, "untrained": 1}
+    assert json.loads((tmp_path / "CHOSEN").read_text()).keys() == {"head", "adapter"}
 
 
 def test_the_spread_of_geometry_is_that_of_the_runs(study):
