@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import sys
+from importlib.metadata import packages_distributions, requires
 
 import pytest
 from omegaconf import OmegaConf
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from harness.config import compose, entries, names, recommended, suites
 from harness.methods import registry
@@ -125,6 +129,25 @@ ROOMS = (
     "system kernels config data models vectors ranking indexes methods evaluation records tables advice measure export "
     "geometry training run api foreign sweep cache reproduce bench figures report commands cli __main__"
 ).split()
+
+
+PEERS = ("lateweave", "maxsim_cpu", "muvera")
+"""Of the benchmark, which looks whether they are there."""
+
+
+def test_every_package_that_is_imported_is_declared():
+    """As a dependency, or for an extra; triton comes with torch, where there is one."""
+    declared = {canonicalize_name(Requirement(line).name) for line in requires("late-interaction-harness")}
+    names, imported = packages_distributions(), set()
+    for path in (entries.ROOT / "harness").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+    outside = imported - set(sys.stdlib_module_names) - {"harness", "triton", *PEERS}
+    missing = {name for name in outside if not declared & {canonicalize_name(one) for one in names.get(name, [name])}}
+    assert len(outside) > 20 and not missing
 
 
 def test_rooms_import_only_rooms_before_them():
