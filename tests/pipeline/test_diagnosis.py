@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import reference
 import torch
+from tiny import in_memory
 
 from harness.cli import main
 from harness.config.entries import entry
@@ -19,7 +20,7 @@ from harness.methods import registry
 from harness.methods.muvera import FixedDimensionalEncoding, Muvera
 from harness.methods.smve import Smve
 from harness.ranking.resources import Resources
-from harness.vectors.store import StoreInMemory, open_store
+from harness.vectors.store import open_store
 
 SETS = ("documents", "queries", "within_document", "within_query")
 SPACES = ("raw", "centered", "own")
@@ -134,7 +135,7 @@ def test_a_first_stage_is_compared_with_maxsim_of_the_raw_vectors(
     """The method's own search of the centered store; the document d9 is left out for the query d9."""
     dataset = beir.read_folder("tiny", tiny_dataset, "test", None)
     options = registry.arguments(entry("method", method))
-    stores = [StoreInMemory(np.concatenate(texts), np.array(list(map(len, texts)))) for texts in vectors[space]]
+    stores = [in_memory(texts) for texts in vectors[space]]
     search = code(**options).search(*stores, 60, Resources(torch.device("cpu"), 1 << 26, tmp_path)).ranking
     spearman, recall = [], []
     for i, query in enumerate(dataset.queries):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
+from tiny import in_memory
 
 from harness import records
 from harness.cli import main
@@ -15,7 +16,7 @@ from harness.measure import pseudo_queries
 from harness.methods import registry
 from harness.methods.muvera import Muvera
 from harness.ranking.ranks import drop_self_matches
-from harness.vectors.store import StoreInMemory, open_store
+from harness.vectors.store import open_store
 
 SHARES = {"corpus": (0.0, 0.0), "text": (1.0, 1.0), "shrunk": (0.5, 0.0)}
 """Weights of a query's and of a document's own mean."""
@@ -59,12 +60,9 @@ def test_the_first_stage_sees_what_the_definition_says(measured, tiny_dataset, m
     def centered(texts, mean, weight):
         return [reference.center(text, reference.text_shift(text, mean, weight)).astype(np.float32) for text in texts]
 
-    def kept(texts):
-        return StoreInMemory(np.concatenate(texts), np.array([len(text) for text in texts]))
-
     options = registry.arguments(entries.entry("method", "muvera"))
     found = Muvera(**options).search(
-        kept(centered(docs, mu_d, of_documents)), kept(centered(queries, mu_q, share)), 60, resources()
+        in_memory(centered(docs, mu_d, of_documents)), in_memory(centered(queries, mu_q, share)), 60, resources()
     )
     rows = {name: row for row, name in enumerate(dataset.docs)}
     own = np.array([rows.get(query, -1) for query in dataset.queries])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
+from tiny import in_memory
 
 from harness import records
 from harness.cli import main
@@ -14,7 +15,7 @@ from harness.measure import pseudo_queries
 from harness.methods import registry
 from harness.methods.lemur import Lemur
 from harness.ranking.ranks import drop_self_matches
-from harness.vectors.store import StoreInMemory, open_store
+from harness.vectors.store import open_store
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +108,6 @@ def test_draws_that_share_their_work_are_one_search_and_a_further_one_is_searche
     again = of(measured, "lemur+features=8+learn=pseudo_queries")["corpus"]
     assert searched[2:] == [[42, 43, 44]] and together.draws.seeds == again.draws.seeds == (42, 43, 44)
     np.testing.assert_array_equal(together.draws.ndcg10["0"], again.draws.ndcg10["0"])
-
-
-def in_memory(texts):
-    return StoreInMemory(np.concatenate(texts), np.array([len(text) for text in texts]))
 
 
 @pytest.mark.parametrize("how", [[], ["hydra/launcher=joblib"]])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from harness.vectors.store import StoreInMemory
 
 WORDS = "wing flow heat shock layer body plate speed drag lift jet wave nose cone tube bend beam load skin rib".split()
 
@@ -15,6 +18,11 @@ def unit(rng: np.random.Generator, tokens: int, dim: int, cone: float = 0.0) -> 
     """Random unit vectors [tokens, dim], the more alike the larger `cone` is."""
     vectors = rng.standard_normal((tokens, dim)) + cone
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def in_memory(texts: Sequence[np.ndarray]) -> StoreInMemory:
+    """Token matrices as a store."""
+    return StoreInMemory(np.concatenate(texts), np.array([len(text) for text in texts]))
 
 
 def write_dataset(

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import reference
 import torch
+from tiny import in_memory
 
 import harness
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.smve import SparseEncoding
 from harness.system.errors import HarnessError
-from harness.vectors.store import StoreInMemory
 
 CPU = torch.device("cpu")
 
@@ -22,8 +22,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def block(ragged):
     """All texts, as the methods read them."""
-    lengths = np.array([len(text) for text in ragged])
-    return StoreInMemory(np.concatenate(ragged), lengths).rows(0, len(ragged))
+    return in_memory(ragged).rows(0, len(ragged))
 
 
 @pytest.mark.parametrize("is_query", [False, True])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from tiny import unit
+from tiny import in_memory, unit
 
 from harness.config.entries import entry
 from harness.methods import lemur, muvera, muvera_gpu, registry, smve, smve_anchors, smve_gpu
@@ -56,8 +56,7 @@ def triton():
 @pytest.fixture
 def lossy(query_texts):
     """Queries that float16 cannot hold exactly; those of a store it can."""
-    lengths = np.array([len(text) for text in query_texts])
-    return StoreInMemory(np.concatenate(query_texts).astype(np.float32) + np.float32(1e-5), lengths)
+    return in_memory([text.astype(np.float32) + np.float32(1e-5) for text in query_texts])
 
 
 def texts(store):

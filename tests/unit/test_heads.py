@@ -7,33 +7,17 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from checkpoints import TEXTS, encoder, load, options
 from safetensors.torch import load_file, save_file
 
 from harness.config import entries, names
 from harness.models import heads
-from harness.models.checkpoint import load as load_model
 from harness.models.checkpoint import locate
 from harness.system.errors import HarnessError
-from harness.vectors.encode import Encoder
 from harness.vectors.texts import Texts
 
 CPU = torch.device("cpu")
-TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
 SIDES = pytest.mark.parametrize(("is_query", "length"), [(True, 12), (False, None)])
-
-
-def options(path, **changes):
-    return {**entries.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
-
-
-def load(path, **changes):
-    model = options(path, **changes)
-    return load_model(model, locate(model, None), CPU, None)
-
-
-def encoder(path, tmp_path, **changes):
-    model = options(path, **changes)
-    return Encoder(model, locate(model, None), tmp_path / "cache", CPU)
 
 
 @pytest.fixture
@@ -113,7 +97,7 @@ def test_heads_share_one_backbone_store(lateon_like, changed, tmp_path, monkeypa
     monkeypatch.setattr("harness.vectors.encode.vectors", lambda *_: calls.append(1))
     second = two.encode(TEXTS, "x", False, None)
     assert not calls and first.path != second.path and np.abs(first.flat - second.flat).max() > 0.05
-    folders = sorted(path.name for path in (tmp_path / "cache" / "tokens").iterdir() if path.is_dir())
+    folders = sorted(path.name for path in (tmp_path / "tokens").iterdir() if path.is_dir())
     assert [name.split("-")[0] for name in folders] == ["backbone", "tiny", "tiny"]
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny import unit
+from tiny import in_memory, unit
 
 from harness import indexes
 from harness.config.entries import choices, entry
@@ -23,7 +23,6 @@ from harness.methods.muvera import Muvera
 from harness.ranking.ranks import Ranking, recall
 from harness.system.errors import HarnessError
 from harness.system.folders import MARKER
-from harness.vectors.store import StoreInMemory
 
 MUVERA = {**entry("method", "muvera"), "repetitions": 2, "bits": 2, "projection": 4}  # 32 numbers
 LEMUR = {**entry("method", "lemur"), "features": 12, "learn_tokens": 200}
@@ -42,9 +41,7 @@ def corpus(rng):
 
 
 def found(corpus, query_texts, resources, options, method=MUVERA, k=30, documents="here"):
-    docs, queries = (
-        StoreInMemory(np.concatenate(some), np.array(list(map(len, some)))) for some in (corpus, query_texts)
-    )
+    docs, queries = in_memory(corpus), in_memory(query_texts)
     made = registry.make({**method, "index": options} if options else method)
     return made.search(docs, queries, k, replace(resources, documents=documents))
 

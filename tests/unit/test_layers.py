@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import shutil
 
+import checkpoints
 import numpy as np
 import pytest
 import torch
+from checkpoints import TEXTS, encoder
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import WORDS, with_dropout
 
-from harness.config import entries
 from harness.models import adapter, heads
-from harness.models.checkpoint import load as load_model
-from harness.models.checkpoint import locate
 from harness.models.layers import HIDDEN, LastLayers, placed
 from harness.system.errors import HarnessError
 from harness.training.cached import CachedTexts, LayersCollator
@@ -22,11 +21,9 @@ from harness.training.codes import MuveraCodes
 from harness.training.loss import STEContrastive, TokenMeans
 from harness.training.queries import MASK, CodesMask
 from harness.training.trainer import _trainable, _turn_off_dropout
-from harness.vectors.encode import Encoder
 from harness.vectors.forward import looked_at, vectors
 
 CPU = torch.device("cpu")
-TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
 SIDES = pytest.mark.parametrize(("is_query", "length"), [(True, 12), (False, None)])
 
 
@@ -55,14 +52,8 @@ def path(request, bert_like, lateon_like):
     return bert_like if request.param == "bert" else lateon_like
 
 
-def encoder(path, cache, **changes):
-    options = {**entries.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
-    return Encoder(options, locate(options, None), cache, CPU)
-
-
 def load(path, **changes):
-    options = {**entries.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
-    return load_model(options, locate(options, None), CPU, 12).eval()
+    return checkpoints.load(path, 12, **changes).eval()
 
 
 @pytest.mark.parametrize("expansion", [True, False])

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
+from checkpoints import TEXTS, encoder, options
 from pylate.models import ColBERT
 
 from harness.config import entries
@@ -23,17 +24,6 @@ from harness.system.progress import Progress
 from harness.vectors import encode, forward
 from harness.vectors.build import build_store
 from harness.vectors.encode import Encoder
-
-TEXTS = {"a": "wing flow heat.", "b": "drag", "c": "jet wave nose cone tube bend beam load skin rib wing flow"}
-
-
-def options(path, **changes):
-    return {**entries.entry("model", "local"), "name": "tiny", "path": str(path), **changes}
-
-
-def encoder(path, tmp_path, **changes):
-    model = options(path, **changes)
-    return Encoder(model, locate(model, None), tmp_path / "cache", torch.device("cpu"))
 
 
 def test_lateon_architecture_loads_with_its_residual_layers(lateon_like):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from tiny import unit
+from tiny import in_memory, unit
 
 from harness.data.dataset import Dataset
 from harness.geometry import occupancy
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 def store(texts):
     texts = [np.asarray(text, dtype=np.float32) for text in texts]
-    return StoreInMemory(np.concatenate(texts), np.array([len(text) for text in texts]))
+    return in_memory(texts)
 
 
 def muvera(repetitions, bits, dim=8, seed=5):

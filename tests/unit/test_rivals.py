@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
-from tiny import WORDS
+from tiny import WORDS, in_memory
 
 from harness.config.compose import composed
 from harness.config.entries import entry
@@ -25,8 +25,7 @@ def ranked(scores, found=lambda score: True):
 
 
 def stores(make_store, texts, queries):
-    lengths = np.array([len(query) for query in queries])
-    return make_store(texts), StoreInMemory(np.concatenate(queries), lengths)
+    return make_store(texts), in_memory(queries)
 
 
 def agrees(result, query, scores, rtol=1e-4):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from tiny import unit
+from tiny import in_memory, unit
 
 from harness import indexes
 from harness.config.entries import entry
@@ -19,7 +19,6 @@ from harness.indexes import sindi_index
 from harness.methods import registry
 from harness.methods.smve import SparseEncoding
 from harness.system.errors import HarnessError
-from harness.vectors.store import StoreInMemory
 
 needs_vsag = pytest.mark.skipif(find_spec("pyvsag") is None, reason="`make databases` installs it")
 SMVE = {**entry("method", "smve"), "width": 60, "keep": 2}
@@ -38,13 +37,9 @@ def corpus(rng):
     return texts
 
 
-def store(texts):
-    return StoreInMemory(np.concatenate(texts), np.array(list(map(len, texts))))
-
-
 def found(corpus, query_texts, resources, options, method=SMVE, k=120, documents="here"):
     made = registry.make({**method, "index": options} if options else method)
-    return made.search(store(corpus), store(query_texts), k, replace(resources, documents=documents))
+    return made.search(in_memory(corpus), in_memory(query_texts), k, replace(resources, documents=documents))
 
 
 def plain(corpus, query_texts, method, options):

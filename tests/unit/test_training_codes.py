@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import reference
 import torch
-from tiny import unit
+from tiny import in_memory, unit
 
 from harness.methods.muvera import FixedDimensionalEncoding
 from harness.methods.smve import SparseEncoding
 from harness.system.errors import HarnessError
 from harness.training import codes
 from harness.training.codes import MuveraCodes, SmveCodes
-from harness.vectors.store import StoreInMemory
 
 CPU = torch.device("cpu")
 LENGTHS = (3, 20, 1, 7, 12, 20, 2)
@@ -39,7 +38,7 @@ def padded(texts, width=None):
 
 
 def block(texts):
-    return StoreInMemory(np.concatenate(texts), np.array([len(text) for text in texts])).rows(0, len(texts))
+    return in_memory(texts).rows(0, len(texts))
 
 
 @pytest.mark.parametrize("slope", SLOPES)
