@@ -59,7 +59,7 @@ def cells(dataset: str, options: Sequence[str]) -> Iterator[DictConfig]:
     """The configuration of each index on a data set."""
     for method, indexes in INDEXES.items():
         for index in indexes:
-            words = [*BASE, f"dataset={dataset}", *options, *method.split(), *index.split()]
+            words = [*BASE, f"dataset={dataset}", f"results_dir={RESULTS}", *options, *method.split(), *index.split()]
             yield compose.composed(compose.expand(words))
 
 

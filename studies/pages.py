@@ -22,10 +22,10 @@ def printed(*words: str, results: Path = RESULTS) -> str:
     SystemExit
         If the command fails.
     """
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+    out, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
         if cli.main([*words, f"results_dir={results}"]) != 0:
-            raise SystemExit(f"`python -m harness {' '.join(words)}` failed")
+            raise SystemExit(f"`python -m harness {' '.join(words)}` failed: {errors.getvalue().strip()}")
     return out.getvalue()
 
 

@@ -6,8 +6,8 @@
     text     q_i - mean q,  d_j - mean d   each text minus the mean of its own tokens
     shrunk   q_i - (a mean q + (1 - a) mu_Q),  d_j - (b mean d + (1 - b) mu_D)     a: `share` 1/2, b: `document_share` 0
 
-Documents less mu_D fill MUVERA's buckets and SMVE's anchors evenly. A query's tokens less mu_D still have an offset in
-common, mu_Q - mu_D, and MUVERA's score is linear in it: it orders the documents nearly alike for all queries
+Documents minus mu_D fill MUVERA's buckets and SMVE's anchors evenly. A query's tokens minus mu_D still have an offset
+in common, mu_Q - mu_D, and MUVERA's score is linear in it: it orders the documents nearly alike for all queries
 (correlation 0.85 to 0.95). Taking it away is what `own` and `shrunk` do; which bucket a token falls into hardly matters
 (results/query_side/README.md). `renormalize` makes the centered vectors unit vectors again (off by default).
 """
@@ -121,7 +121,7 @@ class Kind:
 MU_D, MU_Q = "mu_D", "mu_Q"
 KINDS = {
     "none": Kind("no", "raw", None, None, in_card=True, words="as the model gives them"),
-    "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True, words="less the documents' mean"),
+    "corpus": Kind("yes", "centered", MU_D, MU_D, in_card=True, words="minus the documents' mean"),
     "own": Kind("own", "own", MU_D, MU_Q, words="each side centered by its own mean", legend="own mean"),
     "text": Kind("text", "text", None, None, 1.0, words="each text centered by the mean of its own tokens"),
     "shrunk": Kind(

@@ -1,9 +1,10 @@
 """Settings of the first stages at several sizes, tried on CACM and CISI, which belong to no suite.
 
-    python studies/rivals/tune.py [option=value ...]
+    python studies/rivals/tune.py results_dir=FOLDER [option=value ...]
 
-Writes results/rivals/tuned.csv: each setting that was tried, its bytes per document, and NDCG@10 x 100 at rk=0, 50 and
-100, mean over the two sets and the draws. What is finished is not measured again. `chosen` is the rule of plan.md.
+Records of the settings go to the folder. Writes results/rivals/tuned.csv: each setting that was tried, its bytes per
+document, and NDCG@10 x 100 at rk=0, 50 and 100, mean over the two sets and the draws. What is finished is not measured
+again. `chosen` is the rule of plan.md.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ MODEL = ["model=answerai_colbert_small", "model.dtype=bfloat16"]
 ARMS = ("contrastive", "ste_muvera", "ste_smve")
 SEEDS = (0, 1, 2)
 DATASETS = ("cranfield", "nfcorpus", "msmarco-dl19-pool", "scifact", "arguana")
-TRANSFER_SETS = ("cranfield", "nfcorpus")  # other seeds and hyperparameters are 34 cells a model
-FALLBACK = ["scifact", "nfcorpus"]  # sets whose queries gave mu_Q to a set without other queries: the default of then
+TRANSFER_SETS = ("cranfield", "nfcorpus")  # other seeds and hyperparameters are 34 cells per model
+FALLBACK = ["scifact", "nfcorpus"]  # their queries gave mu_Q to sets without other queries: the default at that time
 SMVE = ["method=smve", "method.anchors=hadamard"]
 # An eighth of the default's time with Gaussian anchors; the default is a variant.
 SMVE_MAIN = {"width": 16384, "keep": 16}

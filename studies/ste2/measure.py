@@ -136,7 +136,7 @@ def _shares(arm: Arm | None) -> bool:
 
 
 def _clear(scratch: Path, arm: Arm | None) -> None:
-    """Delete what is used for one model alone: of an arm that shares its scratch, all but the vectors below its cut."""
+    """Delete what is used for one model alone; the outputs below a cut stay, for other arms with the same cut."""
     if not _shares(arm):
         shutil.rmtree(scratch, ignore_errors=True)
         return

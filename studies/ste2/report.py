@@ -39,8 +39,8 @@ _MAIN = {f"{name}={value}" for name, value in SMVE_MAIN.items()}
 def collect() -> None:
     """Write scores.npz (``data set/model/recipe/method/depth`` -> [queries]) and geometry.csv; keep small heads.
 
-    What has no record here stays as it is, such as that of another machine. Of a model that was trained again, nothing
-    stays: weights.json has the fingerprint of the weights that were measured.
+    What has no record here stays as it is, such as that of another machine. But all figures of a model that was trained
+    again are replaced: weights.json has the fingerprint of the weights that were measured.
     """
     found = [*records.read_all(folder(), DATASETS)]
     lie = [json.loads(path.read_text()) for path in sorted(folder().glob("geometry/*/*.json"))]

@@ -20,7 +20,7 @@ class Measured:
 def choose(candidates: Mapping[float, Measured], untrained: Measured) -> float:
     """The one with the best first stage among those that keep exact MaxSim; if none does, the one that loses least.
 
-    Candidates stand in order, from the smallest step on: of equal ones the first is taken.
+    Candidates stand in order, from the smallest step on. If two are equal, the first is taken.
     """
     keeping = {name: one for name, one in candidates.items() if one.exact >= untrained.exact - TOLERANCE}
     if keeping:

@@ -15,7 +15,7 @@ from settings import MUVERA, MUVERA_OPTIONS, SMVE, SMVE_MAIN, changed  # noqa: E
 __all__ = ["MODEL", "take", "MUVERA", "MUVERA_OPTIONS", "SMVE", "SMVE_MAIN", "changed", "not_worse", "rises"]
 
 MODEL = ["model=answerai_colbert_small", "model.dtype=float32"]
-"""As the other studies of this model: what they encoded is the untrained model's, and any CPU multiplies it."""
+"""As in the other studies of this model: the untrained model's vectors are shared, and float32 runs on any CPU."""
 
 
 def take(options: Sequence[str]) -> None:
