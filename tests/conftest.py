@@ -18,7 +18,8 @@ from tiny import WORDS, unit, write_dataset
 import harness
 from harness.cli import main
 from harness.config import shards
-from harness.methods import muvera_cpu, smve_codes
+from harness.methods import smve_codes
+from harness.ranking import products
 from harness.ranking.resources import Resources
 from harness.vectors import centering, encode, given, pooling
 from harness.vectors.build import build_store
@@ -143,7 +144,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 16 documents, so that the tiny data set has four; tiles of searches that divide them."""
     for module in (shards, encode, given, pooling, centering):
         monkeypatch.setattr(module, "CHUNK", 16)
-    monkeypatch.setattr(muvera_cpu, "TILE", 8)
+    monkeypatch.setattr(products, "TILE", 8)
     monkeypatch.setattr(smve_codes, "_TILE", 16)
 
 

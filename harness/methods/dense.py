@@ -17,12 +17,12 @@ from jaxtyping import Float, Int
 from harness.indexes.index import VECTORS, Codes
 from harness.methods.method import TEXTS, Method, SearchResult
 from harness.models.single_vector import SingleVectorModel
+from harness.ranking.products import TILE
 from harness.ranking.resources import Resources
 from harness.ranking.topk import RunningTopK
 from harness.system.progress import Stopwatch, bar
 from harness.system.threads import chunks, map_threads
 
-TILE = 256  # documents in one product
 _AT_ONCE = 64 * TILE  # documents whose vectors are in memory
 
 

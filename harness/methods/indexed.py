@@ -60,8 +60,9 @@ class Indexed(Method):
         return self.method.inputs(models_dir)
 
     def warm_up(self, dim: int, resources: Resources) -> None:
-        """Load what makes the codes."""
+        """Load what makes the codes, and the index's library."""
         self.method.warm_up(dim, resources)
+        self.index.load()
 
     def refuse(self, k: int) -> None:
         """Refuse a number of documents that the index cannot return."""

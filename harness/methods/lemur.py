@@ -10,7 +10,7 @@ for n learning tokens s, where a and b are the mean and the standard deviation o
 is F_q . F_d: up to a and b, which are the same for all documents, an estimate of MaxSim. All documents have the same
 features, so one pseudo-inverse of psi(s)^T psi(s) serves all. The authors' neural network (their MLP) is not here.
 
-Documents are solved and searched in tiles of 256, as MUVERA's (`harness.methods.muvera`), for the same reason.
+Documents are solved and searched in tiles (`harness.ranking.products`), as MUVERA's are, for the same reason.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 
 from harness.indexes.index import VECTORS, Codes
 from harness.methods.method import DOCUMENTS, Method, SearchResult
-from harness.ranking import maxsim
+from harness.ranking import maxsim, products
 from harness.ranking.resources import Resources
 from harness.system.device import twin
 from harness.system.errors import HarnessError
@@ -34,7 +34,6 @@ from harness.system.threads import chunks, map_threads, tiles
 from harness.vectors.store import StoreInMemory, TokenVectors
 
 LEARN = ("documents", "pseudo_queries", "queries")
-TILE = 256  # documents in one product
 _SHARED = 2  # times the learning tokens: the most tokens of texts that draws share a pass over
 _TARGETS_OF = 256  # documents, evenly spaced, whose targets give a and b
 _EPSILON = float(np.finfo(np.float32).eps)
@@ -102,7 +101,8 @@ class Lemur(Method):
 
         def encode(some: TokenVectors) -> Iterator[Float[np.ndarray, "block features"]]:
             solve, (mean, deviation) = _solver(learning, weights), _standard(_sample(docs, learning, resources))
-            for block in some.blocks(12 * docs.dim, 8 * (len(learning) + self.features), resources.block_bytes, TILE):
+            row_bytes = 8 * (len(learning) + self.features)
+            for block in some.blocks(12 * docs.dim, row_bytes, resources.block_bytes, products.TILE):
                 targets = _targets(learning, StoreInMemory(block.tokens, block.lengths), resources)
                 yield ((solve @ ((targets - mean) / deviation)).T @ of_documents).cpu().numpy()
 
@@ -146,7 +146,9 @@ def _one_pass(
                 search.add(first, targets, empty[first : first + targets.shape[1]])
 
     with bar("LEMUR", len(docs), resources.show, device=resources.device) as progress, watch.phase("targets"):
-        maxsim.token_scores(learning, docs, resources.block_bytes, resources.device, take, progress.update, TILE)
+        maxsim.token_scores(
+            learning, docs, resources.block_bytes, resources.device, take, progress.update, products.TILE
+        )
     alone = watch.seconds["targets"] - watch.seconds.get("searches", 0.0)
     return [search.result(len(docs), alone) for search in searches]
 
@@ -187,8 +189,8 @@ class _Search:
         """Vectors of a block of documents from their targets, and their scores."""
 
         def encode_tile(rows: range) -> tuple[torch.Tensor, slice]:
-            own, place = targets[:, rows.start : rows.stop][self.tokens], (first + rows.start) % TILE
-            whole = torch.nn.functional.pad(own, (place, TILE - place - len(rows)))  # as MUVERA's tiles are filled up
+            own, place = targets[:, rows.start : rows.stop][self.tokens], (first + rows.start) % products.TILE
+            whole = torch.nn.functional.pad(own, (place, products.TILE - place - len(rows)))  # as in `products.tiled`
             return self.solve @ ((whole - self.mean) / self.deviation), slice(place, place + len(rows))
 
         def score_tile(tile: tuple[torch.Tensor, slice]) -> torch.Tensor:
@@ -196,7 +198,7 @@ class _Search:
             return torch.cat([part @ vectors for part in self.queries])[:, filled]
 
         with self.watch.phase("encode_documents"):
-            encoded = map_threads(encode_tile, tiles(first, targets.shape[1], TILE))
+            encoded = map_threads(encode_tile, tiles(first, targets.shape[1], products.TILE))
         with self.watch.phase("search"):
             scores = torch.cat(map_threads(score_tile, encoded), dim=1)
             scores[:, empty] = -torch.inf

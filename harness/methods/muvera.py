@@ -28,6 +28,7 @@ from jaxtyping import Float
 from harness.indexes.index import VECTORS, Codes
 from harness.methods import muvera_cpu, muvera_gpu
 from harness.methods.method import Method, SearchResult, search_little
+from harness.ranking import products
 from harness.ranking.resources import Resources
 from harness.system.device import twin
 from harness.system.errors import HarnessError
@@ -117,7 +118,7 @@ class Muvera(Method):
             query_codes = [part.T.contiguous() for part in _of_queries(fde, queries, resources)]
         best = resources.top_k(len(queries), min(k, len(docs)))
         with bar("MUVERA", len(docs), resources.show, device=resources.device) as progress:
-            for block in docs.blocks(token_bytes, row_bytes, resources.block_bytes, muvera_cpu.TILE):
+            for block in docs.blocks(token_bytes, row_bytes, resources.block_bytes, products.TILE):
                 with watch.phase("encode_documents"):
                     codes = fde.documents(block)
                 with watch.phase("search"):
@@ -138,7 +139,7 @@ class Muvera(Method):
 
         def encode(some: TokenVectors) -> Iterator[Float[np.ndarray, "block size"]]:
             token_bytes = 12 * docs.dim + fde.token_bytes
-            for block in some.blocks(token_bytes, fde.row_bytes, resources.block_bytes, muvera_cpu.TILE):
+            for block in some.blocks(token_bytes, fde.row_bytes, resources.block_bytes, products.TILE):
                 yield fde.documents(block).cpu().numpy()
 
         def asked() -> list[Float[np.ndarray, "rows size"]]:

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 
 from harness.kernels.buckets import sum_buckets
-from harness.system.threads import chunks, map_threads, tiles
+from harness.ranking.products import tiled
+from harness.system.threads import chunks, map_threads
 from harness.vectors.store import Block
 
-TILE = 256  # documents in one product of the search
 _TEXTS = 8  # encoded at once by one thread: their bucket sums stay in the cache
 
 
@@ -67,21 +67,9 @@ def dot_products(
 ) -> Float[np.ndarray, "queries docs"]:
     """``(documents @ queries).T`` in tiles of documents, float32 [queries of all parts, docs].
 
-    -inf for documents without tokens. BLAS is a quarter faster where the queries' codes are columns. A part of a tile
-    is filled up with zeros: BLAS has other kernels for few rows, whose sums differ in their last bits.
+    -inf for documents without tokens. BLAS is a quarter faster where the queries' codes are columns.
     """
-    asked, codes = [part.numpy() for part in queries], documents.numpy()
-    ends = np.cumsum([part.shape[1] for part in asked])
-    result = np.empty((ends[-1], len(codes)), dtype=np.float32)
-
-    def score_rows(rows: range) -> None:
-        tile, first = codes[rows.start : rows.stop], (block.start + rows.start) % TILE
-        if len(rows) < TILE:
-            tile = np.pad(tile, ((first, TILE - first - len(rows)), (0, 0)))
-        for part, end in zip(asked, ends, strict=True):
-            scores = (tile @ part)[first : first + len(rows)]
-            result[end - part.shape[1] : end, rows.start : rows.stop] = scores.T
-
-    map_threads(score_rows, tiles(block.start, len(codes), TILE))
+    codes = documents.numpy()
+    result = np.concatenate([tiled(codes, part.numpy(), block.start).T for part in queries])
     result[:, block.lengths == 0] = -np.inf
     return result

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from harness import indexes
@@ -60,7 +61,15 @@ def make(options: Mapping[str, Any]) -> Method:
     HarnessError
         For options that the method cannot have.
     """
-    method = method_class(options["name"])(**arguments(options))
+    made_by, given = method_class(options["name"]), arguments(options)
+    try:
+        signature(made_by).bind(**given)
+    except TypeError as error:
+        raise HarnessError(
+            f"method={options['name']}: its constructor does not take the options {', '.join(given) or 'of its entry'} "
+            f"of conf/method ({error}): write the same names in both."
+        ) from error
+    method = made_by(**given)
     index = options.get("index")
     return Indexed(options["name"], method, indexes.make(index)) if index else method
 

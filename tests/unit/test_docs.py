@@ -196,4 +196,4 @@ def test_the_example_finds_what_its_definition_says(own_method, make_store, ragg
         expected = sorted(range(len(ragged)), key=lambda row: (-round(scores[row], 4), row))[:k]
         assert found.ranking.rows[query].tolist() == expected
         np.testing.assert_allclose(found.ranking.scores[query], np.array(scores)[expected], rtol=1e-4, atol=1e-4)
-    assert found.seconds.keys() == {"encode_documents", "search"}
+    assert found.seconds.keys() == {"encode_queries", "encode_documents", "search"}

@@ -9,10 +9,12 @@ import torch
 from tiny import unit
 
 from harness.config.entries import entry
-from harness.methods import muvera_cpu, registry, smve_codes
+from harness.methods import registry, smve_codes
 from harness.methods import smve_anchors as anchor_sets
+from harness.methods.method import TOKENS
 from harness.methods.muvera import FixedDimensionalEncoding, Muvera
 from harness.methods.smve import Smve, SparseEncoding
+from harness.ranking import products
 from harness.system.errors import HarnessError
 from harness.vectors.store import stacked
 
@@ -121,7 +123,7 @@ def test_a_view_of_a_store_is_its_own_part(make_store, query_texts):
 @pytest.mark.parametrize("method", METHODS)
 def test_search_is_the_dot_product_of_codes(make_store, ragged, query_texts, resources, monkeypatch, method, cut):
     if cut:
-        monkeypatch.setattr(muvera_cpu, "TILE", 8)
+        monkeypatch.setattr(products, "TILE", 8)
         monkeypatch.setattr(smve_codes, "_TILE", 8)
         monkeypatch.setattr(smve_codes, "_QUERIES", 3)
     docs, queries = make_store(ragged), make_store(query_texts)
@@ -137,8 +139,11 @@ def test_search_is_the_dot_product_of_codes(make_store, ragged, query_texts, res
         np.testing.assert_allclose(found.scores[query, : len(rows)], scores[query, rows], rtol=1e-5, atol=1e-6)
 
 
+OF_TOKENS = [name for name in registry.all_methods() if registry.method_class(name).reads == TOKENS and name != "plaid"]
+
+
 @pytest.mark.parametrize("count", [257, 259])
-@pytest.mark.parametrize("name", ["muvera", "smve", "lemur", "binary", "exact"])
+@pytest.mark.parametrize("name", OF_TOKENS)
 def test_equal_documents_tie_wherever_they_stand_and_whatever_the_memory(rng, make_store, resources, name, count):
     """The last documents stand alone in a tile, which must not take another path of BLAS with other last bits."""
     small = {"smve": {"width": 256, "keep": 8}, "lemur": {"features": 64, "learn_tokens": 500}}

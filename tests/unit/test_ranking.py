@@ -7,6 +7,7 @@ import pytest
 import reference
 import torch
 
+from harness.ranking import products
 from harness.ranking.ranks import Ranking, drop_self_matches, reorder
 from harness.ranking.topk import RunningTopK, pack_keys, unpack_keys
 
@@ -63,3 +64,15 @@ def test_depths_equal_the_reference(rng):
             by_id = dict(zip(listed, map(float, scores[query]), strict=False))
             assert [ids[row] for row in rows[query][: len(listed)]] == reference.rerank(listed, by_id, depth)
             assert (rows[query][len(listed) :] == -1).all()
+
+
+@pytest.mark.parametrize("tile", [3, 256])
+def test_a_products_row_is_the_same_wherever_it_stands(monkeypatch, rng, tile):
+    monkeypatch.setattr(products, "TILE", tile)
+    rows, columns = rng.standard_normal((2, 600, 37)).astype(np.float32)
+    whole = products.tiled(rows, columns.T, 0)
+    np.testing.assert_allclose(whole, rows.astype(np.float64) @ columns.T, rtol=1e-4, atol=1e-4)
+    for start, stop in ((0, 1), (5, 260), (255, 257), (599, 600), (256, 600)):
+        np.testing.assert_array_equal(products.tiled(rows[start:stop], columns.T, start), whole[start:stop])
+    copies = products.tiled(np.concatenate([rows[:10], rows[:10]]), columns.T, 590)
+    np.testing.assert_array_equal(copies[:10], copies[10:])

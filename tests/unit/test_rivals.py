@@ -13,7 +13,7 @@ from harness.methods import lemur as lemur_method
 from harness.methods import registry
 from harness.methods.bm25 import Bm25
 from harness.methods.method import TEXTS
-from harness.ranking import maxsim
+from harness.ranking import maxsim, products
 from harness.system.errors import HarnessError
 from harness.vectors.store import StoreInMemory
 
@@ -78,7 +78,7 @@ def lemur(**options):
 @pytest.mark.parametrize("cut", [False, True])  # whether tiles, and the sample for a and b, are smaller than the corpus
 def test_lemur_is_its_definition(make_store, ragged, query_texts, resources, monkeypatch, block_bytes, part, cut):
     if cut:
-        monkeypatch.setattr(lemur_method, "TILE", 8)
+        monkeypatch.setattr(products, "TILE", 8)
         monkeypatch.setattr(lemur_method, "_TARGETS_OF", 8)
     docs, queries = stores(make_store, ragged, query_texts)
     tokens, rng = np.concatenate(ragged), np.random.default_rng(42)
@@ -99,7 +99,7 @@ def test_lemur_is_its_definition(make_store, ragged, query_texts, resources, mon
 def test_lemur_is_the_same_in_any_block_and_another_with_another_seed(
     make_store, ragged, query_texts, resources, monkeypatch
 ):
-    monkeypatch.setattr(lemur_method, "TILE", 8)
+    monkeypatch.setattr(products, "TILE", 8)
     docs, queries = stores(make_store, ragged, query_texts)
     one, other = (lemur().search(docs, queries, 9, resources(size)).ranking for size in (1 << 26, 1 << 16))
     assert (one.rows == other.rows).all() and (one.scores == other.scores).all()
