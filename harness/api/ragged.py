@@ -17,7 +17,7 @@ def joined(texts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     HarnessError
-        If there is no text, or one has another shape than [tokens, dim], or a number that is not finite.
+        If there is no text, or one has another shape than [tokens, dim].
     """
     arrays = [np.asarray(text) for text in texts]
     if not arrays:
@@ -28,16 +28,24 @@ def joined(texts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
             raise HarnessError(
                 f"the token vectors of text {row} have shape {list(array.shape)}, expected [tokens, {dim}]."
             )
-        if not np.isfinite(array).all():
-            raise HarnessError(f"the token vectors of text {row} have NaN or infinity, expected finite numbers.")
     tokens = np.concatenate(arrays)
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     return (tokens if tokens.dtype == np.float16 else tokens.astype(np.float32, copy=False)), lengths
 
 
 def vectors(texts: Sequence[np.ndarray]) -> StoreInMemory:
-    """The texts as the methods read them."""
-    return StoreInMemory(*joined(texts))
+    """The texts as the methods read them.
+
+    Raises
+    ------
+    HarnessError
+        As `joined`, or if a number is not finite.
+    """
+    tokens, lengths = joined(texts)
+    if not (finite := np.isfinite(tokens).all(axis=1)).all():
+        row = int(np.searchsorted(np.cumsum(lengths), np.argmin(finite), side="right"))
+        raise HarnessError(f"the token vectors of text {row} have NaN or infinity, expected finite numbers.")
+    return StoreInMemory(tokens, lengths)
 
 
 def named(

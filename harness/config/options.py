@@ -92,7 +92,7 @@ class CenterOptions:
         """The options of one centering."""
         return cls(
             given["name"],
-            given["renormalize"],
+            given.get("renormalize", False),
             given.get("query_tokens", _LATER["query_tokens"]),
             given.get("mean_of", _LATER["mean_of"]),
             tuple(given.get("fallback") or ()),

@@ -66,44 +66,52 @@ METHODS = {
     "muvera": Look("#0072b2", "-", "o"),
     "smve": Look("#e69f00", "--", "s"),
 }
+_FURTHER_METHODS = {
+    "lemur": Look("#009e73", ":", "^"),
+    "binary": Look("#cc79a7", "-.", "v"),
+    "bm25": Look("#56b4e9", "-", "P"),
+    "dense": Look("#8c510a", "--", "X"),
+}
 CENTERS = {
     "none": Look("#3b0f70", ":", "o", "none"),
     "corpus": Look("#b63679", "-", "s", "full"),
     "own": Look("#fba35f", "--", "^", "left"),
+}
+_FURTHER_CENTERS = {
+    "text": Look("#2166ac", (0, (5, 1)), "P", "top"),
+    "shrunk": Look("#8c510a", (0, (3, 1, 1, 1)), "X", "bottom"),
 }
 RECOMMENDED = Look(INK, "-.", "", "right")
 """The look of the centering that is recommended for a method; its lines have the method's colour and marker."""
 OTHER = Look("#8c8c8c", "-.", "D")
 """The look of a method or centering that this installation does not have."""
 _MORE_METHODS = (
-    Look("#009e73", ":", "^"),
-    Look("#cc79a7", "-.", "v"),
-    Look("#56b4e9", "-", "P"),
-    Look("#8c510a", "--", "X"),
     Look("#999933", ":", "h"),
+    Look("#882255", "-", "*"),
+    Look("#44aa99", "--", "<"),
 )
 _MORE_CENTERS = (
-    Look("#2166ac", (0, (5, 1)), "P", "top"),
-    Look("#8c510a", (0, (3, 1, 1, 1)), "X", "bottom"),
     Look("#5e4fa2", (0, (1, 1)), "d", "full"),
+    Look("#666666", (0, (5, 2, 1, 2)), "p", "full"),
 )
+"""The looks of added methods and centerings: those of the others stay, as figures of different days are compared."""
 
 
 def method_look(method: str) -> Look:
     """The look of a method or of a variant of it."""
-    base = base_name(method)
-    if base in METHODS or not is_known(base):
-        return METHODS.get(base, OTHER)
-    others = [name for name in all_methods() if name not in METHODS]
+    base, fixed = base_name(method), METHODS | _FURTHER_METHODS
+    if base in fixed or not is_known(base):
+        return fixed.get(base, OTHER)
+    others = [name for name in all_methods() if name not in fixed]
     return _MORE_METHODS[others.index(base) % len(_MORE_METHODS)]
 
 
 def center_look(center: str) -> Look:
     """The look of a centering or of a variant of it."""
-    base = base_name(center)
-    if base in CENTERS:
-        return CENTERS[base]
-    others = [name for name in KINDS if name not in CENTERS]
+    base, fixed = base_name(center), CENTERS | _FURTHER_CENTERS
+    if base in fixed:
+        return fixed[base]
+    others = [name for name in KINDS if name not in fixed]
     return _MORE_CENTERS[others.index(base) % len(_MORE_CENTERS)] if base in others else OTHER
 
 

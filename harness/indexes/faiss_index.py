@@ -63,6 +63,10 @@ class FaissIndex(Index):
             elif not isinstance(value, bool) and not (value is None and key in ("nlist", "d_out")):
                 self.expect(value is not None and least <= value <= most, key, expected)
 
+    def load(self) -> None:
+        """Import faiss, which loads a BLAS and an OpenMP of its own."""
+        import faiss  # noqa: F401
+
     def refuse(self, k: int) -> None:
         """Refuse more documents than a graph's search keeps in sight."""
         if "efSearch" in self.options and self.options["efSearch"] < k:

@@ -109,6 +109,10 @@ class Index(ABC):
     def search(self, opened: Any, queries: Any, k: int, threads: int) -> Ranking:
         """The k best codes of each query, as positions in the index; fewer where it finds fewer."""
 
+    def load(self) -> None:
+        """Import the library, before anything is timed."""
+        return
+
     def refuse(self, k: int) -> None:
         """Refuse a number of documents that a search with these options cannot return, with a `HarnessError`."""
         return

@@ -20,6 +20,7 @@ from harness.models import places
 from harness.models.checkpoint import locate
 from harness.models.inspection import refuse_lengths
 from harness.system.errors import HarnessError
+from harness.vectors import centering
 
 Testbeds = list[tuple[RunOptions, list[Request]]]
 
@@ -35,6 +36,7 @@ def usable(testbeds: Iterable[tuple[RunOptions, list[Request]]], failures: Failu
                 keys = keys_of(options, [request])
                 title = keys[0].title if keys else f"{options.title}  {request.method.name}"
                 with failures.collect(options.results, keys, title):
+                    centering.refuse_unknown(request.center.name)
                     registry.make(request.method.given).refuse(max(*options.depths, CUT) + 1)
                     fit.append(request)
             found += [(options, fit)] if fit else []

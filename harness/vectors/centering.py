@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float
 
 from harness.config.shards import CHUNK
+from harness.system.errors import HarnessError
 from harness.system.threads import chunks, map_threads
 from harness.vectors.store import TokenVectors
 
@@ -167,6 +168,21 @@ def fit(
     return Centering(means[chosen.documents], means[chosen.queries], renormalize, *map(float, shares))  # type: ignore[arg-type]
 
 
+def refuse_unknown(name: str) -> None:
+    """Refuse an entry of conf/center without a kind.
+
+    Raises
+    ------
+    HarnessError
+        With what to write.
+    """
+    if name not in KINDS:
+        raise HarnessError(
+            f"conf/center/{name}.yaml has no line in KINDS of harness/vectors/centering.py, which says what is "
+            "subtracted: write it."
+        )
+
+
 def constant_kinds() -> dict[str, Kind]:
     """The kinds that subtract one vector from all texts of a side."""
     return {name: kind for name, kind in KINDS.items() if not kind.by_text}
@@ -191,7 +207,7 @@ def label(name: str) -> str:
 
 
 def _shifted(store: TokenVectors, mean: np.ndarray | None, share: float, renormalize: bool) -> TokenVectors:
-    if mean is None and not share:
+    if mean is None and not share and not renormalize:
         return store
     common = torch.from_numpy(np.zeros(store.dim, dtype=np.float32) if mean is None else mean)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 
-from harness.vectors.centering import fit, token_mean
+from harness.vectors.centering import KINDS, MU_D, Kind, fit, token_mean
 
 
 @pytest.mark.parametrize("renormalize", [False, True])
@@ -77,3 +77,13 @@ def test_a_share_is_needed_where_an_option_gives_it(make_store, ragged):
     docs = make_store(ragged)
     with pytest.raises(ValueError, match="needs a share"):
         fit("shrunk", token_mean(docs), docs, False, 0.5)
+
+
+def test_a_side_from_which_nothing_is_subtracted_is_renormalized_too(make_store, ragged, monkeypatch):
+    """As the reader of an export does it."""
+    monkeypatch.setitem(KINDS, "aside", Kind("docs", "one-sided", MU_D, None))
+    store = make_store([3 * text for text in ragged])
+    shift = fit("aside", token_mean(store), None, renormalize=True)
+    for side in (shift.apply_queries(store), shift.apply_documents(store)):
+        tokens = side.rows(0, len(side)).tokens
+        np.testing.assert_allclose(np.linalg.norm(tokens, axis=1), 1, rtol=1e-5)

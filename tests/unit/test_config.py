@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from importlib.metadata import packages_distributions, requires
 
@@ -47,9 +48,31 @@ def test_every_method_and_centering_has_code():
     from harness.vectors.centering import KINDS
 
     assert sorted([*KINDS, recommended.NAME]) == entries.choices("center")
-    assert registry.all_methods() == ["plaid", "muvera", "smve", "exact", "lemur", "binary", "bm25", "dense"]
+    assert sorted(registry.all_methods()) == entries.choices("method")
+    assert registry.all_methods()[:3] == ["plaid", "muvera", "smve"]
     for name in registry.all_methods():
         registry.make(entries.entry("method", name))
+
+
+def test_what_lists_names_by_hand_lists_all_of_them():
+    import harness
+    from harness.vectors.centering import KINDS
+
+    comments = dict(re.findall(r"^  - (\w+): \S+ +# (.*)$", (entries.CONF_DIR / "config.yaml").read_text(), re.M))
+    for group in ("center", "index", "objective"):
+        assert set(entries.choices(group)) <= set(re.findall(r"\w+", comments[group])), group
+    assert set(KINDS) <= set(re.findall(r"``(\w+)``", harness.Centering.__doc__))
+    for column in zip(*((kind.label, kind.space) for kind in KINDS.values()), strict=True):
+        assert len(set(column)) == len(KINDS)  # rows of tables, and of geometry, are told apart
+
+
+def test_an_entry_without_code_is_a_sentence(tmp_path, monkeypatch):
+    from harness.vectors import centering
+
+    with pytest.raises(HarnessError, match="conf/center/aside.yaml has no line in KINDS of harness/vectors/centering"):
+        centering.refuse_unknown("aside")
+    with pytest.raises(HarnessError, match="method=exact: its constructor does not take the options depth of conf"):
+        registry.make({"name": "exact", "depth": 3})
 
 
 def test_nothing_but_a_model_and_a_method_means_the_card():

@@ -59,7 +59,8 @@ MAKERS = {
     "name", [pytest.param(name, marks=pytest.mark.pipeline) if "report" in name else name for name in MAKERS]
 )
 def test_is_as_before(name: str) -> None:
-    assert MAKERS[name]() == (GOLDEN / name).read_text(encoding="utf-8")
+    found, before = MAKERS[name](), (GOLDEN / name).read_text(encoding="utf-8")
+    assert found == before, f"{name} has changed; if it should, `python tests/unit/test_golden.py` writes it anew"
 
 
 def test_committed_records_have_the_names_that_their_options_give() -> None:
