@@ -182,7 +182,7 @@ def lower_bounds(
 
 
 def _tell_spread(sets: Sequence[np.ndarray]) -> bool:
-    """Whether every data set has several queries, which differ."""
+    """Whether every data set has several queries."""
     return min(map(len, sets)) > 1
 
 

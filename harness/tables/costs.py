@@ -104,7 +104,7 @@ def milliseconds_at(record: Record, depth: str, cost: Cost) -> float:
     if depth not in record.ndcg10:
         return math.nan
     greatest = max(map(int, record.ndcg10))
-    scored = min(greatest, record.candidates.get("mean", greatest))
+    scored = max(1.0, min(greatest, record.candidates.get("mean", greatest)))
     return cost.first_stage_ms + cost.rerank_ms * min(1.0, int(depth) / scored)
 
 
