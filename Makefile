@@ -60,7 +60,7 @@ lint: install  ## ruff and mypy
 	$(PY) -m mypy
 	$(PY) -m mypy studies/*.py examples/*.py
 	for study in query_side rivals ste ste2; do \
-	  MYPYPATH=studies/$$study:studies/ste $(PY) -m mypy studies/$$study/*.py || exit 1; \
+	  MYPYPATH=studies/$$study:studies/ste:studies $(PY) -m mypy studies/$$study/*.py || exit 1; \
 	done
 
 # The other locks have what requirements.lock has not, or has for older Pythons or PyPy alone.

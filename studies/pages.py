@@ -30,8 +30,16 @@ def printed(*words: str, results: Path = RESULTS) -> str:
 
 
 def splice(path: Path, name: str, text: str) -> None:
-    """Put `text` between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` of a file."""
+    """Put `text` between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` of a file.
+
+    Raises
+    ------
+    SystemExit
+        If the file does not have each of these marks once.
+    """
     content = path.read_text(encoding="utf-8")
     begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+    if (content.count(begin), content.count(end)) != (1, 1):
+        raise SystemExit(f"{path} has no place for the table {name}, or several: expected one.")
     before, rest = content.split(begin)
     write_text(path, before + begin + "\n" + text.strip() + "\n\n" + end + rest.split(end, 1)[1])

@@ -6,6 +6,7 @@ Means are over queries, then data sets, then training seeds. `tested.py` says ho
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +21,10 @@ from settings import RESULTS
 from tested import claims, spectrum_claims, transfer_claims
 
 from harness.system.files import write_text
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from pages import splice  # noqa: E402
 
 
 def main_table(scores: Scores) -> str:
@@ -137,18 +142,6 @@ def write(cache: Path) -> int:
         "recipe": markdown(recipe.table()),
         "recipe-tests": markdown(recipe.tests()),
     }
-    path = RESULTS / "README.md"
-    readme = path.read_text()
     for name, table in tables.items():
-        readme = spliced(readme, name, table)
-    write_text(path, readme)
+        splice(RESULTS / "README.md", name, table)
     return 0
-
-
-def spliced(text: str, name: str, table: str) -> str:
-    """The text with a table between its marks, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``."""
-    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
-    if (text.count(begin), text.count(end)) != (1, 1):
-        raise SystemExit(f"the page has no place for the table {name}, or several: expected one.")
-    before, rest = text.split(begin)
-    return f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}"
