@@ -190,8 +190,9 @@ class _Search:
 
         def encode_tile(rows: range) -> tuple[torch.Tensor, slice]:
             own, place = targets[:, rows.start : rows.stop][self.tokens], (first + rows.start) % products.TILE
-            whole = torch.nn.functional.pad(own, (place, products.TILE - place - len(rows)))  # as in `products.tiled`
-            return self.solve @ ((whole - self.mean) / self.deviation), slice(place, place + len(rows))
+            if len(rows) < products.TILE:  # as in `products.tiled`
+                own = torch.nn.functional.pad(own, (place, products.TILE - place - len(rows)))
+            return self.solve @ ((own - self.mean) / self.deviation), slice(place, place + len(rows))
 
         def score_tile(tile: tuple[torch.Tensor, slice]) -> torch.Tensor:
             vectors, filled = tile
