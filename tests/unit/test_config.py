@@ -155,7 +155,7 @@ ROOMS = (
 
 
 PEERS = ("lateweave", "maxsim_cpu", "muvera")
-"""Of the benchmark, which looks whether they are there."""
+"""Optional packages that the benchmark compares with, where they are installed."""
 
 
 def test_every_package_that_is_imported_is_declared():

@@ -60,7 +60,7 @@ MAKERS = {
 )
 def test_is_as_before(name: str) -> None:
     found, before = MAKERS[name](), (GOLDEN / name).read_text(encoding="utf-8")
-    assert found == before, f"{name} has changed; if it should, `python tests/unit/test_golden.py` writes it anew"
+    assert found == before, f"{name} has changed: if that is right, run `python tests/unit/test_golden.py`"
 
 
 def test_committed_records_have_the_names_that_their_options_give() -> None:
